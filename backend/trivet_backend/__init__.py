@@ -1,0 +1,1 @@
+"""The WSGI pool: preforked workers that run any PEP 3333 application. Blocking code, no trio."""
