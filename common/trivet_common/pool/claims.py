@@ -1,0 +1,126 @@
+"""The rules of a claim, without I/O: who may run what, and what a broken connection means.
+
+The slot is the judge. Its claim number moves on with every request it begins, so each number runs at most
+one request whatever happens to tokens. A proxy only asks; a master only announces again.
+Each rule was found by breaking a prototype: see docs/architecture.md, "The claim".
+"""
+
+from collections.abc import Iterable, MutableSequence, Sequence
+
+from trivet_common.pool.board import ENTERED, IDLE_AT, NONCE, NUMBER, STATE, USED_AT, SlotState
+from trivet_common.pool.idle import Token
+
+# How much older than the youngest claim an idle slot's announcement may be before its token counts as
+# overtaken in the first-in-first-out pipe, in nanoseconds.
+OVERTAKEN = 50_000_000
+
+
+class SlotClaims:
+    """The slot's side: the only writer of its words. Not thread-safe, used by the slot's own thread."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, words: "MutableSequence[int] | memoryview") -> None:
+        self._words = words
+
+    def __repr__(self) -> str:
+        return f"<SlotClaims number={self._words[NUMBER]} {SlotState(self._words[STATE]).name}>"
+
+    @property
+    def number(self) -> int:
+        return self._words[NUMBER]
+
+    @property
+    def state(self) -> SlotState:
+        return SlotState(self._words[STATE])
+
+    def become_idle(self, now: int) -> int:
+        """Idle since `now` (ns). Returns the number for the token; once that is written, others may claim."""
+        words = self._words
+        words[IDLE_AT] = now
+        words[STATE] = SlotState.IDLE
+        return words[NUMBER]
+
+    def accepts(self, number: int) -> bool:
+        """Is this request's claim the current one? Any other is answered 409 and changes nothing."""
+        return self._words[NUMBER] == number and self._words[STATE] == SlotState.IDLE
+
+    def commit(self, nonce: int) -> None:
+        """Begin the request that carries `nonce`: from here every copy of its token is void.
+
+        The nonce stands before the number moves: a proxy that sees the number of its claim passed must find
+        there whether it was its own request that passed it.
+        """
+        words = self._words
+        words[NONCE] = nonce
+        words[USED_AT] = words[IDLE_AT]
+        words[STATE] = SlotState.READING
+        words[NUMBER] += 1
+
+    def enter(self) -> None:
+        """The whole request was read; the application is called next. Not to be taken back any more."""
+        words = self._words
+        words[ENTERED] = words[NUMBER]
+        words[STATE] = SlotState.RUNNING
+
+    def retire(self) -> None:
+        """Void the token that may be out, so that whoever holds it is told 409 and goes elsewhere."""
+        words = self._words
+        words[NUMBER] += 1
+        words[STATE] = SlotState.RETIRING
+
+
+def was_entered(words: Sequence[int] | memoryview, number: int, nonce: int) -> bool:
+    """Had the application been entered with this request, when its connection ended without an answer?
+
+    `words` are those of the incarnation it was sent to, also after its death. False means: it may be sent
+    again whatever its method. Anything impossible reads as True, the answer that runs nothing twice.
+    """
+    current, mine, entered = words[NUMBER], words[NONCE], words[ENTERED]
+    if current == number:
+        return False
+    return not (current == number + 1 and (mine != nonce or entered < number + 1))
+
+
+def is_passed_over(words: Sequence[int] | memoryview, number: int, nonce: int) -> bool:
+    """Did the slot's number move past this claim with somebody else's request?
+
+    Then the slot will not run ours, and as long as nothing was answered (the caller looks) it is taken back.
+    """
+    return words[NUMBER] > number and words[NONCE] != nonce
+
+
+class Repair:
+    """The master's side: finds slots whose token is gone and announces them again. Nobody else repairs."""
+
+    __slots__ = ("_suspects",)
+
+    def __init__(self) -> None:
+        self._suspects: set[Token] = set()
+
+    def __repr__(self) -> str:
+        return f"<Repair suspects={len(self._suspects)}>"
+
+    def tick(
+        self, fifo_is_empty: bool, slots: Iterable[tuple[int, int, "Sequence[int] | memoryview"]]
+    ) -> list[Token]:
+        """The tokens to write now. `slots` gives (incarnation, slot, words) of every living slot.
+
+        A token is gone if its slot is idle and the pipe is empty, or if a slot that became idle later has
+        been claimed since (the pipe is first in, first out). Two ticks running with the same number: a token
+        in a proxy's hand for a moment is not gone. A wrong guess costs one 409.
+        """
+        rows = [
+            (Token(slot, incarnation, words[NUMBER]), words[STATE], words[IDLE_AT], words[USED_AT])
+            for incarnation, slot, words in slots
+        ]
+        youngest = max((used_at for _, _, _, used_at in rows), default=0)
+        gone = {
+            token
+            for token, state, idle_at, _ in rows
+            if state == SlotState.IDLE and (fifo_is_empty or idle_at + OVERTAKEN < youngest)
+        }
+        again = sorted(gone & self._suspects)
+        # One announced now is watched from the start: its new token deserves the same two ticks.
+        self._suspects = gone - set(again)
+        return again

@@ -1,0 +1,181 @@
+"""Where everything of a running site lies: the run directory and, below it, one folder a pool.
+
+Owns the names, the rights and the numbers of incarnations. Knows nothing of what is written into the files.
+"""
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+# sun_path of a Unix socket address holds 108 bytes with the final NUL (unix(7)).
+SOCKET_PATH_LIMIT = 107
+PRIVATE = 0o700
+# Two users of one group: setgid, so that what either creates belongs to the group.
+SHARED = 0o2770
+
+
+class PlaceError(Exception):
+    """A run directory that cannot be used; the text is one sentence for the operator."""
+
+
+class PoolPlaces:
+    """The files of one pool. Made once by the pool's master and adopted, never re-created, while it lives."""
+
+    def __init__(self, directory: Path, group: int | None = None) -> None:
+        self.directory = directory
+        self.group = group
+        self.idle_fifo = directory / "idle.fifo"
+        self.pool_socket = directory / "pool.sock"
+        self.control = directory / "control.sock"
+        self._last_incarnation = directory / "incarnation"
+        # Longest name a slot socket can get: a 32 bit incarnation and a 16 bit slot (the token's fields).
+        longest = len(os.fsencode(directory / "w4294967295.65535.sock"))
+        if longest > SOCKET_PATH_LIMIT:
+            raise PlaceError(
+                f"{directory}: the path is too long for Unix sockets ({longest} bytes with a socket's name, "
+                f"{SOCKET_PATH_LIMIT} are possible); set a shorter run_dir"
+            )
+
+    def board(self, incarnation: int) -> Path:
+        return self.directory / f"w{incarnation}.board"
+
+    def slot_socket(self, incarnation: int, slot: int) -> Path:
+        return self.directory / f"w{incarnation}.{slot}.sock"
+
+    def create(self) -> None:
+        """Make what is missing. Raises PlaceError with the reason, for instance a volume without FIFOs."""
+        make_directory(self.directory, self.group)
+        try:
+            os.mkfifo(self.idle_fifo, 0o600 if self.group is None else 0o660)
+        except FileExistsError:
+            if not stat.S_ISFIFO(self.idle_fifo.lstat().st_mode):
+                raise PlaceError(f"{self.idle_fifo} exists and is no FIFO; remove it") from None
+        except OSError as error:
+            raise PlaceError(
+                f"{self.directory}: no FIFO can be made here ({error.strerror}); run_dir needs a file system "
+                "with FIFOs and memory mapping, best a tmpfs"
+            ) from error
+        else:
+            _give(self.idle_fifo, self.group, 0o660)
+
+    def next_incarnation(self) -> int:
+        """A number for one run of one worker, never used again in this directory (not even after kill -9)."""
+        fd = os.open(self._last_incarnation, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX)
+            text = os.pread(fd, 32, 0).strip()
+            number = max([int(text) if text.isdigit() else 0, *self.incarnations()]) + 1
+            os.pwrite(fd, b"%020d\n" % number, 0)
+        finally:
+            os.close(fd)
+        return number
+
+    def incarnations(self) -> list[int]:
+        """The incarnations that have a board here, oldest first."""
+        numbers = []
+        for name in _names(self.directory):
+            if name.startswith("w") and name.endswith(".board") and name[1:-6].isdigit():
+                numbers.append(int(name[1:-6]))
+        return sorted(numbers)
+
+    def remove_incarnation(self, incarnation: int) -> None:
+        """Unlink the board and the sockets of a worker that is gone; who has the board open reads on."""
+        for name in _names(self.directory):
+            if name.startswith((f"w{incarnation}.", f".w{incarnation}.")):
+                _unlink(self.directory / name)
+
+    def sweep(self) -> None:
+        """Remove what workers of a killed master left. FIFO and number file stay: they are adopted."""
+        for name in _names(self.directory):
+            if name.lstrip(".").startswith("w") and name.endswith((".board", ".sock", ".new")):
+                _unlink(self.directory / name)
+        _unlink(self.pool_socket)
+        _unlink(self.control)
+
+    def remove(self) -> None:
+        """Leave nothing behind: after the last worker and the last proxy have gone."""
+        self.sweep()
+        for path in (self.idle_fifo, self._last_incarnation):
+            _unlink(path)
+        try:
+            self.directory.rmdir()
+        except OSError:
+            pass  # somebody's own file is in it: not ours to remove
+
+
+class RunDir:
+    """The run directory of one site: lock, control sockets, the proxies' board, and a folder a pool."""
+
+    def __init__(self, path: Path, group: int | None = None) -> None:
+        self.path = path
+        self.group = group
+        self.lock = path / "lock"
+        self.control = path / "control.sock"
+        self.proxy_control = path / "proxy.sock"
+        self.front_board = path / "front.board"
+
+    def pool(self, name: str) -> PoolPlaces:
+        return PoolPlaces(self.path / name, self.group)
+
+    def create(self) -> None:
+        make_directory(self.path, self.group)
+
+    def take_lock(self) -> int:
+        """Take the site's lock and return its descriptor. Raises PlaceError naming the holder.
+
+        A POSIX record lock: children do not inherit it, so it is free the moment the topmost process is gone.
+        """
+        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(fd, 32, 0).split(b"\n")[0].decode("ascii", "replace")
+            os.close(fd)
+            raise PlaceError(f"{self.path}: already in use by process {holder or '?'}") from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        return fd
+
+    def remove(self) -> None:
+        for path in (self.control, self.proxy_control, self.front_board, self.lock):
+            _unlink(path)
+        try:
+            self.path.rmdir()
+        except OSError:
+            pass
+
+
+def make_directory(path: Path, group: int | None = None) -> None:
+    """Make a run directory only its user (or group) can enter; refuse one that others may have prepared."""
+    try:
+        path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        info = path.lstat()
+    except OSError as error:
+        raise PlaceError(f"{path}: cannot make the run directory ({error.strerror})") from error
+    if not stat.S_ISDIR(info.st_mode):
+        raise PlaceError(f"{path} is not a directory (links are not followed here); set run_dir")
+    if info.st_uid != os.geteuid() and group is None and os.geteuid() != 0:
+        raise PlaceError(f"{path} belongs to uid {info.st_uid}, we are uid {os.geteuid()}; set run_dir")
+    if info.st_uid == os.geteuid():
+        _give(path, group, SHARED)
+
+
+def _give(path: Path, group: int | None, mode: int) -> None:
+    if group is not None:
+        os.chown(path, -1, group)
+        os.chmod(path, mode)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:
+        pass  # gone already, or not ours: both leave nothing to do
