@@ -1,0 +1,156 @@
+"""The access log: one line a request, in one of three formats, written in batches.
+
+Owns the record and its formats. What a line is worth (a route's `log: off`) is decided elsewhere.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+from trivet_common.logs import LogTarget, Target, escape
+
+
+class AccessRecord:
+    """What happened to one request; filled on its way through the proxy. Times in seconds, sizes in bytes."""
+
+    __slots__ = (
+        "client",
+        "host",
+        "method",
+        "queued",
+        "referer",
+        "request_id",
+        "route",
+        "sent",
+        "status",
+        "target",
+        "time",
+        "total",
+        "upstream",
+        "user",
+        "user_agent",
+        "version",
+        "why",
+    )
+
+    def __init__(self) -> None:
+        self.time = 0.0  # epoch, when the head was complete
+        self.client = ""
+        self.user = ""
+        self.method = ""
+        self.target = ""
+        self.version = "HTTP/1.1"
+        self.status = 0
+        self.sent = 0  # bytes of the body, as nginx's $body_bytes_sent
+        self.referer = ""
+        self.user_agent = ""
+        self.host = ""
+        self.request_id = ""
+        self.route = ""
+        self.upstream = ""  # the slot (w3.0) or the server
+        self.total = 0.0
+        self.queued = 0.0
+        self.why = ""
+
+    def __repr__(self) -> str:
+        return f"<AccessRecord {self.method} {self.target} {self.status} {self.why}>"
+
+
+class AccessLog:
+    """Formats records and keeps them until flushed (once a second, and when 64 KiB wait)."""
+
+    __slots__ = ("_format", "_target")
+
+    def __init__(self, target: Target, format: str) -> None:
+        self._target = LogTarget(target)
+        self._format = FORMATS[format]
+
+    def __repr__(self) -> str:
+        return f"<AccessLog {self._target!r}>"
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written and were dropped."""
+        return self._target.lost
+
+    def write(self, record: AccessRecord) -> None:
+        if self._target.add(self._format(record).encode("utf-8", "backslashreplace")):
+            self._target.flush()
+
+    def flush(self) -> None:
+        self._target.flush()
+
+    def reopen(self) -> None:
+        """Raises LogError; the old file is kept then."""
+        self._target.reopen()
+
+    def close(self) -> None:
+        self._target.close()
+
+
+def combined(record: AccessRecord) -> str:
+    """Apache's and nginx's combined format, exactly."""
+    return _combined(record) + "\n"
+
+
+def trivet(record: AccessRecord) -> str:
+    """The combined format and, after it, name=value pairs: nothing that reads the former breaks."""
+    line = (
+        f"{_combined(record)} host={_word(record.host)} id={_word(record.request_id)}"
+        f" route={_word(record.route)} upstream={_word(record.upstream)}"
+        f" total={record.total:.3f} queued={record.queued:.3f}"
+    )
+    return f"{line} why={_word(record.why)}\n" if record.why else line + "\n"
+
+
+def as_json(record: AccessRecord) -> str:
+    """One JSON object a line."""
+    values: dict[str, object] = {name: getattr(record, name) for name in AccessRecord.__slots__}
+    values["time"] = _iso(record.time)
+    values["total"] = round(record.total, 6)
+    values["queued"] = round(record.queued, 6)
+    # ensure_ascii escapes every control character but DEL, and lone surrogates.
+    return (
+        json.dumps({name: value for name, value in values.items() if value != ""}).replace("\x7f", "\\u007f")
+        + "\n"
+    )
+
+
+FORMATS: dict[str, Callable[[AccessRecord], str]] = {"trivet": trivet, "combined": combined, "json": as_json}
+
+_second = -1
+_stamp = ""
+
+
+def _combined(record: AccessRecord) -> str:
+    return (
+        f"{record.client or '-'} - {_word(record.user)} [{_time(record.time)}]"
+        f' "{_quoted(record.method)} {_quoted(record.target)} {record.version}" {record.status} {record.sent}'
+        f' "{_quoted(record.referer) or "-"}" "{_quoted(record.user_agent) or "-"}"'
+    )
+
+
+def _quoted(text: str) -> str:
+    if '"' in text or "\\" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if text.isascii() and text.isprintable() else escape(text)
+
+
+def _word(text: str) -> str:
+    if not text:
+        return "-"
+    return _quoted(text) if " " not in text else _quoted(text).replace(" ", "\\x20")
+
+
+def _time(at: float) -> str:
+    # Once a second, not once a line: strftime was the dearest part of a line.
+    global _second, _stamp
+    if int(at) != _second:
+        _second = int(at)
+        _stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(_second))
+    return _stamp
+
+
+def _iso(at: float) -> str:
+    local = time.strftime("%Y-%m-%dT%H:%M:%S{}%z", time.localtime(at)).format(f".{int(at % 1 * 1000):03d}")
+    return local[:-2] + ":" + local[-2:]
