@@ -1,0 +1,164 @@
+"""What to write instead of a key that is not ours: other servers' names, keys of other sections, slips of spelling."""
+
+import difflib
+
+from .model_routes import RespondKeys, RouteOptions
+from .outline import homes, keys_of
+from .problems import shown
+from .section import Section
+
+# nginx, gunicorn, uWSGI, Apache and Caddy: what people bring along. Spelled with _, lower case.
+FOREIGN = {
+    "accept_mutex": "leave it out: each proxy process has its own socket",
+    "access_log": "write log: {access: stdout} (a file, or off)",
+    "accesslog": "write log: {access: stdout} (a file, or off)",
+    "add_header": "write response_headers: {set: {Name: value}}",
+    "alias": "write files: FOLDER; what follows the route's path is looked up below it",
+    "application": "write app: module:callable",
+    "autoindex": "folder listings are not yet built",
+    "backlog": "leave it out: requests wait in queue: {limit: 1000, timeout: 10s}",
+    "bind": "write listen: 127.0.0.1:8000",
+    "capture_output": "leave it out: what applications print always goes to the error log",
+    "chdir": "write directory: FOLDER below the pool",
+    "chmod_socket": "write listen: {address: \"unix:…\", mode: 0660}",
+    "client_body_buffer_size": "write spool: {memory: 64KiB}",
+    "client_body_timeout": "write limits: {body_timeout: 30s}",
+    "client_header_buffer_size": "write limits: {header_bytes: 32KiB}",
+    "client_header_timeout": "write limits: {header_timeout: 10s}",
+    "client_max_body_size": "write limits: {body: 64MiB}, for the site or below a route",
+    "daemon": "leave it out: let systemd or a container keep trivet running",
+    "error_log": "write log: {error: stderr} (or a file)",
+    "error_page": "error pages of your own are not yet built",
+    "errorlog": "write log: {error: stderr} (or a file)",
+    "expires": "caching headers of your choice are not yet built",
+    "file_server": "write files: FOLDER",
+    "forwarded_allow_ips": "write trusted_proxies: [private] (or networks)",
+    "graceful_timeout": "write stop_timeout: 25s",
+    "gzip": "compression is not yet built",
+    "handle": "write a route: {path: /prefix/, …}",
+    "harakiri": "write timeout: 30s below the pool",
+    "hosts": "write host: NAME or a list of them",
+    "http": "leave it out: listen, routes and pools stand at the top",
+    "include_path": "write include: sites/*.yaml",
+    "keepalive": "write limits: {idle_timeout: 75s}",
+    "keepalive_timeout": "write limits: {idle_timeout: 75s}",
+    "large_client_header_buffers": "write limits: {header_bytes: 32KiB}",
+    "limit_conn": "write limits: {connections_per_client: 100}",
+    "limit_req": "rate limits are not yet built",
+    "limit_request_field_size": "write limits: {header_bytes: 32KiB}",
+    "limit_request_fields": "write limits: {headers: 100}",
+    "limit_request_line": "write limits: {header_bytes: 32KiB}",
+    "location": "write a route: {path: /prefix/, …}",
+    "locations": "write routes: a list of {path: /prefix/, …}",
+    "logfile": "write log: {access: FILE, error: FILE}",
+    "loglevel": "write log: {level: info}",
+    "max_requests": "write it below a pool; it is not yet built",
+    "max_requests_jitter": "leave it out: it will be built into max_requests",
+    "module": "write app: module:callable",
+    "pidfile": "leave it out: `trivet status` and `trivet stop` find the running site",
+    "port": "write listen: 8000 (every address) or listen: 127.0.0.1:8000",
+    "preload_app": "preloading (preload: true below a pool) is not yet built",
+    "processes": "write workers: below a pool, or proxy: {processes: 2}",
+    "proxy_buffering": "leave it out: answers are passed on as they come and a slow client holds no worker",
+    "proxy_allow_ips": "write trusted_proxies: [private] (or networks)",
+    "proxy_connect_timeout": "write timeout: 60s below the route",
+    "proxy_pass": "write upstream: \"http://host:port\"",
+    "proxy_read_timeout": "write timeout: 60s below the route",
+    "proxy_request_buffering": "write stream: true below the route to turn it off",
+    "proxy_send_timeout": "write timeout: 60s below the route",
+    "proxy_set_header": "leave it out: X-Forwarded-For, -Proto, -Host and X-Real-IP are always set",
+    "pythonpath": "write python_path: [FOLDER] below the pool",
+    "raw_env": "write env: {NAME: value} below the pool",
+    "real_ip_header": "write client_ip: X-Forwarded-For",
+    "reload_extra_file": "leave it out",
+    "respond_with": "write respond: text",
+    "return": "write respond: 204, or redirect: {to: …}",
+    "reverse_proxy": "write upstream: \"http://host:port\"",
+    "root": "write files: FOLDER in a route",
+    "rewrite": "write redirect: {to: …} to send clients elsewhere; rewritten paths are not yet built",
+    "send_timeout": "write limits: {write_timeout: 30s}",
+    "server": "leave it out: listen, routes and pools stand at the top; a route has host:",
+    "server_name": "write host: NAME in a route",
+    "server_tokens": "leave it out: no Server header is sent",
+    "servers": "write upstreams: {NAME: {servers: […]}}",
+    "set_real_ip_from": "write trusted_proxies: [networks]",
+    "socket": "write listen: \"unix:/path/of.sock\"",
+    "ssl_certificate": "TLS is not yet built",
+    "ssl_certificate_key": "TLS is not yet built",
+    "certfile": "TLS is not yet built",
+    "keyfile": "TLS is not yet built",
+    "static": "write a route: {path: /static/, files: FOLDER}",
+    "static_map": "write a route: {path: /static/, files: FOLDER}",
+    "statsd_host": "leave it out: `trivet status --json` has the figures",
+    "tcp_nodelay": "leave it out: it is always on",
+    "timeout_keep_alive": "write limits: {idle_timeout: 75s}",
+    "try_files": "write two routes: {path: /static/, files: FOLDER} before the one with pool:",
+    "types": "further content types are not yet built",
+    "uid": "write user: NAME below the pool",
+    "gid": "write group: NAME below the pool",
+    "umask": "leave it out",
+    "url": "write path: or upstream:",
+    "uwsgi_pass": "write pool: NAME",
+    "virtualenv": "leave it out: install trivet into the virtual environment",
+    "worker_class": "leave it out: there is one kind of worker; write threads: 4 for threads",
+    "worker_connections": "write limits: {connections: 10000}",
+    "worker_processes": "write proxy: {processes: 2}",
+    "worker_tmp_dir": "leave it out: workers need no heartbeat file",
+    "wsgi": "write app: module:callable",
+    "wsgi_app": "write app: module:callable below a pool",
+    "x_forwarded_for": "write trusted_proxies: [networks]; the headers are set by themselves",
+}  # fmt: skip
+
+
+def hint_for_key(key: str, section: type[Section], path: str) -> str:
+    """What to write instead of an unknown key of a section that stands at `path`."""
+    name = key.strip().lower().replace("-", "_")
+    if section is RespondKeys:
+        return 'to answer with JSON write respond: {json: {"…": "…"}}'
+    here = [*keys_of(section), *section.later]
+    if name in here:
+        return f"write {name}"
+    if section is RouteOptions and "routes" in homes(name):
+        return "defaults: takes options only; write it in each route"
+    if found := _elsewhere(name, path):
+        return found
+    if name in FOREIGN:
+        return FOREIGN[name]
+    if close := difflib.get_close_matches(name, here, n=1, cutoff=0.7):
+        return f"write {close[0]}"
+    if close := difflib.get_close_matches(name, FOREIGN, n=1, cutoff=0.88):
+        return FOREIGN[close[0]]
+    return f"the keys here are {', '.join(keys_of(section))}"
+
+
+def close_name(name: str, names: list[str]) -> str:
+    """`write NAME` for the nearest name, or a list of the names there are."""
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+        return f"write {shown(close[0])}"
+    if not names:
+        return ""
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(shown(known) for known in sorted(names)[:10])}"
+
+
+# Keys of one section that are written in another by mistake, where one home is clearly meant.
+_PREFERRED = ("pools.NAME", "routes", "limits", "log", "spool", "proxy", "routes.files", "")
+
+
+def _elsewhere(name: str, path: str) -> str:
+    found = [home for home in homes(name) if home != path]
+    for home in _PREFERRED:
+        if home in found:
+            return _place_in_words(name, home)
+    return ""
+
+
+def _place_in_words(name: str, home: str) -> str:
+    if not home:
+        return f"{name}: stands at the top of the file"
+    if home == "routes":
+        return f"{name}: stands in a route"
+    if home == "pools.NAME":
+        return f"{name}: stands below a pool (pools: {{NAME: {{{name}: …}}}})"
+    if home == "routes.files":
+        return f"{name}: stands below files: {{root: …, {name}: …}}"
+    return f"write {home}: {{{name}: …}}"

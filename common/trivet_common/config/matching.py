@@ -1,0 +1,186 @@
+"""What a route matches: whether host and path can be matched at all, and which routes can never be reached."""
+
+import ipaddress
+import re
+
+from .addresses import is_host_name
+from .draft import Draft
+from .model_routes import RouteKeys
+from .nodes import Loc
+from .problems import Mistake, shown
+from .settings import Route
+
+_REGEX_SIGNS = re.compile(r"[\^$|()\\*~]|\[")
+
+
+def resolve_hosts(hosts: tuple[str, ...], draft: Draft, loc: Loc) -> tuple[str, ...]:
+    """Lower-case hosts and patterns."""
+    found = []
+    for index, host in enumerate(hosts):
+        try:
+            found.append(_host(host))
+        except Mistake as mistake:
+            draft.report((*loc, "host", index), mistake)
+    return tuple(dict.fromkeys(found))
+
+
+def check_path(keys: RouteKeys, draft: Draft, loc: Loc) -> None:
+    if keys.path is None:
+        return
+    try:
+        _judge_path(keys.path)
+    except Mistake as mistake:
+        draft.report((*loc, "path"), mistake)
+    if keys.files is not None and not keys.path.endswith("/") and keys.path.startswith("/"):
+        draft.mistake(
+            (*loc, "path"),
+            f"{shown(keys.path)} matches exactly one path, and files is a folder",
+            f"write {shown(keys.path)}/",
+        )
+
+
+def check_reach(routes: tuple[Route, ...], draft: Draft) -> None:
+    """A route behind one that takes everything it would match can never match."""
+    for later, route in enumerate(routes):
+        for earlier in routes[:later]:
+            if _covers(earlier, route):
+                draft.findings.mistake(
+                    draft.place("routes", later),
+                    f"the route for {shown(route.id)} can never match: {shown(earlier.id)} ({earlier.where}) takes all of it",
+                    "move it up, or take it out",
+                )
+                break
+
+
+def warn_of_lone_paths(routes: tuple[Route, ...], draft: Draft) -> None:
+    """`path: /api` matches only /api, and often everything below was meant."""
+    for index, route in enumerate(routes):
+        path = route.path
+        if not path or path.endswith("/") or not (route.pool or route.upstream):
+            continue
+        if "." in path.rpartition("/")[2] or _continues(route, routes):
+            continue
+        draft.warning(
+            ("routes", index, "path"),
+            f"{shown(path)} matches only {shown(path)}",
+            f"write {shown(path)}/ for everything below",
+        )
+
+
+def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
+    """Whether what is below has a route of its own, or goes to the same place anyway."""
+    below = f"{route.path}/"
+    for other in routes:
+        if other is route or not _hosts_cover(other.host, route.host):
+            continue
+        if other.path == below:
+            return True
+        if _path_covers(other.path, below):
+            return (other.pool, other.upstream) == (route.pool, route.upstream)
+    return False
+
+
+def _covers(earlier: Route, later: Route) -> bool:
+    return _hosts_cover(earlier.host, later.host) and _path_covers(earlier.path, later.path)
+
+
+def _path_covers(wide: str | None, narrow: str | None) -> bool:
+    if wide is None or wide == "/":
+        return True
+    if narrow is None:
+        return False
+    return narrow.startswith(wide) if wide.endswith("/") else narrow == wide
+
+
+def _hosts_cover(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    if not wide:
+        return True
+    return bool(narrow) and all(any(_host_covers(pattern, host) for pattern in wide) for host in narrow)
+
+
+def _host_covers(pattern: str, host: str) -> bool:
+    if pattern == host:
+        return True
+    return pattern.startswith("*.") and host.removeprefix("*").endswith(pattern[1:]) and host != pattern[2:]
+
+
+def _host(written: str) -> str:
+    host = written.lower().rstrip(".")
+    name = host.removeprefix("*.")
+    if "://" in host or "/" in host:
+        bare = host.partition("://")[2].partition("/")[0] or host.partition("/")[0]
+        raise Mistake(
+            f'"{shown(written)}" is more than a host', f"write {shown(bare)}; the path goes to path:"
+        )
+    if host in ("*", "_", ""):
+        raise Mistake(f'"{shown(written)}" is not a host', "leave host: out to match every host")
+    if "*" in name:
+        raise Mistake(
+            f'"{shown(written)}": a * stands only at the front', 'write for example "*.example.com"'
+        )
+    if host.startswith("["):
+        return _ipv6_host(host, written)
+    if re.search(r":[0-9]+\Z", host):
+        raise Mistake(
+            f'"{shown(written)}" has a port, which is not part of the match',
+            f"write {shown(host.rpartition(':')[0])}",
+        )
+    if not host.isascii():
+        raise Mistake(f'"{shown(written)}" has letters beyond ASCII', _punycode_hint(host))
+    if not is_host_name(name):
+        raise Mistake(
+            f'"{shown(written)}" is not a host', 'write for example shop.example.com or "*.example.com"'
+        )
+    return host
+
+
+def _ipv6_host(host: str, written: str) -> str:
+    try:
+        return f"[{ipaddress.IPv6Address(host.strip('[]'))}]"
+    except ValueError:
+        raise Mistake(f'"{shown(written)}" is not a host', 'write for example "[2001:db8::1]"') from None
+
+
+def _punycode_hint(host: str) -> str:
+    try:
+        return f"write {host.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        return "write it as xn--…"
+
+
+def _judge_path(path: str) -> None:
+    if re.match(r"https?://", path):
+        raise Mistake(
+            f'"{shown(path)}" is a URL, not a path', "write its host in host: and its path in path:"
+        )
+    if path.startswith(("^", "~", "(", "\\")):
+        raise Mistake(
+            f'"{shown(path)}" looks like a regular expression',
+            "path_regex is not yet built; a final / matches all beneath",
+        )
+    if not path.startswith("/"):
+        raise Mistake(f'"{shown(path)}" does not begin with /', f"write /{shown(path)}")
+    if path.endswith("*"):
+        raise Mistake(
+            f'"{shown(path)}": a * is not needed',
+            f"write {shown(path.rstrip('*').rstrip('/') + '/')} to match all beneath",
+        )
+    if _REGEX_SIGNS.search(path) and not path.isalnum():
+        if re.search(r"\^|\$|\\|\.\*|\(\?", path):
+            raise Mistake(
+                f'"{shown(path)}" looks like a regular expression',
+                "path_regex is not yet built; a final / matches all beneath",
+            )
+    if "?" in path or "#" in path:
+        raise Mistake(
+            f'"{shown(path)}" has a ? or # in it', "write only the path; matching by query is not yet built"
+        )
+    if "//" in path or re.search(r"/\.{1,2}(/|\Z)", path):
+        raise Mistake(
+            f'"{shown(path)}" never comes: paths are tidied before they are matched',
+            "write it without //, /./ and /../",
+        )
+    if re.search(r"%[0-9A-Fa-f]{2}", path):
+        raise Mistake(f'"{shown(path)}" is encoded', "write the path decoded, as people read it")
+    if re.search(r"[\s\x7f]", path):
+        raise Mistake(f'"{shown(path)}" has white space in it', "take it out")

@@ -1,0 +1,37 @@
+"""The keys of a listener."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from . import fields
+from .section import Section
+
+
+class ListenKeys(Section):
+    """One listener"""
+
+    address: fields.Word = Field(
+        description='`host:port`, a bare port (every address, both families), `"unix:/path"` or `"fd:NAME"` (systemd).'
+    )
+    scheme: Annotated[str, fields.choice("http", "https")] = Field(
+        "http", description="What clients used: `https` where TLS ends in front of us and nobody says so."
+    )
+    group: fields.Word | None = Field(None, description="The group that may connect to a Unix socket.")
+    mode: fields.FileMode | None = Field(
+        None, description="The mode of a Unix socket; else 0600, 0660 with `group`."
+    )
+
+    later: ClassVar[dict[str, str]] = {"tls": "TLS", "proxy_protocol": "the PROXY protocol"}
+
+
+def _address_short(value: Any) -> Any:
+    return {"address": str(value)} if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+
+
+Listeners = Annotated[
+    tuple[
+        Annotated[ListenKeys, fields.Short("address", _address_short, {"type": ["string", "integer"]})], ...
+    ],
+    fields.Short("address or list", fields.one_or_list, {"type": ["string", "integer", "object"]}),
+]

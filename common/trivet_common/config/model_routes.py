@@ -1,0 +1,257 @@
+"""The keys of a route, of `defaults`, and of upstreams: field, default and meaning together, once.
+
+Says how they are written; what follows from them is settled elsewhere.
+"""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from . import fields
+from .nodes import Text, described
+from .problems import Mistake
+from .section import Section
+
+
+def _named(values: Any) -> Any:
+    """`X-A: one` means `X-A: [one]`."""
+    if not isinstance(values, dict):
+        return values
+    return {name: fields.one_or_list(value) for name, value in values.items()}
+
+
+HeaderValues = Annotated[
+    dict[fields.HeaderName, tuple[fields.HeaderValue, ...]],
+    fields.Short("header: value", _named, {"type": "object", "additionalProperties": {"type": "string"}}),
+]
+Words = Annotated[
+    tuple[fields.Word, ...], fields.Short("text or list", fields.one_or_list, {"type": "string"})
+]
+
+
+class HeaderChanges(Section):
+    """`response_headers`"""
+
+    default: HeaderValues = Field(
+        {}, description="Headers added only where the answer has none of that name."
+    )
+    set: HeaderValues = Field({}, description="Headers that replace those of the answer.")
+    add: HeaderValues = Field({}, description="Headers added to those of the answer; a list adds several.")
+    remove: Annotated[
+        tuple[fields.HeaderName, ...], fields.Short("name or list", fields.one_or_list, {"type": "string"})
+    ] = Field((), description="Headers taken out of the answer.")
+
+
+class RouteLimits(Section):
+    """`limits` of a route"""
+
+    body: fields.Size | None = Field(
+        None, description="The largest request body; above it 413. Else the site's."
+    )
+
+    later: ClassVar[dict[str, str]] = {
+        "body_timeout": "the longest pause within a body",
+        "body_rate": "the slowest body",
+        "write_timeout": "the longest stall of a client that reads",
+    }
+
+
+def _log_choice(value: Any) -> Any:
+    if isinstance(value, str) and ("/" in value or value.endswith(".log")):
+        raise Mistake("a log file for one route is not yet possible", "write off, or leave it out")
+    return fields.parse_switch(value)
+
+
+class RouteOptions(Section):
+    """What a route may say besides what it matches and what it does; also the keys of `defaults`."""
+
+    limits: RouteLimits = Field(RouteLimits(), description="Limits of this route.")
+    timeout: fields.DurationOrOff | None = Field(
+        None,
+        description="From the claim of a slot (or the connection to an upstream) to the head of the answer, then between "
+        "two pieces of its body. Else the pool's `timeout`; 60s for an upstream.",
+    )
+    stream: fields.Switch = Field(
+        False,
+        description="Pass the request's body on as it comes, instead of reading it whole before a slot is claimed.",
+    )
+    log: Annotated[bool, fields.Kind("true or off", _log_choice, {"enum": [True, False, "off"]})] = Field(
+        True, description="Whether requests of this route are written to the access log."
+    )
+    response_headers: HeaderChanges = Field(
+        HeaderChanges(), description="Changes to the headers of every answer."
+    )
+
+    later: ClassVar[dict[str, str]] = {
+        "request_headers": "changes to the request's headers",
+        "strip_prefix": "a prefix taken off the path",
+        "rewrite": "rewritten paths",
+        "errors": "error pages of your own",
+        "maintenance": "a maintenance page",
+        "allow": "allowed networks",
+        "deny": "denied networks",
+        "basic_auth": "passwords by htpasswd",
+        "forward_auth": "asking another service for leave",
+        "rate_limit": "rate limits",
+        "compress": "compression",
+        "tunnel_timeout": "the idle time of tunnels",
+        "hsts": "Strict-Transport-Security",
+        "server_timing": "the Server-Timing header",
+    }
+
+
+class FilesKeys(Section):
+    """`files`"""
+
+    root: fields.PathText = Field(
+        description="The folder; what follows the route's path is looked up below it."
+    )
+
+    later: ClassVar[dict[str, str]] = {
+        "index": "an index file",
+        "fallback": "a fallback file or route",
+        "listing": "folder listings",
+        "precompressed": "precompressed siblings",
+        "cache": "caching headers of your choice",
+        "types": "further content types",
+        "hidden": "dot files",
+        "uploads": "safe headers for uploaded files",
+        "follow_links": "the choice of links to follow",
+        "keep_releases": "assets kept over deploys",
+    }
+
+
+class RedirectKeys(Section):
+    """`redirect`"""
+
+    to: fields.Word = Field(
+        description="Where to: a path or a URL, with `{scheme} {host} {port} {path} {query} {uri} {client} {request_id}`."
+    )
+    permanent: fields.Switch = Field(
+        False, description="Permanent (browsers remember it for good) or for now."
+    )
+
+
+class RespondKeys(Section):
+    """`respond`"""
+
+    status: Annotated[int, fields.count(200, 599, "a status")] = Field(
+        200, description="The status of the answer."
+    )
+    body: fields.Value | None = Field(None, description="The body, as text.")
+    json_: fields.JsonValue = Field(
+        None, alias="json", description="The body, as any JSON value. Instead of `body`."
+    )
+    type: fields.HeaderValue | None = Field(
+        None, description="The content type; else `text/plain`, and `application/json` for `json`."
+    )
+    headers: HeaderValues = Field({}, description="Further headers of the answer.")
+
+
+def _respond_short(value: Any) -> Any:
+    if isinstance(value, Text) and value.plain and value.isdecimal():
+        return {"status": value}
+    if isinstance(value, bool) or isinstance(value, (list, tuple)):
+        raise Mistake(f"respond cannot be {described(value)}", "write a text, a status, or {json: …}")
+    if isinstance(value, int):
+        return {"status": value}
+    return {"body": value} if isinstance(value, str) else value
+
+
+def _mapping_of(key: str) -> Any:
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+class UpstreamKeys(Section):
+    """One upstream"""
+
+    servers: Words = Field(
+        description='The servers, used in turn: `"http://host:port"` or `"unix:/path/of.sock"`.'
+    )
+
+    later: ClassVar[dict[str, str]] = {
+        "balance": "other ways than taking turns",
+        "connect_timeout": "the time to connect",
+        "response_timeout": "the time to the head of an answer",
+        "read_timeout": "the time between two pieces",
+        "retry": "tries on another server",
+        "fall": "the ejection of failing servers",
+        "max_connections": "the bound on connections",
+        "queue": "waiting for a connection",
+        "tls": "https to the servers",
+        "weights": "weights of servers",
+        "backup": "backup servers",
+    }
+
+
+def _upstream_short(value: Any) -> Any:
+    return {"servers": value} if isinstance(value, (str, list, tuple)) else value
+
+
+def _upstream_of_route(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise Mistake("a route names its upstream or lists servers", "move these keys below upstreams: NAME:")
+    return fields.one_or_list(value)
+
+
+Upstreams = dict[
+    str,
+    Annotated[UpstreamKeys, fields.Short("list of servers", _upstream_short, {"type": ["string", "array"]})],
+]
+
+
+class RouteKeys(RouteOptions):
+    """One route: what it matches, one action, and options"""
+
+    host: Words = Field(
+        (), description='The hosts it is for: exact, or `"*.example.com"` for all below; else any.'
+    )
+    path: fields.Word | None = Field(
+        None, description="The path: with a final `/` all beneath, without one exactly this path; else any."
+    )
+    files: Annotated[FilesKeys, fields.Short("folder", _mapping_of("root"), {"type": "string"})] | None = (
+        Field(None, description="Serve files below a folder.")
+    )
+    file: fields.PathText | None = Field(None, description="Serve one file.")
+    pool: fields.Word | None = Field(None, description="Let a pool answer.")
+    mount: fields.Switch = Field(
+        False, description="With `pool`: the application is mounted here (SCRIPT_NAME is the route's path)."
+    )
+    upstream: (
+        Annotated[
+            tuple[fields.Word, ...],
+            fields.Short("name, server or list of servers", _upstream_of_route, {"type": "string"}),
+        ]
+        | None
+    ) = Field(None, description="Pass the request on to another server.")
+    redirect: (
+        Annotated[RedirectKeys, fields.Short("address", _mapping_of("to"), {"type": "string"})] | None
+    ) = Field(None, description="Send the client elsewhere (302; 308 if permanent).")
+    respond: (
+        Annotated[
+            RespondKeys,
+            fields.Short("text or status", _respond_short, {"type": ["string", "integer"]}),
+        ]
+        | None
+    ) = Field(None, description="Answer at once with a fixed text, status or JSON value.")
+    health: Annotated[str, fields.choice("ready", "live")] | None = Field(
+        None,
+        description="Answer from the state of the pools, without a slot: `ready` to serve, or merely `live`.",
+    )
+
+    later: ClassVar[dict[str, str]] = {
+        **RouteOptions.later,
+        "internal": "routes reached only from within",
+        "path_regex": "paths by regular expression",
+        "methods": "matching by method",
+        "headers": "matching by header",
+        "query": "matching by query",
+        "client": "matching by client address",
+        "scheme": "matching by scheme",
+        "listener": "matching by listener",
+    }
+
+
+ACTIONS = ("files", "file", "pool", "upstream", "redirect", "respond", "health")
+
+Routes = tuple[RouteKeys, ...]

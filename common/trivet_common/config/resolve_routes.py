@@ -1,0 +1,193 @@
+"""Routes: from what is written to what each does, with `defaults` merged in."""
+
+import json
+import re
+
+from . import matching
+from .addresses import parse_server
+from .draft import Draft
+from .fields import FIELD_VALUE
+from .hints import close_name
+from .model import SiteKeys
+from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
+from .model_routes import HeaderChanges as HeaderKeys
+from .nodes import Loc
+from .problems import Mistake, shown
+from .resolve_options import header_changes, resolve_options
+from .settings import FilesAction, Pool, Redirect, Respond, Route, Upstream
+
+# One list wherever text is built.
+PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
+UPSTREAM_TIMEOUT = 60.0
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def resolve_upstreams(site: SiteKeys, draft: Draft) -> dict[str, Upstream]:
+    return {
+        name: _upstream(name, keys.servers, draft, ("upstreams", name, "servers"))
+        for name, keys in site.upstreams.items()
+    }
+
+
+def resolve_routes(
+    site: SiteKeys, pools: dict[str, Pool], upstreams: dict[str, Upstream], draft: Draft
+) -> tuple[Route, ...]:
+    """Every route, in order. Mistakes are reported; what is returned then is not to be used."""
+    routes = []
+    for index, keys in enumerate(site.routes or ()):
+        maker = _RouteMaker(index, keys, site, draft)
+        routes.append(maker.make(pools, upstreams))
+    return tuple(routes)
+
+
+def _upstream(name: str, servers: tuple[str, ...], draft: Draft, loc: Loc) -> Upstream:
+    parsed = []
+    for index, text in enumerate(servers):
+        try:
+            parsed.append(parse_server(text, draft.tree.at(loc).folder))
+        except Mistake as mistake:
+            draft.report((*loc, index), mistake)
+    if not servers:
+        draft.mistake(loc, "there is no server in it", 'write ["http://127.0.0.1:9000"]')
+    return Upstream(name, tuple(parsed))
+
+
+class _RouteMaker:
+    """One route."""
+
+    def __init__(self, index: int, keys: RouteKeys, site: SiteKeys, draft: Draft) -> None:
+        self._loc: Loc = ("routes", index)
+        self._keys = keys
+        self._site = site
+        self._draft = draft
+
+    def make(self, pools: dict[str, Pool], upstreams: dict[str, Upstream]) -> Route:
+        keys, draft = self._keys, self._draft
+        self._check_actions()
+        hosts = matching.resolve_hosts(keys.host, draft, self._loc)
+        matching.check_path(keys, draft, self._loc)
+        route_id = _route_id(hosts, keys.path)
+        upstream = self._find_upstream(route_id, upstreams)
+        self._check_pool()
+        options = resolve_options(keys, self._site, draft, self._loc)
+        check = draft.checks_front
+        return Route(
+            where=str(draft.place(*self._loc)),
+            id=route_id,
+            host=hosts,
+            path=keys.path,
+            limits=options.limits,
+            timeout=options.timeout if options.has_timeout else self._usual_timeout(pools),
+            stream=options.stream,
+            log=options.log,
+            response_headers=options.response_headers,
+            files=FilesAction(draft.folder(keys.files.root, *self._loc, "files", "root", check=check))
+            if keys.files
+            else None,
+            file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,
+            pool=keys.pool,
+            mount=keys.mount,
+            upstream=upstream,
+            redirect=self._redirect(keys.redirect) if keys.redirect else None,
+            respond=self._respond(keys.respond) if keys.respond else None,
+            health=keys.health,
+        )
+
+    def _check_actions(self) -> None:
+        node = self._draft.tree.at(self._loc)
+        written = [key for key in ACTIONS if node.has(key)]
+        if not written and not node.is_cut:
+            self._draft.mistake(self._loc, "it matches, but does nothing", f"add one of {', '.join(ACTIONS)}")
+        elif len(written) > 1:
+            self._draft.mistake(
+                (*self._loc, written[1]),
+                f"the route has {written[0]} already, and does one thing only",
+                "make two routes",
+            )
+
+    def _check_pool(self) -> None:
+        keys, draft = self._keys, self._draft
+        if keys.pool is not None and keys.pool not in draft.names["pools"]:
+            hint = close_name(keys.pool, draft.names["pools"]) or "write it below pools:"
+            draft.mistake((*self._loc, "pool"), f"there is no pool {shown(keys.pool)}", hint)
+        if not keys.mount:
+            return
+        if keys.pool is None:
+            draft.mistake((*self._loc, "mount"), "only a route with a pool can mount", "take it out")
+        elif keys.path is None or not keys.path.endswith("/"):
+            hint = f"write path: {shown(keys.path)}/" if keys.path else "write path: /prefix/"
+            draft.mistake((*self._loc, "mount"), "an application is mounted on a path with a final /", hint)
+
+    def _find_upstream(self, route_id: str, upstreams: dict[str, Upstream]) -> Upstream | None:
+        words = self._keys.upstream
+        if words is None:
+            return None
+        loc = (*self._loc, "upstream")
+        if len(words) == 1 and "://" not in words[0] and not words[0].startswith("unix:"):
+            return self._named_upstream(words[0], upstreams, loc)
+        return _upstream(route_id, words, self._draft, loc)
+
+    def _named_upstream(self, name: str, upstreams: dict[str, Upstream], loc: Loc) -> Upstream | None:
+        names = self._draft.names["upstreams"]
+        if name not in names:
+            hint = close_name(name, names)
+            if ":" in name or not names:
+                hint = f'write "http://{shown(name)}"' if ":" in name else "write it below upstreams:"
+            self._draft.mistake(loc, f"there is no upstream {shown(name)}", hint)
+        return upstreams.get(name)
+
+    def _usual_timeout(self, pools: dict[str, Pool]) -> float | None:
+        if self._keys.pool in pools and self._keys.pool is not None:
+            return pools[self._keys.pool].timeout
+        return UPSTREAM_TIMEOUT if self._keys.upstream else None
+
+    def _redirect(self, keys: RedirectKeys) -> Redirect:
+        loc = (*self._loc, "redirect", "to")
+        for name in _BRACES.findall(keys.to):
+            if name.isdecimal():
+                self._draft.mistake(
+                    loc, f"{{{name}}} needs path_regex, which is not yet built", "write the path out"
+                )
+            elif name not in PLACEHOLDERS:
+                known = " ".join(f"{{{word}}}" for word in PLACEHOLDERS)
+                hint = close_name(name, list(PLACEHOLDERS))
+                close = (
+                    f"write {{{hint.removeprefix('write ')}}}"
+                    if hint.startswith("write ")
+                    else f"there are {known}"
+                )
+                self._draft.mistake(loc, f"there is no placeholder {{{shown(name)}}}", close)
+        if not re.match(r"/|https?://|\{scheme\}://|\{uri\}|\{path\}", keys.to):
+            self._draft.mistake(
+                loc, f'"{shown(keys.to)}" is neither a path nor a URL', "write /path or https://host{uri}"
+            )
+        elif not FIELD_VALUE.match(keys.to) or " " in keys.to:
+            self._draft.mistake(loc, "a URL has neither spaces nor letters beyond ASCII", "write them as %XX")
+        return Redirect(keys.to, keys.permanent)
+
+    def _respond(self, keys: RespondKeys) -> Respond:
+        loc = (*self._loc, "respond")
+        has_json = self._draft.tree.has(*loc, "json")
+        body = json.dumps(keys.json_, ensure_ascii=False) + "\n" if has_json else keys.body or ""
+        if has_json and keys.body is not None:
+            self._draft.mistake((*loc, "json"), "body is written already", "keep one of the two")
+        if body and keys.status in (204, 205, 304):
+            self._draft.mistake(
+                loc, f"an answer with status {keys.status} has no body", "write another status, or no body"
+            )
+        usual = "application/json" if has_json else "text/plain"
+        content_type = _with_charset(keys.type or usual) if body or keys.type else None
+        changes = header_changes(HeaderKeys(add=keys.headers), None, self._draft, (*loc, "headers"))
+        return Respond(keys.status, body.encode("utf-8", "surrogatepass"), content_type, changes.add)
+
+
+def _with_charset(content_type: str) -> str:
+    bare = content_type.partition(";")[0].strip().lower()
+    if bare.startswith("text/") and "charset" not in content_type.lower():
+        return f"{content_type}; charset=utf-8"
+    return content_type
+
+
+def _route_id(hosts: tuple[str, ...], path: str | None) -> str:
+    return (hosts[0] if hosts else "") + (path or ("" if hosts else "*"))
