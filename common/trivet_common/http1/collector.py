@@ -1,7 +1,7 @@
 """Collects the bytes of one head, up to the empty line, under a byte cap.
 
-Knows nothing of what a head says; what can be refused before the head is complete is judged as it arrives, at the
-position it stands, so that the verdict does not depend on how the bytes were cut. No byte is looked at twice.
+Knows nothing of what a head says. What can be refused before the head is complete is judged as it arrives, at
+the position it stands, so that the verdict does not depend on how bytes were cut. No byte is looked at twice.
 """
 
 from collections.abc import Callable
@@ -30,14 +30,14 @@ def find_head_end(buffer: bytes | bytearray, start: int) -> int:
 
 
 def judge_line_ends(head: bytes | bytearray, start: int, stop: int) -> None:
-    """Raise for the first CR or LF that stands alone (RFC 9112, 2.2 lets a server take a bare LF; CVE-2019-16785)."""
+    """Raise for the first CR or LF that stands alone, though RFC 9112, 2.2 allows a LF (CVE-2019-16785)."""
     found = grammar.find_bare_line_end(head, start, stop)
     if found is not None:
         raise refuse("bad_head:bare_lf" if found[0] == b"\n" else "bad_head:bare_cr")
 
 
 class HeadCollector:
-    """Feed it what arrives until it returns a head; `take_rest` gives what came after and starts the next one."""
+    """Feed it what arrives until it returns a head; `take_rest` then gives what came after."""
 
     __slots__ = (
         "_blank_lines",
@@ -108,7 +108,7 @@ class HeadCollector:
         return rest
 
     def latch(self, refused: HttpError) -> None:
-        """Nothing after a refused head is looked at (CVE-2024-49768: the good request behind the bad one was run)."""
+        """Nothing after a refused head is looked at (CVE-2024-49768: the request behind it was run)."""
         self._refused = refused.why, refused.detail
         self._start_over()
         self._rest = b""
@@ -128,7 +128,7 @@ class HeadCollector:
         return head
 
     def _has_begun(self) -> bool:
-        """Whether a byte of the first line is here and may begin one; empty lines allowed before it are taken off."""
+        """Whether a byte of the first line is here; empty lines allowed before it are taken off."""
         buffer = self._buffer
         while self._blank_lines_left and buffer.startswith(b"\r"):
             if len(buffer) == 1:

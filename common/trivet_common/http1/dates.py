@@ -8,14 +8,15 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH_NUMBERS = {name.encode("ascii"): number for number, name in enumerate(_MONTHS, 1)}
 
+_DAY, _MONTH = rb"(?P<day>[ \d]\d)", rb"(?P<month>[A-Z][a-z]{2})"
 _TIME = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-_FORMS = (
-    re.compile(rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4}) " + _TIME + rb" GMT"),
-    re.compile(
-        rb"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{2})-(?P<year>\d\d) " + _TIME + rb" GMT"
-    ),
-    re.compile(rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) " + _TIME + rb" (?P<year>\d{4})"),
-)  # fmt: skip
+_WEEKDAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_LONG_WEEKDAY = rb"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_FORMS = (  # as sent today, then RFC 850, then asctime()
+    re.compile(_WEEKDAY + rb", " + _DAY + rb" " + _MONTH + rb" (?P<year>\d{4}) " + _TIME + rb" GMT"),
+    re.compile(_LONG_WEEKDAY + rb", " + _DAY + rb"-" + _MONTH + rb"-(?P<year>\d\d) " + _TIME + rb" GMT"),
+    re.compile(_WEEKDAY + rb" " + _MONTH + rb" " + _DAY + rb" " + _TIME + rb" (?P<year>\d{4})"),
+)
 
 _cached: tuple[int, bytes] = (-1, b"")
 
@@ -41,7 +42,7 @@ def date_now() -> bytes:
 
 
 def parse_date(value: bytes) -> int | None:
-    """Seconds since the epoch, or None when it is not one of HTTP's three forms (RFC 9110: then ignore it)."""
+    """Seconds since the epoch, or None when it is not one of HTTP's three forms (to be ignored then)."""
     if len(value) > 40:
         return None
     for form in _FORMS:

@@ -1,7 +1,7 @@
 """The one exception of HTTP: what is answered, whose fault it is, and why.
 
-Knows no table of reasons (reasons.py) and no error page; raised anywhere, turned into a reply in each program's
-connection.py only.
+Knows no table of reasons (reasons.py) and no error page. Raised anywhere, turned into a reply only in each
+program's connection.py.
 """
 
 from enum import Enum
@@ -20,8 +20,8 @@ class Source(Enum):
 class HttpError(Exception):
     """A request ends with `status` because of `why`; `detail` is a sentence for the log and the error page.
 
-    `retry`: nobody can have acted on the request yet, so it may be sent again. `headers`: fields the reply must
-    carry (Allow, Retry-After), names in lower case.
+    `retry`: nobody can have acted on the request yet, so it may be sent again. `headers`: fields the reply
+    must carry (Allow, Retry-After), names in lower case.
     """
 
     def __init__(

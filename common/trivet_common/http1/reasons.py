@@ -1,7 +1,7 @@
 """Every `why=` there is: its status, whose fault it is, and what it means in one sentence.
 
-The model is HAProxy's termination codes: an answer that is not the application's always names its reason. The log,
-the error pages and the documentation read this table; nothing else invents a reason.
+The model is HAProxy's termination codes: an answer that is not the application's always names its reason.
+Log, error pages and documentation read this table; nothing else invents a reason.
 """
 
 from typing import NamedTuple

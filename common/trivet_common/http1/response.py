@@ -7,18 +7,16 @@ A head is always written from values, never from bytes received.
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-
 from . import grammar
-from .collector import HeadCollector, judge_line_ends
+from .collector import HeadCollector
+from .cutting import OWS, Field, cut_response
 from .errors import HttpError, Source
+from .fields import NOT_NOMINATED
 from .framing import Body, Chunked, Counted, NoBody, UntilClose
 from .reasons import refuse
 
-Field = tuple[bytes, bytes]
-
 LARGEST_HEAD = 64 * 1024  # bytes
-_OWS = b" \t"
+_NOT_NOMINATED = NOT_NOMINATED | {b"", b"close", b"keep-alive"}
 _JUDGED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 STATUS_LINES: dict[int, bytes] = {
@@ -31,8 +29,15 @@ class ResponseHead:
     """A response as its upstream meant it; header names are in lower case, values without outer space."""
 
     __slots__ = (
-        "chunked", "content_length", "headers", "hop_by_hop", "is_http10", "keep_alive", "reason", "status"
-    )  # fmt: skip
+        "chunked",
+        "content_length",
+        "headers",
+        "hop_by_hop",
+        "is_http10",
+        "keep_alive",
+        "reason",
+        "status",
+    )
 
     def __init__(self, status: int, reason: bytes, is_http10: bool) -> None:
         self.status = status
@@ -95,9 +100,9 @@ def parse_response_head(head: bytes) -> ResponseHead:
     response = _judge_status_line(head)
     lines = head.count(b"\n")
     if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
-        judge_line_ends(head, 0, len(head))
-    response.headers = fields = _cut(head)
-    if len(fields) != lines - 2 or head.translate(None, grammar.HEAD_BYTES):
+        raise _bad("A line of the answer's head does not end in CRLF.")
+    response.headers = cut_response(head)
+    if len(response.headers) != lines - 2 or head.translate(None, grammar.HEAD_BYTES):
         raise _bad("The head of the answer is malformed.")
     _judge_fields(response)
     return response
@@ -133,33 +138,6 @@ def build_request_head(method: bytes, target: bytes, headers: Iterable[Field]) -
     return _build(b"%b %b HTTP/1.1\r\n" % (method, target), headers)
 
 
-class _Cut:
-    """What llhttp calls back. The parser looks up every callback by name; None is found faster than nothing."""
-
-    __slots__ = ("fields",)
-
-    on_message_begin = on_url = on_headers_complete = on_body = on_message_complete = None
-    on_chunk_header = on_chunk_complete = on_status = None
-
-    def __init__(self) -> None:
-        self.fields: list[Field] = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value.strip(_OWS)))
-
-
-def _cut(head: bytes) -> list[Field]:
-    """The fields as llhttp reads them; too few when it refuses, which the count of lines then shows."""
-    cut = _Cut()
-    try:
-        HttpResponseParser(cut).feed_data(head)
-    except HttpParserUpgrade:
-        pass  # a 101; whether it was asked for is for the caller to know
-    except HttpParserError:
-        return []
-    return cut.fields
-
-
 def _judge_first_byte(byte: int) -> None:
     if byte != 0x48:  # "H"
         raise _bad("The answer does not begin like HTTP.")
@@ -171,7 +149,7 @@ def _judge_status_line(line: bytes) -> ResponseHead:
     if found is None:
         raise _bad("The status line is malformed.")
     minor, status, reason = found.groups()
-    return ResponseHead(int(status), (reason or b"").strip(_OWS), minor == b"0")
+    return ResponseHead(int(status), (reason or b"").strip(OWS), minor == b"0")
 
 
 def _judge_fields(response: ResponseHead) -> None:
@@ -189,7 +167,7 @@ def _judge_fields(response: ResponseHead) -> None:
 def _judge_connection(response: ResponseHead, value: bytes | None) -> None:
     if value is None:
         return
-    options = {option.strip(_OWS) for option in value.lower().split(b",")}
+    options = {option.strip(OWS) for option in value.lower().split(b",")}
     if b"close" in options:
         response.keep_alive = False
     elif b"keep-alive" in options:
@@ -211,18 +189,14 @@ def _judge_framing(response: ResponseHead, length: bytes | None, coding: bytes |
         response.content_length = int(length)
 
 
-_NOT_NOMINATED = frozenset({b"", b"close", b"keep-alive", b"content-length", b"transfer-encoding"})
-
-
 def _bad(detail: str) -> HttpError:
     return refuse("upstream_bad", detail)
 
 
 def _build(first_line: bytes, headers: Iterable[Field]) -> bytes:
     lines = [b": ".join(field) for field in headers]
-    head = first_line + b"\r\n".join([*lines, b"", b""]) if lines else first_line + b"\r\n"
+    head = first_line + b"\r\n".join([*lines, b"\r\n"]) if lines else first_line + b"\r\n"
+    # The last line of defence against response splitting (CVE-2018-1000164): what is sent is what was meant.
     if head.count(b"\n") != len(lines) + 2 or head.count(b"\r") != len(lines) + 2:
-        raise ValueError(
-            "a header value holds CR or LF"
-        )  # the last line of defence against response splitting
+        raise ValueError("a header holds CR or LF")
     return head

@@ -1,7 +1,7 @@
 """The request target: its form, its one decoded path, and the authority it or the Host field names.
 
-Knows no other field. A path that could mean two things is refused here, so that routing, files and the application
-cannot disagree about it (CVE-2021-41773, CVE-2026-34786).
+Knows no other field. A path that could mean two things is refused here, so that routing, files and the
+application cannot disagree about it (CVE-2021-41773, CVE-2026-34786).
 """
 
 import re
@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
 class Authority(NamedTuple):
-    """`host` in lower case without the dot of the root; `port` None when not said; `text` is both, to be sent on."""
+    """`host` in lower case without the dot of the root; `port` None if not said; `text` is both."""
 
     host: str
     port: int | None
