@@ -42,7 +42,7 @@ match_common_request_line = re.compile(
     rb"([A-Z]++) (((?:/(?![/.])[" + _PCHAR + rb"]*+)++)(?:\?([" + _PCHAR + rb"%/?]*+))?) HTTP/1\.([01])\r\n"
 ).match
 match_request_line = re.compile(rb"([^ \r\n]++) ([^ \r\n]++) ([^ \r\n]++)\r\n").fullmatch
-match_simple_request = re.compile(rb"[A-Z]++ [^ \r\n]++ ?\r\n").fullmatch
+match_simple_request = re.compile(rb"[A-Z]++ [\x21-\x7e]++ ?\r\n").fullmatch
 is_http_version = re.compile(rb"HTTP/[0-9]++(?:\.[0-9]++)?+").fullmatch
 
 # What browsers send raw although RFC 3986 has no place for it (WHATWG URL, query and path percent-encode

@@ -1,0 +1,103 @@
+"""A server without sockets: feeds pieces to the gate as a connection would, and says what came of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tests.requests.corpus import Request
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.framing import Body
+from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader, body_framing
+
+LIMITS = HeadLimits(32 * 1024, 100)
+LARGEST_BODY = 64 * 1024 * 1024
+
+
+@dataclass
+class Verdict:
+    """`why` and `status` of the refusal, or None and 0; `is_waiting`: the connection ended amid a request."""
+
+    requests: list[Request] = field(default_factory=list)
+    names: list[set[bytes]] = field(default_factory=list)
+    status: int = 0
+    why: str | None = None
+    is_waiting: bool = False
+
+
+def read(pieces: Iterable[bytes], *, at_eof: bool = True) -> Verdict:
+    """What a server makes of a connection that sends these pieces and, `at_eof`, then ends."""
+    connection = _Connection()
+    verdict = connection.verdict
+    try:
+        for piece in pieces:
+            connection.feed(piece)
+            if connection.is_closed:
+                return verdict
+        verdict.is_waiting = connection.is_amid_request
+        if at_eof and connection.body is not None:
+            connection.body.eof()
+    except HttpError as refused:
+        verdict.status, verdict.why = refused.status, refused.why
+        verdict.is_waiting = False
+    return verdict
+
+
+def bytewise(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 1] for at in range(len(data)))
+
+
+def two_pieces(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Every split of short data; of long data the splits near its ends, near the limits, and some between."""
+    size = len(data)
+    if size <= 1500:
+        points: Iterable[int] = range(1, size)
+    else:
+        limit = 32 * 1024
+        marks = {
+            *range(1, 120),
+            *range(limit - 4, limit + 4),
+            *range(size - 40, size),
+            *range(0, size, size // 9),
+        }
+        points = sorted(mark for mark in marks if 0 < mark < size)
+    return ((data[:at], data[at:]) for at in points)
+
+
+class _Connection:
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+        self.is_closed = False
+        self.reader = RequestReader(LIMITS)
+        self.head: RequestHead | None = None
+        self.body: Body | None = None
+        self.received: list[bytes] = []
+
+    @property
+    def is_amid_request(self) -> bool:
+        return self.body is not None or not self.reader.is_between_requests
+
+    def feed(self, data: bytes) -> None:
+        while data and not self.is_closed:
+            data = self._feed_head(data) if self.body is None else self._feed_body(self.body, data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        self.head = self.reader.feed(data)
+        if self.head is None:
+            return b""
+        self.body = body_framing(self.head, LARGEST_BODY)
+        rest = self.reader.take_rest()
+        if self.body.is_complete:
+            self._finish(self.head)
+        return rest
+
+    def _feed_body(self, body: Body, data: bytes) -> bytes:
+        assert self.head is not None
+        self.received.append(body.feed(data))
+        if body.is_complete:
+            self._finish(self.head)
+        return body.rest
+
+    def _finish(self, head: RequestHead) -> None:
+        self.verdict.requests.append(Request(head.method, head.target, b"".join(self.received)))
+        self.verdict.names.append({name for name, _ in head.headers})
+        self.body, self.received = None, []
+        self.is_closed = not head.keep_alive
