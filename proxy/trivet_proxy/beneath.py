@@ -1,0 +1,179 @@
+"""Opens a file beneath an opened directory, with no way out: not by `..`, a link, or a swap in between.
+
+openat2(RESOLVE_BENEATH) where the kernel has it (Linux 5.6), else component by component without following
+links; links that stay inside are followed by hand. Knows no URL and no HTTP.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+# Never waits for a FIFO's writer, never takes over a terminal, never leaks into a child.
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+ROOT = _STEP
+
+_SYS_OPENAT2 = 437  # every architecture but alpha (asm-generic/unistd.h)
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
+_RACES = 8  # openat2 says EAGAIN when something was renamed meanwhile
+_LINKS = 40  # as the kernel's own limit (path_resolution(7))
+_STEPS = 2000
+_LONGEST = 4096  # PATH_MAX
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_HOW = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+_HOW_POINTER, _HOW_SIZE = ctypes.pointer(_HOW), ctypes.sizeof(_HOW)
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
+_syscall.restype = ctypes.c_long
+
+
+def open_beneath(root: int, path: bytes, inside: Sequence[bytes] = ()) -> int:
+    """A descriptor of `path` below the directory `root`. Raises OSError; EXDEV: it leads outside.
+
+    `inside` are absolute names of the root: an absolute link to below one of them stays inside.
+    """
+    if len(path) >= _LONGEST:
+        raise _error(errno.ENAMETOOLONG)
+    if b"\0" in path:
+        raise _error(errno.ENOENT)
+    if _has_openat2:
+        fd = _try_openat2(root, path)
+        if fd >= 0:
+            return fd
+    # Also for what openat2 took for a way out: it does not know where an absolute link leads to.
+    return walk(root, path, inside)
+
+
+def walk(root: int, path: bytes, inside: Sequence[bytes] = ()) -> int:
+    """The same, one component at a time, for any kernel."""
+    return _Walk(root, path, inside).run()
+
+
+def _try_openat2(root: int, path: bytes) -> int:
+    """A descriptor, or -1 where the walk should have a look. Raises OSError for everything else."""
+    for _ in range(_RACES):
+        fd: int = _syscall(_SYS_OPENAT2, root, path or b".", _HOW_POINTER, _HOW_SIZE)
+        if fd >= 0:
+            return fd
+        number = ctypes.get_errno()
+        if number not in (errno.EAGAIN, errno.EINTR):
+            break
+    if number in (errno.EXDEV, errno.EAGAIN, errno.EINTR):
+        return -1
+    raise _error(number)
+
+
+class _Walk:
+    """What is done and what is left. Nothing is opened through a link: its target takes its place."""
+
+    __slots__ = ("_done", "_here", "_inside", "_links", "_root", "_todo")
+
+    def __init__(self, root: int, path: bytes, inside: Sequence[bytes]) -> None:
+        self._root = self._here = root
+        self._inside = inside
+        self._todo = path.split(b"/")
+        self._done: list[bytes] = []
+        self._links = 0
+
+    def run(self) -> int:
+        try:
+            for _ in range(_STEPS):
+                fd = self._step(self._todo.pop(0) if self._todo else b".")
+                if fd is not None:
+                    return fd
+            raise _error(errno.ELOOP)
+        finally:
+            self._return_to_root()
+
+    def _step(self, name: bytes) -> int | None:
+        is_last = not self._todo
+        if name == b"" or (name == b"." and not is_last):
+            return None
+        if name == b"..":
+            self._climb()
+            return None
+        try:
+            fd = os.open(name, (READ if is_last else _STEP) | os.O_NOFOLLOW, dir_fd=self._here)
+        except OSError as error:
+            self._follow(name, error)
+            return None
+        if is_last:
+            return fd
+        self._return_to_root()
+        self._here = fd
+        self._done.append(name)
+        return None
+
+    def _climb(self) -> None:
+        # Begin again without the last directory: what has been walked held no link, so this is where `..`
+        # leads, and a swap on the way is caught again.
+        if not self._done:
+            raise _error(errno.EXDEV)
+        self._todo = self._done[:-1] + self._todo
+        self._return_to_root()
+
+    def _follow(self, name: bytes, error: OSError) -> None:
+        """Put the target of a link in the link's place; raise the error if it was none."""
+        target = _link_target(name, self._here, error)
+        self._links += 1
+        if self._links > _LINKS:
+            raise _error(errno.ELOOP)
+        if target.startswith(b"/"):
+            self._todo = _from_root(target, self._inside) + self._todo
+            self._return_to_root()
+        else:
+            self._todo = target.split(b"/") + self._todo
+
+    def _return_to_root(self) -> None:
+        if self._here != self._root:
+            os.close(self._here)
+        self._here = self._root
+        self._done = []
+
+
+def _link_target(name: bytes, here: int, error: OSError) -> bytes:
+    """What a component that was refused as a link points to; the error itself if it is none."""
+    if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        raise error
+    try:
+        return os.readlink(name, dir_fd=here)
+    except OSError:
+        raise error from None
+
+
+def _from_root(target: bytes, inside: Sequence[bytes]) -> list[bytes]:
+    for base in inside:
+        if target == base or target.startswith(base.rstrip(b"/") + b"/"):
+            return target[len(base) :].split(b"/")
+    raise _error(errno.EXDEV)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def _probe() -> bool:
+    """Whether openat2 works here: an old kernel says ENOSYS, an old container's seccomp filter EPERM."""
+    if not sys.platform.startswith("linux"):
+        return False
+    here = os.open("/", ROOT)
+    try:
+        fd: int = _syscall(_SYS_OPENAT2, here, b".", _HOW_POINTER, _HOW_SIZE)
+    finally:
+        os.close(here)
+    if fd < 0:
+        return False
+    os.close(fd)
+    return True
+
+
+_has_openat2 = _probe()

@@ -1,0 +1,76 @@
+"""A folder whose files are served: its opened root, kept up with what stands at its path, and which names may
+be asked for.
+
+Deploys replace folders by swapping a link, so the path is looked at again once a second. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .beneath import ROOT, open_beneath
+
+_LOOK_AGAIN = 1.0  # seconds
+
+# Dot files and what editors leave beside sources; an empty, . or .. segment has no place in a name either.
+# The one dot name meant for the public stands at the root of a site (RFC 8615): the caller lets it through.
+_HIDDEN = re.compile(rb"(?:\A|/)(?:[./]|\Z)|~(?:/|\Z)|\.(?:swp|swo)(?:/|\Z)|\x00").search
+
+
+class Folder:
+    """Opens files below `path`, whatever directory that is today."""
+
+    __slots__ = ("_clock", "_identity", "_inside", "_look_at", "_root", "path")
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises OSError: there is no such folder, or it may not be entered."""
+        self.path = path
+        self._clock = clock
+        self._root = -1
+        self._reopen()
+
+    def __repr__(self) -> str:
+        return f"<Folder {self.path} fd={self._root}>"
+
+    def open(self, name: bytes) -> int:
+        """A descriptor for reading, of whatever kind of file it is. Raises OSError."""
+        if self._clock() >= self._look_at:
+            self._keep_up()
+        return open_beneath(self._root, name, self._inside)
+
+    def close(self) -> None:
+        root, self._root = self._root, -1
+        if root >= 0:
+            os.close(root)
+
+    def __del__(self) -> None:
+        # A reload drops the whole site, and with it the last reference from a request still running.
+        self.close()
+
+    def _keep_up(self) -> None:
+        self._look_at = self._clock() + _LOOK_AGAIN
+        try:
+            now = os.stat(self.path)
+            if (now.st_dev, now.st_ino) != self._identity:
+                self._reopen()
+        except OSError:
+            pass  # between two steps of a deploy: what was opened last serves on
+
+    def _reopen(self) -> None:
+        root = os.open(self.path, ROOT)
+        self.close()
+        self._root = root
+        info = os.fstat(root)
+        self._identity = (info.st_dev, info.st_ino)
+        named = {os.fsencode(self.path), os.fsencode(os.path.realpath(self.path))}
+        self._inside = tuple(named)
+        self._look_at = self._clock() + _LOOK_AGAIN
+
+
+def is_hidden(name: bytes) -> bool:
+    """Whether a name below a folder is none that a client may ask for."""
+    return _HIDDEN(name) is not None

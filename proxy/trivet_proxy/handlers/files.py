@@ -1,0 +1,178 @@
+"""Files from a folder, and single files: whole, by GET and HEAD, with validators and 304.
+
+Owns what a path means in a folder (index, hidden names, the missing slash) and how a file becomes an
+answer. The folder itself says what lies beneath it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trivet_common.config.reach import why_not_a_file
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.reasons import refuse
+
+from ..beneath import READ
+from ..content_types import content_type_of
+from ..folder import Folder, is_hidden
+from ..locations import local_location
+from ..router import Handler
+from ..validators import file_headers
+
+# Up to here one read and one send, with the head, cost less than sendfile's own system call.
+SMALL = 16 * 1024
+
+_INDEX = b"index.html"
+_WELL_KNOWN = b".well-known/"
+_GET, _HEAD, _OPTIONS = b"GET", b"HEAD", b"OPTIONS"
+_ALLOW = ((b"allow", b"GET, HEAD, OPTIONS"),)
+_COMPLAIN_AGAIN = 60.0  # seconds
+
+Complain = Callable[[str], None]
+
+
+def files_handler(folder: Folder, prefix: bytes, complain: Complain) -> Handler:
+    """What follows `prefix` (which ends in a slash) in the path is looked up below the folder."""
+    cut = len(prefix)
+    may_be_well_known = prefix == b"/"
+    complain = _seldom(complain)
+
+    async def serve(request: Any, writer: Any) -> None:
+        head = request.head
+        if head.method != _GET and head.method != _HEAD:
+            return await _answer_other(head.method, writer)
+        name = head.path[cut:]
+        _judge_name(name, may_be_well_known)
+        if not name or name.endswith(b"/"):
+            name += _INDEX
+        fd = _open(folder, name, complain)
+        try:
+            info = os.fstat(fd)
+            if stat.S_ISREG(info.st_mode):
+                await _send(request, writer, fd, info, content_type_of(name))
+            elif stat.S_ISDIR(info.st_mode) and name == head.path[cut:]:
+                await writer.send(308, [(b"location", local_location(head.path + b"/", head.query))])
+            else:
+                raise refuse("not_found", f"{_shown(folder, name)} is no regular file.")
+        finally:
+            os.close(fd)
+
+    return serve
+
+
+def file_handler(path: Path, complain: Complain) -> Handler:
+    """The one file, whatever stands at its path by then. The operator named it: links are followed."""
+    content_type = content_type_of(os.fsencode(path))
+    complain = _seldom(complain)
+
+    async def serve(request: Any, writer: Any) -> None:
+        method = request.head.method
+        if method != _GET and method != _HEAD:
+            return await _answer_other(method, writer)
+        try:
+            fd = os.open(path, READ)
+        except OSError as error:
+            raise _translate(error, path, complain) from None
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode):
+                raise refuse("not_found", f"{path} is no regular file.")
+            await _send(request, writer, fd, info, content_type)
+        finally:
+            os.close(fd)
+
+    return serve
+
+
+async def _send(request: Any, writer: Any, fd: int, info: os.stat_result, content_type: bytes) -> None:
+    """The opened file, or 304."""
+    size = info.st_size
+    known = file_headers(content_type, size, info.st_mtime_ns)
+    if known.is_known_to(request.head.headers):
+        await writer.send(304, known.unchanged)
+    elif request.head.method == _HEAD:
+        writer.start(200, None, known.full, size)
+        await writer.finish()
+    elif size <= SMALL:
+        await _send_small(writer, fd, size, known.full)
+    else:
+        writer.start(200, None, known.full, size)
+        await _send_large(writer, fd, size)
+
+
+async def _send_small(writer: Any, fd: int, size: int, headers: list[tuple[bytes, bytes]]) -> None:
+    try:
+        data = os.pread(fd, size, 0)
+    except OSError as error:
+        raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
+    if len(data) == size:
+        await writer.send(200, headers, data)
+        return
+    # Shorter than a moment ago: length and validators promise what is not there, so the answer has to break.
+    writer.start(200, None, headers, size)
+    writer.write(data)
+    writer.close_without_end()
+
+
+async def _send_large(writer: Any, fd: int, size: int) -> None:
+    if await writer.send_file(fd, 0, size) < size:
+        writer.close_without_end()  # never padded, never another file's bytes
+    else:
+        await writer.finish()
+
+
+async def _answer_other(method: bytes, writer: Any) -> None:
+    if method != _OPTIONS:
+        raise refuse("method", headers=_ALLOW)
+    await writer.send(204, list(_ALLOW))
+
+
+def _judge_name(name: bytes, may_be_well_known: bool) -> None:
+    shown = name[len(_WELL_KNOWN) :] if may_be_well_known and name.startswith(_WELL_KNOWN) else name
+    shown = shown.removesuffix(b"/")
+    if shown and is_hidden(shown):
+        raise refuse("not_found", "Hidden names are not served.")
+
+
+def _open(folder: Folder, name: bytes, complain: Complain) -> int:
+    try:
+        return folder.open(name)
+    except OSError as error:
+        raise _translate(error, folder.path / os.fsdecode(name), complain) from None
+
+
+def _translate(error: OSError, path: Path, complain: Complain) -> HttpError:
+    """To the client there is no such file; what an operator can mend is said in the log."""
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE):
+        return refuse("internal", f"{path}: {error.strerror}.")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        reason = why_not_a_file(path) or f"{path}: {error.strerror}"
+        complain(reason)
+        return refuse("not_found", reason)
+    if error.errno == errno.EXDEV:
+        return refuse("not_found", f"{path} leads out of the folder.")
+    return refuse("not_found", f"{path}: {error.strerror}.")
+
+
+def _seldom(complain: Complain) -> Complain:
+    """Once a minute: whoever asks for an unreadable file again and again shall not fill the disk."""
+    not_before = 0.0
+
+    def say(text: str) -> None:
+        nonlocal not_before
+        now = time.monotonic()
+        if now >= not_before:
+            not_before = now + _COMPLAIN_AGAIN
+            complain(text)
+
+    return say
+
+
+def _shown(folder: Folder, name: bytes) -> str:
+    return str(folder.path / os.fsdecode(name))

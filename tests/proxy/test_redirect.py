@@ -1,0 +1,144 @@
+"""Redirects: where to, and that nobody else decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
+from trivet_proxy.handlers.redirect import redirect_handler, redirect_to_slash
+from trivet_proxy.locations import encode_path, encode_rest, local_location
+from trivet_proxy.templates import NAMES, Template
+
+
+@dataclass
+class FakeClient:
+    address: str = "192.0.2.7"
+    scheme: str = "https"
+    port: int = 443
+
+
+@dataclass
+class FakeRequest:
+    head: RequestHead
+    client: FakeClient = field(default_factory=FakeClient)
+    request_id: str = "abc123"
+
+
+class FakeWriter:
+    async def send(self, status, headers, body=b"", reason=None):
+        self.status, self.headers, self.body = status, headers, body
+
+
+def head_of(
+    target: bytes, version: bytes = b"1.1", host: bytes = b"host: shop.example:8443\r\n"
+) -> RequestHead:
+    method = b"OPTIONS" if target == b"*" else b"GET"
+    head = RequestReader(HeadLimits(32768, 100)).feed(
+        method + b" " + target + b" HTTP/" + version + b"\r\n" + host + b"\r\n"
+    )
+    assert head is not None
+    return head
+
+
+async def follow(handler, target: bytes, **how) -> tuple[int, bytes]:
+    writer = FakeWriter()
+    await handler(FakeRequest(head_of(target, **how)), writer)
+    ((name, location),) = writer.headers
+    assert name == b"location"
+    assert writer.body == b""
+    return writer.status, location
+
+
+TABLE = [
+    # to, permanent, target, status, location
+    ("https://example.com{uri}", True, b"/a%20b?x=1", 308, b"https://example.com/a%20b?x=1"),
+    ("https://example.com{uri}", False, b"/", 302, b"https://example.com/"),
+    ("https://example.com{uri}", False, b"*", 302, b"https://example.com/"),
+    ("https://{host}{uri}", False, b"/x", 302, b"https://shop.example/x"),
+    ("{scheme}://{host}:{port}{path}?{query}", False, b"/x?a=b", 302, b"https://shop.example:443/x?a=b"),
+    ("/new{path}", False, b"/a%3Fb", 302, b"/new/a%3Fb"),
+    ("/new{path}", False, b"/a%25b%c3%a9", 302, b"/new/a%25b%C3%A9"),
+    ("/who/{client}/{request_id}", False, b"/", 302, b"/who/192.0.2.7/abc123"),
+    ("/login?next={path}", False, b"/a&b=c#", 302, None),
+    ("/straße/{nothing}", False, b"/", 302, b"/stra%C3%9Fe/%7Bnothing%7D"),
+    ("{uri}", False, b"//evil.example/", 302, b"/evil.example/"),
+    ("{uri}", False, b"/%2f%2fevil.example/", 302, b"/%2f%2fevil.example/"),
+    ("{path}", False, b"/%2f%2fevil.example/", 302, b"/evil.example/"),
+    ("{path}", False, b"/%5cevil.example/", 302, b"/%5Cevil.example/"),
+    ("{uri}", False, b"/\\evil.example/", 302, None),
+    ("/{path}", False, b"/evil.example/", 302, b"/evil.example/"),
+    ("{path}", False, b"http://shop.example:8443//evil.example/", 302, b"/evil.example/"),
+    ("//cdn.example{uri}", False, b"/x", 302, b"//cdn.example/x"),
+    (
+        "https://example.com/?q={query}",
+        False,
+        b"/?a=%0d%0aSet-Cookie:x",
+        302,
+        b"https://example.com/?q=a=%0d%0aSet-Cookie:x",
+    ),
+    ("https://example.com/?q={query}", False, b'/?a={}|`^"', 302, None),
+]
+
+
+@pytest.mark.parametrize(("to", "permanent", "target", "status", "location"), TABLE)
+async def test_redirects(to, permanent, target, status, location):
+    handler = redirect_handler(to, permanent)
+    if location is None:
+        with pytest.raises(HttpError):  # the gate refuses such a target before
+            await follow(handler, target)
+    else:
+        assert await follow(handler, target) == (status, location)
+
+
+async def test_a_host_that_nobody_named():
+    with pytest.raises(HttpError) as raised:
+        await follow(redirect_handler("https://{host}{uri}", False), b"/", version=b"1.0", host=b"")
+    assert raised.value.status == 400
+    assert await follow(redirect_handler("{uri}", False), b"/x", version=b"1.0", host=b"") == (302, b"/x")
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        (b"/x", b"/x/"),
+        (b"/x?a=b&c", b"/x/?a=b&c"),
+        (b"//evil.example", b"/evil.example/"),
+        (b"/%2f%2fevil.example", b"/evil.example/"),
+        (b"/%5Cevil.example", b"/%5Cevil.example/"),
+        (b"/a%3Fb%23c%25d", b"/a%3Fb%23c%25d/"),
+        (b"/caf%E9", b"/caf%E9/"),
+        (b"/x?next=%0d%0aLocation:%20y", b"/x/?next=%0d%0aLocation:%20y"),
+    ],
+)
+async def test_to_the_slash(target, location):
+    assert await follow(redirect_to_slash, target) == (308, location)
+
+
+@given(path=st.binary(max_size=40), query=st.binary(max_size=40))
+def test_a_local_location_stays_local_and_on_one_line(path, query):
+    location = local_location(path, query)
+    assert location.startswith(b"/")
+    assert location[1:2] not in (b"/", b"\\")
+    assert location.isascii()
+    assert not set(location) & set(b'\r\n\t\0 "<>\\^`{|}')
+
+
+@given(text=st.binary(max_size=60))
+def test_what_a_uri_has_no_place_for_is_encoded(text):
+    for encoded in (encode_path(text), encode_rest(text)):
+        assert not set(encoded) & set(b'\r\n\0 "<>\\')
+
+
+def test_templates():
+    template = Template("a{scheme}b{nothing}{{host}}")
+    assert template.names == {"scheme", "host"}
+    assert template.fill(FakeRequest(head_of(b"/"))) == b"ahttpsb%7Bnothing%7D%7Bshop.example%7D"
+    assert repr(template) == "<Template 'a{scheme}b{nothing}{{host}}'>"
+    everything = Template("".join("{" + name + "}" for name in NAMES))
+    assert everything.names == set(NAMES)
+    assert b"{" not in everything.fill(FakeRequest(head_of(b"/a?b")))

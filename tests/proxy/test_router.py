@@ -1,0 +1,165 @@
+"""The router against a plain reading of the list from the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trivet_proxy.router import CompiledRoute, Router
+
+
+@dataclass
+class Head:
+    host: str
+    path: bytes
+
+
+async def answer(request: object, writer: object) -> None:
+    raise AssertionError("the router calls no handler")
+
+
+def compile_routes(*specs: tuple[str, str | None]) -> list[CompiledRoute]:
+    """Each spec: hosts with spaces between (or nothing), path or None."""
+    routes = []
+    for order, (hosts, path) in enumerate(specs):
+        raw = None if path is None else path.encode()
+        slash = None
+        if raw is not None and raw.endswith(b"/") and raw != b"/":
+            slash = CompiledRoute(order=order, handler=answer, id=f"{path}>")
+        routes.append(
+            CompiledRoute(
+                order=order,
+                hosts=tuple(hosts.split()),
+                path=raw,
+                to_slash=slash,
+                handler=answer,
+                id=f"{order}",
+            )
+        )
+    return routes
+
+
+def read_from_the_top(routes: list[CompiledRoute], head: Head) -> CompiledRoute | None:
+    """What DESIGN section 7 says, without any index."""
+    implied: CompiledRoute | None = None
+    for route in routes:
+        if not host_matches(route.hosts, head.host):
+            continue
+        if route.path is None or (route.path.endswith(b"/") and head.path.startswith(route.path)):
+            return implied.to_slash if implied is not None else route
+        if route.path == head.path:
+            return route
+        if implied is None and route.to_slash is not None and route.path == head.path + b"/":
+            implied = route
+    return implied.to_slash if implied is not None else None
+
+
+def host_matches(hosts: tuple[str, ...], host: str) -> bool:
+    return not hosts or any(
+        host == pattern
+        or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
+        for pattern in hosts
+    )
+
+
+TABLE = [
+    # routes, host, path, what answers
+    ([("", "/a"), ("", "/")], "h", b"/a", "0"),
+    ([("", "/a"), ("", "/")], "h", b"/a/", "1"),
+    ([("", "/a"), ("", "/")], "h", b"/ab", "1"),
+    ([("", "/static/"), ("", "/")], "h", b"/static/x", "0"),
+    ([("", "/static/"), ("", "/")], "h", b"/static../app.py", "1"),
+    ([("", "/static/"), ("", "/")], "h", b"/static", "/static/>"),
+    ([("", "/"), ("", "/static/")], "h", b"/static", "0"),
+    ([("", "/static/"), ("", "/static")], "h", b"/static", "1"),
+    ([("", "/static"), ("", "/static/")], "h", b"/static", "0"),
+    ([("", "/static/")], "h", b"/static", "/static/>"),
+    ([("", "/static/")], "h", b"/statics", None),
+    ([("", None), ("", "/static/")], "h", b"/static", "0"),
+    ([("", None)], "h", b"*", "0"),
+    ([("", "/")], "h", b"*", None),
+    ([("a.example", "/"), ("", "/")], "a.example", b"/x", "0"),
+    ([("a.example", "/"), ("", "/")], "b.example", b"/x", "1"),
+    ([("A.Example", "/")], "a.example", b"/x", "0"),
+    ([("*.example", "/"), ("", "/")], "example", b"/", "1"),
+    ([("*.example", "/"), ("", "/")], "a.example", b"/", "0"),
+    ([("*.example", "/"), ("", "/")], "b.a.example", b"/", "0"),
+    ([("*.example", "/"), ("", "/")], ".example", b"/", "1"),
+    ([("*.example", "/"), ("", "/")], "badexample", b"/", "1"),
+    ([("a.example b.example", "/")], "b.example", b"/", "0"),
+    ([("", "/"), ("a.example", "/x")], "a.example", b"/x", "0"),
+    ([("a.example", "/x/"), ("", "/x")], "a.example", b"/x", "1"),
+    ([("a.example", "/x/"), ("", "/x")], "b.example", b"/x", "1"),
+    ([("a.example", "/x/")], "b.example", b"/x", None),
+    ([("", "/a/b/"), ("", "/a/")], "h", b"/a/b/c", "0"),
+    ([("", "/a/"), ("", "/a/b/")], "h", b"/a/b/c", "0"),
+    ([], "h", b"/", None),
+]
+
+
+@pytest.mark.parametrize(("specs", "host", "path", "expected"), TABLE)
+def test_first_match_in_file_order(specs, host, path, expected):
+    routes = compile_routes(*specs)
+    found = Router(routes).find(Head(host, path))
+    assert (found.id if found else None) == expected
+    plain = read_from_the_top([lower_hosts(route) for route in routes], Head(host, path))
+    assert (plain.id if plain else None) == expected
+
+
+def lower_hosts(route: CompiledRoute) -> CompiledRoute:
+    route.hosts = tuple(host.lower() for host in route.hosts)
+    return route
+
+
+HOST_NAMES = ["", "a.x", "b.x", "*.x", "*.a.x", "c", "a.x *.b.x"]
+PATHS = ["/", "/a", "/a/", "/a/b", "/a/b/", "/b/", "/ab/", None]
+REQUEST_PATHS = [
+    b"/",
+    b"/a",
+    b"/a/",
+    b"/a/b",
+    b"/a/b/",
+    b"/a/b/c",
+    b"/b",
+    b"/b/x",
+    b"/ab",
+    b"/abc",
+    b"*",
+    b"/a//b",
+    b"/c",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    specs=st.lists(st.tuples(st.sampled_from(HOST_NAMES), st.sampled_from(PATHS)), max_size=12),
+    host=st.sampled_from(["a.x", "b.x", "x", "z.x", "q.a.x", "q.b.x", "c", "d", ""]),
+    path=st.sampled_from(REQUEST_PATHS),
+)
+def test_the_index_agrees_with_reading_from_the_top(specs, host, path):
+    routes = compile_routes(*specs)
+    assert Router(routes).find(Head(host, path)) is read_from_the_top(routes, Head(host, path))
+
+
+def test_a_deep_path_costs_no_more_than_the_deepest_prefix():
+    class Counting(bytes):
+        slices = 0
+
+        def __getitem__(self, key):
+            Counting.slices += 1
+            return bytes.__getitem__(self, key)
+
+    router = Router(compile_routes(("", "/a/b/"), ("", "/")))
+    found = router.find(Head("h", Counting(b"/x" * 10_000)))
+    assert found is not None
+    assert found.id == "1"
+    assert Counting.slices <= 3
+
+
+def test_says_what_it_holds():
+    router = Router(compile_routes(("a.x", "/"), ("", "/static/")))
+    assert repr(router) == "<Router 2 routes, 1 hosts>"
+    assert "/static/" in repr(router.routes[1])
