@@ -48,9 +48,9 @@ class Deadline:
     def stop(self) -> None:
         self.due = inf
 
-    @property
-    def has_passed(self) -> bool:
-        return self.due <= self._deadlines.now()
+    def now(self) -> float:
+        """The time by the clock it runs on, in seconds."""
+        return self._deadlines.now()
 
 
 class Deadlines:

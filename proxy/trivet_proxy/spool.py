@@ -1,7 +1,7 @@
 """Bodies that wait: in memory up to a limit, above it in an unnamed temporary file.
 
-Owns the process's share of `spool.limit` and the files. Knows no HTTP beyond the error of a full spool. Writing
-64 KiB blocks the loop only for the page cache (microseconds); handing each piece to a thread would cost more.
+Owns the process's share of `spool.limit` and the files. Knows no HTTP but the error of a full spool. Writing
+a piece blocks the loop only for the page cache (64 KiB: microseconds); handing it to a thread costs more.
 """
 
 import os
@@ -27,8 +27,9 @@ class Spool:
     def __repr__(self) -> str:
         return f"<Spool {self.dir} {self.used} of {self.limit} bytes in {self.files} files>"
 
-    def new(self) -> "SpoolBuffer":
-        return SpoolBuffer(self)
+    def new(self, memory: int | None = None) -> "SpoolBuffer":
+        """A buffer that becomes a file above `memory` bytes, if that is to differ from everyone's."""
+        return SpoolBuffer(self, self.memory if memory is None else memory)
 
     def has_room_for(self, count: int) -> bool:
         return self.used + count <= self.limit
@@ -58,10 +59,11 @@ class Spool:
 class SpoolBuffer:
     """One body: written at the end, read anywhere. Close it."""
 
-    __slots__ = ("_fd", "_memory", "_spool", "size")
+    __slots__ = ("_fd", "_memory", "_most_memory", "_spool", "size")
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, memory: int) -> None:
         self._spool = spool
+        self._most_memory = memory
         # The first piece as it came, most often the only one; a bytearray once there are more.
         self._memory: bytes | bytearray = b""
         self._fd = -1
@@ -86,7 +88,7 @@ class SpoolBuffer:
     def write(self, data: bytes | memoryview) -> None:
         """Keep it. Raises HttpError spool_full, and has kept nothing of it then."""
         size = self.size + len(data)
-        if self._fd < 0 and size <= self._spool.memory:
+        if self._fd < 0 and size <= self._most_memory:
             self._remember(data)
         elif self._fd < 0:
             self._become_file(data)

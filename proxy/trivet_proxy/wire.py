@@ -74,7 +74,7 @@ class Wire:
         while (data := self.try_receive(limit)) is None:
             await self.wait_until_readable()
         if self._spent >= _BUDGET:
-            await self._yield()
+            await self.give_way()
         return data
 
     async def wait_until_readable(self) -> None:
@@ -134,7 +134,7 @@ class Wire:
                 await self.wait_until_writable()
                 rest = rest[self.try_send(rest) :]
         if self._spent >= _BUDGET:
-            await self._yield()
+            await self.give_way()
 
     async def send_file(self, fd: int, offset: int, count: int) -> int:
         """Send `count` bytes of a file and return how many there were: fewer if it has become shorter."""
@@ -148,8 +148,7 @@ class Wire:
             else:
                 offset += sent
                 left -= sent
-            if self._spent >= _BUDGET:
-                await self._yield()
+            await self.give_way()
         return count - left
 
     async def wait_until_writable(self) -> None:
@@ -160,6 +159,12 @@ class Wire:
             await wait_writable(self.fd)
         except trio.ClosedResourceError:
             raise self._closed() from None
+
+    async def give_way(self) -> None:
+        """Let other tasks run if this one has not had to wait for too long; for who tries in a loop."""
+        if self._spent >= _BUDGET:
+            self._spent = 0
+            await checkpoint()
 
     # The end.
 
@@ -212,10 +217,6 @@ class Wire:
     def _join(self, party: int) -> None:
         self._spent = 0
         self._party = party
-
-    async def _yield(self) -> None:
-        self._spent = 0
-        await checkpoint()
 
     def _closed(self) -> WireClosed:
         return WireClosed("peer" if self.ended_by is None else self.ended_by)

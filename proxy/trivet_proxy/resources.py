@@ -1,0 +1,73 @@
+"""What one proxy process has beside its routes: handed to handlers and connections, outliving every reload.
+
+Only holds them; knows nothing of what is done with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trivet_common.access_log import AccessLog
+from trivet_common.config.settings import Settings
+from trivet_common.http1.collector import HeadLimits
+from trivet_common.logs import ErrorLog
+
+from .deadlines import Deadlines
+from .request import RequestIds
+from .spool import Spool
+
+if TYPE_CHECKING:
+    from .dispatch.pool import PoolDispatch
+
+
+class Resources:
+    """One a process. `take_over(settings)` is the switch of a reload."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        index: int,
+        count: int,
+        nursery: trio.Nursery,
+        access_log: AccessLog | None,
+        error_log: ErrorLog,
+    ) -> None:
+        """Process `index` of `count`. `nursery` is for tasks that live as long as the process."""
+        # for the process
+        self.index = index
+        self.count = count
+        self.nursery = nursery
+        self.deadlines = Deadlines()
+        self.request_ids = RequestIds()
+        self.access_log = access_log
+        self.error_log = error_log
+        self.dispatches: dict[str, PoolDispatch] = {}
+        self.is_draining = False
+        # for the settings
+        self.spool = Spool(settings.spool.dir, settings.spool.memory, settings.spool.limit // count)
+        self.take_over(settings)
+
+    def __repr__(self) -> str:
+        return f"<Resources of process {self.index} of {self.count}, {self.settings!r}>"
+
+    def take_over(self, settings: Settings) -> None:
+        """New settings. What requests in flight hold of the old ones they keep until they end."""
+        self.settings = settings
+        limits = settings.limits
+        self.head_limits = HeadLimits(limits.header_bytes, limits.headers)
+        self.write_timeout: float = limits.write_timeout
+        self.connections: int = max(limits.connections // self.count, 1)
+        self.spool.dir = settings.spool.dir
+        self.spool.memory = settings.spool.memory
+        self.spool.limit = settings.spool.limit // self.count
+
+    def statistics(self) -> dict[str, Any]:
+        """For the status page and tests."""
+        return {
+            "spool_bytes": self.spool.used,
+            "spool_files": self.spool.files,
+            "access_lines_lost": self.access_log.lost if self.access_log is not None else 0,
+        }

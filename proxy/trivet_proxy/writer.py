@@ -1,0 +1,317 @@
+"""The answer to one request: framing, keep or close, and a bounded backlog for a client that is slow.
+
+The ordinary answer is one send of head and body. Knows no route, no handler, and of an upstream only how to
+wait for it; who writes never learns what kind of connection it is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from trivet_common.http1.dates import date_now
+from trivet_common.http1.framing import CHUNK_END, LAST_CHUNK, chunk_head
+from trivet_common.http1.response import STATUS_LINES, build_response_head
+
+from .backlog import Backlog
+from .body import Body
+from .deadlines import Deadline
+from .spool import Spool
+from .wire import Wire, wait_either
+
+Headers = Sequence[tuple[bytes, bytes]]
+Shape = Callable[[Headers], Headers]
+
+# Of a request's body nobody read, this much is read away to keep the connection; above, a new one is cheaper.
+DRAIN_CAP = 64 * 1024
+# Up to here joining two pieces is cheaper than handing the kernel a list.
+_JOIN = 16 * 1024
+
+_CLOSE = (b"connection", b"close")
+_KEEP_ALIVE = (b"connection", b"keep-alive")
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_CONTINUE = STATUS_LINES[100] + b"\r\n"
+
+
+class Process(Protocol):
+    """What a writer asks of the process (resources.py)."""
+
+    is_draining: bool
+    spool: Spool
+    write_timeout: float
+
+
+class ResponseWriter:
+    """The second argument of every handler: `send`; or `start`, then `write` or `send_file`, then `finish`.
+
+    Headers given have lower-case names; content-length, transfer-encoding and connection are not among them. Any
+    method that sends raises WireClosed when the client is gone or takes nothing for `write_timeout`.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_body",
+        "_head",
+        "_is_chunked",
+        "_is_head",
+        "_is_http10",
+        "_left",
+        "_process",
+        "_stall",
+        "_swallows",
+        "finished",
+        "keep_alive",
+        "sent",
+        "shape",
+        "started",
+        "status",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        wire: Wire,
+        stall: Deadline,
+        process: Process,
+        body: Body,
+        method: bytes,
+        is_http10: bool,
+        keep_alive: bool,
+    ) -> None:
+        """`stall` closes the wire; `keep_alive` is what the client wants."""
+        # For the connection.
+        self.wire = wire  # only to wait for it together with others, and to ask whether it hung up
+        self._stall = stall
+        self._process = process
+        # For this request.
+        self._body = body
+        self._is_head = method == b"HEAD"
+        self._is_http10 = is_http10
+        self.keep_alive = keep_alive  # and after the answer: whether another request may follow
+        self.shape: Shape | None = None  # the route's response_headers
+        # For its answer.
+        self.started = False
+        self.finished = False
+        self.status = 0
+        self.sent = 0  # bytes of the body, given to the kernel or to the backlog
+        self._head: bytes | None = None  # until it goes out, with the first piece
+        self._left: int | None = None  # of the length that was announced
+        self._is_chunked = False
+        self._swallows = False
+        self._backlog: Backlog | None = None  # made when the kernel does not take everything
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "started" if self.started else "waiting"
+        return f"<ResponseWriter {state} {self.status} sent={self.sent} backlog={self._backlog!r}>"
+
+    # A whole answer.
+
+    async def send(
+        self, status: int, headers: Headers, body: bytes = b"", reason: bytes | None = None
+    ) -> None:
+        """A complete answer, in one system call."""
+        self.start(status, reason, headers, len(body))
+        self.write(body)
+        await self.finish()
+
+    # An answer in pieces.
+
+    def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
+        """Decide framing and fate of the connection. Sends nothing yet. `length` None: nobody knows it."""
+        assert not self.started, "one answer a request"
+        self._swallows = self._is_head or status == 204 or status == 304 or status < 200
+        self.keep_alive = (
+            self.keep_alive
+            and not self._process.is_draining
+            and self._body.is_drainable(DRAIN_CAP)
+            and (length is not None or not self._is_http10 or self._swallows)
+        )
+        self._is_chunked = length is None and not self._is_http10 and not self._swallows
+        fields = list(headers if self.shape is None else self.shape(headers))
+        if length is not None and status != 204 and status != 304 and status >= 200:
+            fields.append((b"content-length", b"%d" % length))
+        elif self._is_chunked:
+            fields.append(_CHUNKED)
+        self._add_own(fields)
+        self._head = build_response_head(status, reason, fields)
+        self._left = length
+        self.status = status
+        self.started = True
+
+    def write(self, piece: bytes) -> None:
+        """The next piece, however small; never waits. Look at `has_room` before the next one."""
+        left = self._left
+        if self._swallows or not piece:
+            return
+        if left is not None:
+            if len(piece) > left:
+                # More than was announced: it would be read as the next answer (hardening H11).
+                piece = piece[:left]
+                self.keep_alive = False
+            self._left = left - len(piece)
+        self.sent += len(piece)
+        if self._is_chunked:
+            self._put(chunk_head(len(piece)), piece, CHUNK_END)
+        else:
+            self._put(piece)
+
+    @property
+    def has_room(self) -> bool:
+        """False: stop reading from the upstream and `wait(None)`."""
+        return self._backlog is None or self._backlog.has_room
+
+    async def wait(self, upstream: Wire | None) -> None:
+        """Until `upstream` may have something to receive (None: until there is room), sending meanwhile."""
+        self._flush_head()
+        backlog = self._backlog
+        if upstream is None:
+            while backlog is not None and not backlog.has_room:
+                await self._push()
+        elif backlog is None or not backlog.size:
+            await upstream.wait_until_readable()
+        else:
+            await wait_either((upstream,), (self.wire,))
+            self._flush()
+
+    async def send_file(self, fd: int, offset: int, count: int) -> int:
+        """The next `count` bytes of the body, from a file; how many there were: fewer if it shrank."""
+        assert not self._is_chunked, "a file has a length"
+        if self._swallows:
+            return count
+        await self._clear_the_way()
+        sent = 0
+        try:
+            while sent < count:
+                taken = self.wire.try_send_file(fd, offset + sent, count - sent)
+                if taken is None:
+                    self._stall.move(self._process.write_timeout, "write_timeout")
+                    await self.wire.wait_until_writable()
+                elif taken == 0:
+                    break
+                else:
+                    sent += taken
+                    await self.wire.give_way()
+        finally:
+            self._stall.stop()
+            self.sent += sent
+            if self._left is not None:
+                self._left -= sent
+        return sent
+
+    async def finish(self) -> None:
+        """The body is complete: returns when the kernel has it all. A short body closes the wire instead."""
+        if self._left and not self._swallows:
+            self.close_without_end()
+            return
+        if self._is_chunked:
+            self._put(LAST_CHUNK)
+        else:
+            self._flush_head()
+        while self._has_backlog():
+            await self._push()
+        await self.wire.give_way()
+        self.finished = True
+
+    # When it goes wrong.
+
+    def close_without_end(self) -> None:
+        """End the connection so that the client can tell that the answer is not whole."""
+        self.keep_alive = False
+        if self.started and self._left is None and not self._is_chunked and not self._swallows:
+            self.wire.abort("cut")  # read to the end of the connection: an ordinary end would look complete
+        else:
+            self.wire.close("cut")
+
+    def take_back(self) -> bool:
+        """Forget what was started if nothing of it was sent; whether another answer can take its place."""
+        if self.started and self._head is None:
+            return False
+        self._head = None
+        self.started = False
+        return True
+
+    def is_gone(self) -> bool:
+        """The client will not read the answer: it closed, reset or half-closed its side."""
+        return self.wire.has_hung_up()
+
+    def interim(self) -> None:
+        """100 Continue, unless the answer has begun or the client cannot know of it."""
+        if not self.started and not self._is_http10:
+            self._put(_CONTINUE)
+
+    def close(self) -> None:
+        """Give back what it holds; afterwards `sent` is what the kernel took."""
+        self._stall.stop()
+        if self._backlog is not None:
+            self.sent = max(self.sent - self._backlog.size, 0)
+            self._backlog.clear()
+
+    # Private.
+
+    def _add_own(self, fields: list[tuple[bytes, bytes]]) -> None:
+        for name, _ in fields:
+            if name == b"date":  # the origin's stays (RFC 9110, 6.6.1)
+                break
+        else:
+            fields.append((b"date", date_now()))
+        if not self.keep_alive:
+            fields.append(_CLOSE)
+        elif self._is_http10:
+            fields.append(_KEEP_ALIVE)
+
+    def _put(self, *parts: bytes) -> None:
+        """Send what the kernel takes at once, keep the rest in order."""
+        if self._head is not None:
+            parts = (self._head, *parts)
+            self._head = None
+        size = sum(map(len, parts))
+        if self._backlog is not None and self._backlog.size:
+            self._keep(parts, 0)
+            self._flush()
+            return
+        if len(parts) > 1 and size > _JOIN:
+            sent = self.wire.try_send_parts(parts)
+        else:
+            parts = (b"".join(parts),)
+            sent = self.wire.try_send(parts[0])
+        if sent < size:
+            self._keep(parts, sent)
+
+    def _keep(self, parts: Sequence[bytes], sent: int) -> None:
+        """All but the first `sent` bytes."""
+        if self._backlog is None:
+            self._backlog = Backlog(self._process.spool)
+        if not self._backlog.size:
+            self._stall.move(self._process.write_timeout, "write_timeout")
+        for part in parts:
+            if sent < len(part):
+                self._backlog.add(memoryview(part)[sent:] if sent else part)
+            sent = max(sent - len(part), 0)
+
+    def _flush_head(self) -> None:
+        if self._head is not None:
+            self._put()
+
+    def _flush(self) -> None:
+        backlog = self._backlog
+        if backlog is None or not backlog.flush(self.wire):
+            return
+        if backlog.size:
+            self._stall.move(self._process.write_timeout, "write_timeout")
+        else:
+            self._stall.stop()
+
+    async def _push(self) -> None:
+        await self.wire.wait_until_writable()
+        self._flush()
+
+    async def _clear_the_way(self) -> None:
+        """Nothing may stand before what is about to be sent past the backlog."""
+        head, self._head = self._head, None
+        if head is not None:
+            sent = 0 if self._has_backlog() else self.wire.try_send(head, more=True)
+            if sent < len(head):
+                self._keep((head,), sent)
+        while self._has_backlog():
+            await self._push()
+
+    def _has_backlog(self) -> bool:
+        return self._backlog is not None and self._backlog.size > 0
