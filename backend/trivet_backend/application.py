@@ -1,0 +1,352 @@
+"""The user's application: finds it, imports it, and says in a sentence why it cannot.
+
+Owns the meaning of a pool's `app:` (module, module:callable, module:factory(), a .py file).
+Knows nothing of processes or sockets; `trivet check --app` and the workers use the same function.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple, Protocol
+
+WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# What is tried when only a module is named; the first is PEP 3333's own word and Django's, the second Flask's.
+DEFAULT_NAMES = ("application", "app")
+
+
+class ApplicationPool(Protocol):
+    """What this room needs of a pool's configuration."""
+
+    @property
+    def app(self) -> str: ...
+    @property
+    def directory(self) -> Any: ...
+    @property
+    def python_path(self) -> Sequence[Any]: ...
+
+
+class AppError(Exception):
+    """The application cannot be used: `text` says why in a sentence, `hint` what to do, `trace` where."""
+
+    def __init__(self, text: str, hint: str = "", trace: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.hint = hint
+        self.trace = trace
+
+    def __str__(self) -> str:
+        lines = [self.text]
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        if self.trace:
+            lines.append(self.trace.rstrip())
+        return "\n".join(lines)
+
+
+class _Spec(NamedTuple):
+    """A parsed `app:` value. `call` is None when the object itself is the application."""
+
+    module: str
+    name: str
+    call: ast.Call | None
+
+
+def load_application(pool: ApplicationPool) -> WsgiApplication:
+    """Import and return the WSGI callable of `pool`, from its directory. Raises AppError, nothing else."""
+    spec = _parse(pool.app)
+    _enter(pool)
+    module = _import(spec.module)
+    if not spec.name:
+        return _checked(_default(module, spec.module), f"{spec.module}:{_default_name(module)}", module)
+    found = _attribute(module, spec)
+    where = f"{spec.module}:{spec.name}"
+    if spec.call is not None:
+        found = _made(found, where, spec.call)
+        where += "()"
+    return _checked(found, where, module)
+
+
+def _parse(app: str) -> _Spec:
+    module, colon, expression = app.strip().partition(":")
+    if not module or (colon and not expression):
+        raise AppError(
+            f"app: {app!r} names no application", "write module, module:callable or module:factory()"
+        )
+    if not expression:
+        return _Spec(module, "", None)
+    try:
+        node = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        node = None
+    call = node if isinstance(node, ast.Call) else None
+    name = _dotted(call.func if call else node)
+    if not name:
+        raise AppError(
+            f"app: {expression!r} (after {module}:) is neither a name nor a call of one",
+            "write module:callable or module:factory(), e.g. shop.wsgi:application",
+        )
+    return _Spec(module, name, call)
+
+
+def _dotted(node: ast.AST | None) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def _enter(pool: ApplicationPool) -> None:
+    """Stand in the pool's directory, with it and then `python_path` first on the path."""
+    directory = os.fspath(pool.directory)
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise AppError(f"directory: {directory} cannot be entered: {error.strerror}") from None
+    ours = [os.path.abspath(directory), *(os.path.abspath(os.fspath(p)) for p in pool.python_path)]
+    sys.path[:] = ours + [p for p in sys.path if p not in ours and p != ""]
+    importlib.invalidate_caches()
+
+
+def _import(name: str) -> ModuleType:
+    is_file = name.endswith(".py") or "/" in name
+    try:
+        return _import_file(name) if is_file else importlib.import_module(name)
+    except AppError:
+        raise
+    except ModuleNotFoundError as error:
+        if not is_file and _is_the_module_itself(error, name):
+            raise _not_found(name) from None
+        raise _import_failed(name, error) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit() or raise anything
+        raise _import_failed(name, error) from None
+
+
+def _import_file(path: str) -> ModuleType:
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
+        there = [f.name for f in sorted(Path(full).parent.glob("*.py"))] if Path(full).parent.is_dir() else []
+        raise AppError(
+            f"app: there is no file {full}", _near(os.path.basename(full), there, "the folder has")
+        )
+    stem = Path(full).stem
+    # Flask finds its templates through sys.modules[__name__], so the name must be free and be entered there.
+    name = stem if stem.isidentifier() and stem not in sys.modules else f"trivet_app_{abs(hash(full))}"
+    if (folder := os.path.dirname(full)) not in sys.path:
+        sys.path.insert(1, folder)
+    spec = importlib.util.spec_from_file_location(name, full)
+    if spec is None or spec.loader is None:
+        raise AppError(f"app: {full} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _is_the_module_itself(error: ModuleNotFoundError, wanted: str) -> bool:
+    """True if the missing module is the one the configuration names, not one that it imports."""
+    if error.name is None or not (wanted == error.name or wanted.startswith(error.name + ".")):
+        return False
+    return not _users_frames(error.__traceback__)
+
+
+def _not_found(name: str) -> AppError:
+    parent, _, last = name.rpartition(".")
+    text = f"app: there is no module {name!r} (looked in {sys.path[0]} first)"
+    package = sys.modules.get(parent) if parent else None
+    if parent and package is None:
+        first = name.split(".")[0]
+        return AppError(text, _near(first, _modules_in([sys.path[0]]), f"{sys.path[0]} has"))
+    paths = list(getattr(package, "__path__", ())) if package else [sys.path[0]]
+    return AppError(
+        text, _near(last, _modules_in(paths), f"package {parent} has" if parent else f"{sys.path[0]} has")
+    )
+
+
+def _modules_in(paths: list[str]) -> list[str]:
+    return sorted(m.name for m in pkgutil.iter_modules(paths))
+
+
+def _near(name: str, known: Sequence[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if known:
+        return f"{otherwise}: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+    return "is `directory` the folder that the module's first package lies in?"
+
+
+def _import_failed(name: str, error: BaseException) -> AppError:
+    hint = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"{name} was found; it needs {error.name!r}, which is not installed for {sys.executable}"
+    elif isinstance(error, SystemExit):
+        hint = "a module that is imported must not end the process (sys.exit outside `if __name__ == '__main__'`?)"
+    elif isinstance(error, SyntaxError) and error.filename:
+        hint = f"{error.filename}:{error.lineno}"
+    return AppError(f"app: importing {name} failed: {_one_line(error)}", hint, _trace(error))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _users_frames(trace: TracebackType | None) -> list[TracebackType]:
+    """The frames that are neither ours nor the import machinery's."""
+    found: list[TracebackType] = []
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if (
+            filename != __file__
+            and not filename.startswith("<frozen importlib")
+            and filename != importlib.__file__
+        ):
+            found.append(trace)
+        trace = trace.tb_next
+    return found
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback from the user's first frame on: what lies above says nothing to them."""
+    users = _users_frames(error.__traceback__)
+    return "".join(traceback.format_exception(type(error), error, users[0] if users else None))
+
+
+def _default_name(module: ModuleType) -> str:
+    return next((name for name in DEFAULT_NAMES if hasattr(module, name)), "")
+
+
+def _default(module: ModuleType, where: str) -> object:
+    name = _default_name(module)
+    if not name:
+        raise AppError(f"app: module {where} has neither `application` nor `app`", _offer(module, where))
+    return getattr(module, name)
+
+
+def _attribute(module: ModuleType, spec: _Spec) -> object:
+    found: object = module
+    for part in spec.name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            public = [n for n in vars(module) if not n.startswith("_")]
+            close = difflib.get_close_matches(part, public, n=1, cutoff=0.75)
+            hint = f"did you mean {spec.module}:{close[0]}?" if close else _offer(module, spec.module)
+            raise AppError(f"app: module {spec.module} has no {spec.name!r}", hint) from None
+    return found
+
+
+def _offer(module: ModuleType, where: str) -> str:
+    """What a module has that could be meant: applications first, then factories."""
+    apps, factories = [], []
+    for name, value in list(vars(module).items()):
+        if name.startswith("_") or inspect.isclass(value) or not callable(value):
+            continue
+        if getattr(value, "__module__", None) == module.__name__ and inspect.isfunction(value):
+            if _takes(value, 0) and ("app" in name or name.startswith(("create", "make", "get"))):
+                factories.append(f"{where}:{name}()")
+            elif list(inspect.signature(value).parameters)[:2] == ["environ", "start_response"]:
+                apps.append(f"{where}:{name}")
+        elif not inspect.isroutine(value) and not _is_asgi(value) and _takes(value, 2):
+            apps.append(f"{where}:{name}")
+    offers = (apps + factories)[:4]
+    return f"write app: {' or '.join(offers)}" if offers else "nothing in it looks like a WSGI application"
+
+
+def _made(factory: object, where: str, call: ast.Call) -> object:
+    if not callable(factory):
+        raise AppError(
+            f"app: {where} is a {type(factory).__name__} and cannot be called", f"write app: {where}"
+        )
+    try:
+        args = [ast.literal_eval(a) for a in call.args]
+        named = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+        if len(named) != len(call.keywords):
+            raise ValueError("**")
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise AppError(
+            f"app: the arguments of {where}(...) must be plain values (text, numbers, True, None, lists of these)",
+            f"write a module with `app = {where.rpartition(':')[2]}(...)` and name that",
+        ) from None
+    try:
+        made: object = factory(*args, **named)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        text = f"app: calling {where}() failed: {_one_line(error)}"
+        raise AppError(text, trace=_trace(error)) from None
+    if made is None:
+        raise AppError(f"app: {where}() returned None", "does the factory end with `return app`?")
+    return made
+
+
+def _checked(found: object, where: str, module: ModuleType) -> WsgiApplication:
+    if inspect.iscoroutine(found):
+        found.close()
+        raise AppError(f"app: {where} is a coroutine, not an application", "the factory must not be `async`")
+    if not callable(found):
+        hint = _offer(module, where.partition(":")[0])
+        raise AppError(f"app: {where} is a {type(found).__name__}, not a WSGI callable", hint)
+    if _is_asgi(found):
+        raise _asgi(found, where)
+    if not _takes(found, 2):
+        factory = _takes(found, 0) and not where.endswith("()")
+        hint = f"a factory is called: write app: {where}()" if factory else "see PEP 3333"
+        raise AppError(f"app: {where} does not take (environ, start_response)", hint)
+    return found
+
+
+def _is_asgi(value: object) -> bool:
+    """True for async callables (Starlette, FastAPI, Quart, Django's ASGIHandler) and ASGI's signature."""
+    call = (
+        value
+        if inspect.isroutine(value)
+        else getattr(value if inspect.isclass(value) else type(value), "__call__", None)
+    )
+    if inspect.iscoroutinefunction(call):
+        return True
+    try:
+        names = list(inspect.signature(value).parameters)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return names[:3] == ["scope", "receive", "send"]
+
+
+def _asgi(found: object, where: str) -> AppError:
+    kind = f"{type(found).__module__.partition('.')[0]}'s {type(found).__name__}"
+    if inspect.isroutine(found) or inspect.isclass(found):
+        kind = "async"
+    hint = f"run `uvicorn {where} --uds app.sock` and route to it with `upstream: unix:app.sock`"
+    if type(found).__module__.startswith("django."):
+        hint = f"write app: {where.partition(':')[0].replace('asgi', 'wsgi')}, or {hint}"
+    return AppError(f"app: {where} ({kind}) is an ASGI application; a pool runs WSGI", hint)
+
+
+def _takes(value: Callable[..., object], count: int) -> bool:
+    try:
+        inspect.signature(value).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that has no signature: cannot be told
+        return True
+    return True

@@ -1,0 +1,215 @@
+"""The environ of PEP 3333 out of a request head.
+
+Owns which header becomes which variable, and where client address, scheme and server name come from for a
+peer that is believed and for one that is not. Knows nothing of sockets, bodies or claims.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from trivet_common.http1.request import RequestHead
+
+Environ = dict[str, Any]
+Fields = dict[bytes, bytes]
+
+# Names a client may choose freely are remembered, but not without end.
+_REMEMBERED = 512
+_LONGEST_NAME = 256
+
+# What only a believed peer may say. `forwarded` (RFC 7239) is on the list although we do not write it:
+# frameworks read it.
+_ONLY_BELIEVED_PREFIXES = ("x-forwarded-", "x-accel-", "x-sendfile")
+_ONLY_BELIEVED = {
+    "x-real-ip", "x-request-id", "forwarded", "x-client-ip", "true-client-ip", "x-scheme",
+    "x-original-url", "x-rewrite-url",
+}  # fmt: skip
+# Of the connection, not of the request (RFC 9110, 7.6.1), and `proxy` (CVE-2016-5385: HTTP_PROXY).
+_NEVER = {
+    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy",
+}  # fmt: skip
+_OWN_VARIABLE = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+class Peer(NamedTuple):
+    """Who sent the bytes. `address` is "" for a Unix socket."""
+
+    address: str
+    port: int
+    is_believed: bool
+    # Of the listener: for a request that names no host.
+    server_name: str = "localhost"
+    server_port: int = 0
+
+
+class EnvironBuilder:
+    """Builds environs for one slot. `trusts` says whether an address may be a proxy of ours."""
+
+    __slots__ = ("_base", "_believed_names", "_foreign_names", "_is_proxy")
+
+    def __init__(
+        self,
+        *,
+        errors: Any,
+        threads: int,
+        workers: int,
+        file_wrapper: Callable[..., Any],
+        is_proxy: Callable[[str | None], bool],
+    ) -> None:
+        self._base: Environ = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": errors,
+            "wsgi.multithread": threads > 1,
+            "wsgi.multiprocess": workers > 1,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": file_wrapper,
+            "wsgi.input_terminated": True,
+            "wsgi.url_scheme": "http",
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": "trivet",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "",
+            "trivet.queued": 0.0,
+        }
+        self._believed_names: dict[bytes, str] = {}
+        self._foreign_names: dict[bytes, str] = {}
+        self._is_proxy = is_proxy
+
+    def __repr__(self) -> str:
+        return f"<EnvironBuilder names={len(self._believed_names)}+{len(self._foreign_names)}>"
+
+    def build(
+        self, head: RequestHead, peer: Peer, body: Any, request_id: str, claimed: Fields | None = None
+    ) -> Environ:
+        """The environ of a request whose body is `body` (a file-like object).
+
+        `claimed`: the fields of a request that our own proxy sent with a claim; only there trivet-* is read.
+        """
+        environ = self._base.copy()
+        environ["REQUEST_METHOD"] = head.method.decode("latin-1")
+        environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
+        environ["QUERY_STRING"] = head.query.decode("latin-1")
+        raw_path = head.raw_path
+        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        environ["PATH_INFO"] = path.decode("latin-1")
+        if head.is_http10:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        environ["wsgi.input"] = body
+        environ["trivet.request_id"] = request_id
+        self._take_headers(environ, head, peer.is_believed)
+        self._place(environ, peer)
+        if claimed is not None:
+            _take_ours(environ, head, claimed)
+        return environ
+
+    def _take_headers(self, environ: Environ, head: RequestHead, is_believed: bool) -> None:
+        names = self._believed_names if is_believed else self._foreign_names
+        for name, value in head.headers:
+            key = names.get(name)
+            if key is None:
+                key = self._learn(names, name, is_believed)
+            if not key:
+                continue
+            text = value.decode("latin-1")
+            if key in environ:
+                # RFC 9110, 5.3; cookies are the exception (RFC 6265, 5.4).
+                text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
+            environ[key] = text
+        if head.hop_by_hop:
+            for name in head.hop_by_hop:
+                environ.pop(_variable(name.decode("latin-1")), None)
+        if head.authority:
+            environ["HTTP_HOST"] = head.authority.decode("latin-1")
+
+    def _learn(self, names: dict[bytes, str], name: bytes, is_believed: bool) -> str:
+        """The variable of a header, "" for one the application must not see."""
+        text = name.decode("latin-1")
+        is_hidden = text in _NEVER or text.startswith("trivet-") or not text.replace("-", "").isalnum()
+        if not is_believed:
+            is_hidden = is_hidden or text in _ONLY_BELIEVED or text.startswith(_ONLY_BELIEVED_PREFIXES)
+        key = "" if is_hidden or not text.isascii() else _variable(text)
+        if len(names) < _REMEMBERED and len(name) < _LONGEST_NAME:
+            names[name] = key
+        return key
+
+    def _place(self, environ: Environ, peer: Peer) -> None:
+        """Client, scheme and server name."""
+        scheme, port = "http", ""
+        environ["REMOTE_ADDR"] = peer.address
+        if peer.port:
+            environ["REMOTE_PORT"] = str(peer.port)
+        if peer.is_believed:
+            environ["REMOTE_ADDR"] = address = self._client(environ, peer.address)
+            if address != peer.address:
+                environ.pop("REMOTE_PORT", None)
+            scheme = environ.get("HTTP_X_FORWARDED_PROTO", "http")
+            port = environ.get("HTTP_X_FORWARDED_PORT", "")
+        if scheme == "https":
+            environ["wsgi.url_scheme"] = "https"
+            environ["HTTPS"] = "on"
+        name, said = _split_host(environ.get("HTTP_HOST", ""))
+        environ["SERVER_NAME"] = name or peer.server_name
+        if not port.isdecimal():
+            port = said or (str(peer.server_port) if peer.server_port and not name else "")
+        environ["SERVER_PORT"] = port or ("443" if scheme == "https" else "80")
+
+    def _client(self, environ: Environ, fallback: str) -> str:
+        """Who asked, by the word of a believed peer: X-Real-IP, else the last stranger of X-Forwarded-For."""
+        address: str | None = environ.get("HTTP_X_REAL_IP")
+        if address is not None and _is_address(address):
+            return address
+        chain = environ.get("HTTP_X_FORWARDED_FOR", "")
+        for hop in reversed(chain.split(",")[-32:]):
+            hop = hop.strip()
+            if not _is_address(hop):
+                break  # garbage: whoever stands left of it may be invented
+            fallback = hop
+            if not self._is_proxy(hop):
+                break
+        return fallback
+
+
+def _take_ours(environ: Environ, head: RequestHead, fields: Fields) -> None:
+    """What our proxy adds for the slot alone: time queued, and the mount."""
+    queued = fields.get(b"trivet-queued")
+    if queued is not None and queued.isdigit() and len(queued) < 12:
+        environ["trivet.queued"] = int(queued) / 1000
+    prefix = fields.get(b"trivet-mount")
+    if prefix is not None:
+        _mount(environ, head, prefix.decode("latin-1").rstrip("/"))
+
+
+def _mount(environ: Environ, head: RequestHead, prefix: str) -> None:
+    path = environ["PATH_INFO"]
+    if not (path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")):
+        # The route was matched on the merged form (`//shop2/x`): then that is the path.
+        path = head.path.decode("latin-1")
+    if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+        environ["SCRIPT_NAME"] = prefix
+        environ["PATH_INFO"] = path[len(prefix) :]
+
+
+def _variable(name: str) -> str:
+    return _OWN_VARIABLE.get(name) or "HTTP_" + name.upper().replace("-", "_")
+
+
+def _split_host(host: str) -> tuple[str, str]:
+    """`[::1]:80` -> ("[::1]", "80"). The gate has seen to it that there is no third form."""
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        return host, ""
+    return name, port
+
+
+def _is_address(text: str) -> bool:
+    # The cheap half first: our own proxy sends nothing else, but pool.sock is open to other front ends.
+    if not text or len(text) > 45:
+        return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

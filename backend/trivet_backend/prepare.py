@@ -1,0 +1,68 @@
+"""The commands of `prepare:`, run once a release in a child of the pool's master, as the pool's user.
+
+Owns their environment, their output and the sentence about the one that failed. Knows nothing of workers.
+"""
+
+import os
+import subprocess
+
+from trivet_backend.privileges import DropError, become, find_identity
+from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.config import Pool
+from trivet_common.logs import ErrorLog
+
+# Of a failing command, the last lines: enough for a traceback, and bounded.
+_LAST_LINES = 40
+
+
+def run_prepare(pool: Pool, channel: Channel, log: ErrorLog) -> int:
+    """Run the commands in order; the first that fails ends it. The exit status of the child."""
+    problem = _run_all(pool, log)
+    if problem is None:
+        return 0
+    try:
+        channel.send(problem.encode("utf-8", "replace"))
+    except ChannelClosed:
+        pass  # the master is gone and nobody wants to know
+    return 1
+
+
+def _run_all(pool: Pool, log: ErrorLog) -> str | None:
+    try:
+        identity = find_identity(pool.user, pool.group)
+        if identity is not None:
+            become(identity)
+        os.environ.update(pool.env)
+        os.chdir(pool.directory)
+    except (DropError, OSError) as error:
+        return f"prepare: {error}"
+    for command in pool.prepare:
+        problem = _run(command, log)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _run(command: str, log: ErrorLog) -> str | None:
+    log.info(f"prepare: {command}")
+    # A shell, as in every other deployment file: commands come from the operator's own configuration.
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    last: list[str] = []
+    with process.stdout:
+        for line in process.stdout:
+            line = line.rstrip("\n")[:2000]
+            log.info(f"prepare: {line}")
+            last = [*last[1 - _LAST_LINES :], line]
+    status = process.wait()
+    if status == 0:
+        return None
+    return "\n".join([f"prepare: {command!r} exited with status {status}", *last])

@@ -1,0 +1,374 @@
+"""One response of PEP 3333: start_response, write, and what becomes of the iterable.
+
+Owns the judgement of what an application says (status, headers, lengths), the framing, and that close() is
+called once. Knows no socket: bytes go to a Link that sends them or says that the client has left.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from trivet_backend.application import WsgiApplication
+from trivet_common.http1.dates import date_now
+from trivet_common.http1.fields import HOP_BY_HOP
+from trivet_common.http1.framing import LAST_CHUNK, encode_chunk
+from trivet_common.http1.request import RequestHead
+
+# Above this a copy of body and head into one buffer costs more than a second system call.
+_JOINED = 64 * 1024
+_REMEMBERED = 512
+_STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\xa0-\xff]*)?\Z")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_HOP_BY_HOP = {name.decode("ascii") for name in HOP_BY_HOP}
+
+# Filled by the slots of this worker; threads may race to write the same entry, and both would be right.
+_known_names: dict[str, str] = {}
+_known_status: dict[str, tuple[int, str]] = {}
+
+
+class ClientLeft(ConnectionError):
+    """Nobody takes the answer any more: the peer closed, or did not read for write_timeout."""
+
+
+class ResponseError(ValueError):
+    """The application broke PEP 3333 or HTTP; the text says how. It is answered 500."""
+
+
+class Link(Protocol):
+    """Where the bytes go. Both raise ClientLeft."""
+
+    def send(self, data: bytes) -> None: ...
+    def send_file(self, fd: int, offset: int, count: int) -> int: ...
+
+
+class ErrorSink(Protocol):
+    def error(self, text: str) -> None: ...
+    def debug(self, text: str) -> None: ...
+
+
+class FileWrapper:
+    """wsgi.file_wrapper: an iterable over a file; a real one is sent by the kernel instead."""
+
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __repr__(self) -> str:
+        return f"<FileWrapper {self.filelike!r}>"
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.filelike.read(self.block_size):
+            yield piece
+
+
+class Response:
+    """The response to one request. `keep`: the connection may serve another afterwards."""
+
+    __slots__ = (
+        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_head", "_left", "_link", "_log",
+        "_request", "_request_id", "_too_much", "code", "keep", "must_reset",
+    )  # fmt: skip
+
+    def __init__(
+        self, link: Link, log: ErrorSink, request: RequestHead, request_id: str, keep: bool, is_claimed: bool
+    ) -> None:
+        # For the request.
+        self._link = link
+        self._log = log
+        self._request = request
+        self._request_id = request_id
+        self._is_head = request.method == b"HEAD"
+        self._is_claimed = is_claimed
+        self.keep = keep
+        self.must_reset = False  # a broken body whose only end would be the end of the connection
+        # For the response.
+        self._head: str | None = None
+        self._head_sent = False
+        self._has_body = True
+        self._left: int | None = None  # bytes of the content-length still to be sent
+        self._is_chunked = False
+        self._too_much = False
+        self.code = 0
+
+    def __repr__(self) -> str:
+        return f"<Response {self.code} {'sent' if self._head_sent else 'not sent'} left={self._left}>"
+
+    # ------------------------------------------------------------ what the application calls
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], None]:
+        """start_response. Nothing is sent before the first piece of the body."""
+        if exc_info is not None:
+            try:
+                if self._head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # the frame would hold itself in a cycle
+        elif self._head is not None:
+            raise ResponseError("start_response was called twice, without exc_info")
+        known = _known_status.get(status) if type(status) is str else None
+        code, line = known or _judge_status(status)
+        self._left = None
+        lines = [line]
+        names = _known_names
+        for name, value in headers:
+            lower = names.get(name) if type(name) is str else None
+            if lower is None:
+                lower = _judge_name(name)
+                if lower == "content-length":
+                    self._take_length(value)
+                    continue
+            if type(value) is not str or not (value.isascii() and value.isprintable()):
+                _judge_value(name, value)
+            lines.append(f"{lower}: {value}\r\n")
+        self.code = code
+        self._has_body = not self._is_head and code != 204 and code != 304
+        self._head = "".join(lines)
+        return self.write
+
+    def write(self, data: bytes, /) -> None:
+        """The write callable of PEP 3333: sent before this returns."""
+        if not isinstance(data, bytes):
+            raise ResponseError(f"the body must be bytes, not {type(data).__name__}")
+        if data or not self._head_sent:
+            self._send_piece(data)
+
+    # ------------------------------------------------------------ what the slot calls
+
+    def send_all(self, iterable: Iterable[bytes]) -> None:
+        """Send what the application returned, and the end. Raises ClientLeft, ResponseError, and whatever it raises."""
+        kind = type(iterable)
+        if (kind is list or kind is tuple) and len(iterable) == 1 and not self._head_sent:  # type: ignore[arg-type]
+            self._send_only(iterable[0])  # type: ignore[index]
+            return
+        if kind is FileWrapper and self._send_file(iterable):  # type: ignore[arg-type]
+            return
+        for piece in iterable:
+            if piece or not isinstance(piece, bytes):
+                self.write(piece)
+                if not self._has_body or self._too_much:
+                    break  # HEAD, 204, 304, or a body longer than it said: nobody would see the rest
+        self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        """The application raised. Before the head: 500. After it: the connection ends without an end of the body."""
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        self.note(trace)
+        if self._head_sent:
+            self.keep = False
+            self.must_reset = self._has_body and not self._is_chunked and self._left is None
+            return
+        # The proxy puts its own page in place of this one, by the mark.
+        mark = "trivet-why: app_error\r\n" if self._is_claimed else ""
+        self.code = 500
+        self._head = (
+            f"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n{mark}"
+        )
+        self._left, self._has_body = None, not self._is_head
+        try:
+            self._send_only(b"The application failed; its error log says how.\n")
+        except ClientLeft:
+            self.keep = False
+
+    def abandon(self, left: ClientLeft) -> None:
+        self._log.debug(f"{self._name()}: client_left: {left}")
+        self.keep = False
+
+    def note(self, text: str) -> None:
+        self._log.error(f"{self._name()}: {text}")
+
+    # ------------------------------------------------------------ private
+
+    def _name(self) -> str:
+        request = self._request
+        return f"{request.method.decode('latin-1')} {request.target.decode('latin-1')} {self._request_id}"
+
+    def _take_length(self, value: object) -> None:
+        if type(value) is not str or not (value.isascii() and value.isdigit() and len(value) < 19):
+            raise ResponseError(f"Content-Length is {value!r:.60}, not a number of bytes")
+        if self._left is not None:
+            raise ResponseError("there are two Content-Length headers")
+        self._left = int(value)
+
+    def _send_only(self, piece: bytes) -> None:
+        """The whole body is at hand: it has a length, and one system call sends it with the head."""
+        if not isinstance(piece, bytes):
+            raise ResponseError(f"the body must be bytes, not {type(piece).__name__}")
+        if self._left is None and (piece or not self._is_head):
+            self._left = len(piece)
+        if piece:
+            self._send_piece(piece)
+        self._finish()
+
+    def _send_piece(self, piece: bytes) -> None:
+        if self._head_sent:
+            if self._has_body:
+                self._link.send(self._framed(piece))
+            return
+        head = self._complete_head()
+        if not self._has_body:
+            self._link.send(head)
+        elif len(piece) < _JOINED:
+            self._link.send(head + self._framed(piece))
+        else:
+            self._link.send(head)
+            self._link.send(self._framed(piece))
+
+    def _complete_head(self) -> bytes:
+        """The head with the lines that are ours: length or coding, connection, date."""
+        head = self._head
+        if head is None:
+            raise ResponseError("the application sent a body before it called start_response")
+        if self._left is not None:
+            if self.code != 204:
+                head += f"content-length: {self._left}\r\n"
+        elif self._has_body:
+            if self._request.is_http10:
+                self.keep = False  # RFC 9112, 6.3: the end of the connection is the end of the body
+            else:
+                self._is_chunked = True
+                head += "transfer-encoding: chunked\r\n"
+        if not self.keep:
+            head += "connection: close\r\n"
+        elif self._request.is_http10:
+            head += "connection: keep-alive\r\n"
+        if not self._is_claimed and "\r\ndate: " not in head:
+            head += f"date: {date_now().decode('ascii')}\r\n"  # our proxy writes its own
+        self._head_sent = True
+        return (head + "\r\n").encode("latin-1")
+
+    def _framed(self, piece: bytes) -> bytes:
+        if self._is_chunked:
+            return encode_chunk(piece)
+        if self._left is not None:
+            if len(piece) > self._left:
+                piece = piece[: self._left]
+                self._too_much = True
+            self._left -= len(piece)
+        return piece
+
+    def _finish(self) -> None:
+        """The end of the body; a length that was not kept means that the connection cannot be kept either."""
+        if not self._head_sent:
+            if self._left is None and self._has_body and self._head is not None:
+                self._left = 0
+            self._link.send(self._complete_head())
+        elif self._is_chunked:
+            self._link.send(LAST_CHUNK)
+        if not self._has_body:
+            return
+        if self._too_much:
+            self.keep = False
+            self.note("the application sent more than its Content-Length; the rest was cut off")
+        elif self._left:
+            self.keep = False
+            self.note(
+                f"the application sent {self._left} bytes less than its Content-Length; the connection was cut"
+            )
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Let the kernel send a real file; False when this one is none (or there is no body to send)."""
+        if self._head is None or self._head_sent or not self._has_body:
+            return False
+        found = _real_file(wrapper.filelike)
+        if found is None:
+            return False
+        fd, offset, size = found
+        if self._left is None:
+            self._left = size
+        count = min(size, self._left)
+        self._link.send(self._complete_head())
+        if count:
+            self._left -= self._link.send_file(fd, offset, count)
+        self._finish()
+        return True
+
+
+def answer(application: WsgiApplication, environ: dict[str, Any], response: Response) -> None:
+    """Run the application and send what it says; whatever it does, this returns."""
+    iterable: Any = None
+    try:
+        iterable = application(environ, response.start)
+        response.send_all(iterable)
+    except ClientLeft as left:
+        response.abandon(left)
+    except BaseException as error:  # sys.exit() in a view ends the request, not the worker
+        response.fail(error)
+    if iterable is not None and hasattr(iterable, "close"):
+        try:
+            iterable.close()
+        except BaseException as error:
+            trace = "".join(traceback.format_exception(error)).rstrip()
+            response.note(f"close() of the response failed: {trace}")
+
+
+def _judge_status(status: object) -> tuple[int, str]:
+    if type(status) is not str:
+        raise ResponseError(f"the status must be a str such as '200 OK', not {status!r:.60}")
+    if _STATUS.match(status) is None:
+        raise ResponseError(
+            f"the status is {status!r:.60}, not three digits (200 to 599), a space and a reason"
+        )
+    known = int(status[:3]), f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n"
+    if len(_known_status) < _REMEMBERED and len(status) < 64:
+        _known_status[status] = known
+    return known
+
+
+def _judge_name(name: object) -> str:
+    """The lower-case name; what is the server's own to say is refused."""
+    if type(name) is not str:
+        raise ResponseError(f"a header name must be a str, not {name!r:.60}")
+    if _TOKEN.match(name) is None:
+        raise ResponseError(f"{name!r:.60} is not a header name (RFC 9110, 5.1)")
+    lower = name.lower()
+    if lower in _HOP_BY_HOP:
+        raise ResponseError(f"an application must not set {name}: it is the server's (PEP 3333, hop-by-hop)")
+    if lower.startswith("trivet-"):
+        raise ResponseError(
+            f"an application must not set {name}: names beginning with trivet- are the server's"
+        )
+    if lower != "content-length" and len(_known_names) < _REMEMBERED and len(name) < 128:
+        _known_names[name] = lower
+    return lower
+
+
+def _judge_value(name: str, value: object) -> None:
+    if type(value) is not str:
+        raise ResponseError(f"the value of {name} must be a str, not {value!r:.60}")
+    found = _BAD_VALUE.search(value)
+    if found is not None:
+        what = "is not latin-1" if found[0] > "\xff" else "is a control character: response splitting?"
+        raise ResponseError(f"the value of {name} holds {found[0]!r}, which {what}")
+
+
+def _real_file(filelike: Any) -> tuple[int, int, int] | None:
+    """Descriptor, position and size of a regular file. Types are named one by one: a GzipFile has a fileno too."""
+    if isinstance(filelike, tempfile._TemporaryFileWrapper):
+        filelike = filelike.file
+    kind = type(filelike)
+    if kind is not io.FileIO and not (
+        kind in (io.BufferedReader, io.BufferedRandom) and type(filelike.raw) is io.FileIO
+    ):
+        return None
+    try:
+        if kind is io.BufferedRandom:
+            filelike.flush()
+        fd, offset = filelike.fileno(), filelike.tell()
+        info = os.fstat(fd)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    return fd, offset, max(info.st_size - offset, 0)
