@@ -104,6 +104,9 @@ class Master:
     configuration again and returns what `reload` takes, raising an exception whose text is the problem.
     """
 
+    # A master of masters gives them time to kill their own children first.
+    quit_grace = QUIT_GRACE
+
     def __init__(
         self,
         title: str,
@@ -243,7 +246,7 @@ class Master:
             return
         self.phase = Phase.QUITTING
         self.tell_all(b"quit")
-        self.call_later(QUIT_GRACE, self._kill_all)
+        self.call_later(self.quit_grace, self._kill_all)
 
     def request_reload(self, done: Callable[[str | None], None]) -> None:
         """Read the configuration again and reload; one at a time."""
