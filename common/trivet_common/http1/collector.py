@@ -92,6 +92,7 @@ class HeadCollector:
         if not self._buffer:  # the ordinary case: one segment holds the whole head, and nothing is copied
             end = data.find(_END) + 4
             if 4 < end <= self._cap and data[0] > 32:
+                self._blank_lines_left = self._blank_lines
                 if end == len(data):
                     return data
                 self._rest = data[end:]

@@ -26,24 +26,26 @@ def cut_response(head: bytes) -> list[Field]:
 class _Cut:
     """What llhttp calls back. It looks up every callback by name, and finds None faster than nothing."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("fields", "is_complete")
 
-    on_message_begin = on_url = on_headers_complete = on_body = on_message_complete = None
+    on_message_begin = on_url = on_body = on_message_complete = None
     on_chunk_header = on_chunk_complete = on_status = None
 
     def __init__(self) -> None:
         self.fields: list[Field] = []
+        self.is_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name.lower(), value.strip(OWS)))
+
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
 
 
 def _cut(parser: Callable[[_Cut], HttpRequestParser | HttpResponseParser], head: bytes) -> list[Field]:
     cut = _Cut()
     try:
         parser(cut).feed_data(head)
-    except HttpParserUpgrade:
-        pass  # only says that it would read no body
-    except HttpParserError:
-        return []
-    return cut.fields
+    except (HttpParserError, HttpParserUpgrade):
+        pass  # after the last field it only says that it would not read the body
+    return cut.fields if cut.is_complete else []

@@ -16,6 +16,7 @@ from .framing import Body, Chunked, Counted, NoBody, UntilClose
 from .reasons import refuse
 
 LARGEST_HEAD = 64 * 1024  # bytes
+_LINE_END = "A line of the answer's head does not end in CRLF."
 _NOT_NOMINATED = NOT_NOMINATED | {b"", b"close", b"keep-alive"}
 _JUDGED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
@@ -88,7 +89,7 @@ class ResponseReader:
             return parse_response_head(head) if head is not None else None
         except HttpError as refused:
             self._collector.latch(refused)
-            raise _bad(refused.detail) from None
+            raise _as_bad(refused) from None
 
     def take_rest(self) -> bytes:
         """What followed the head: its body, or the next head after an interim one."""
@@ -100,7 +101,7 @@ def parse_response_head(head: bytes) -> ResponseHead:
     response = _judge_status_line(head)
     lines = head.count(b"\n")
     if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
-        raise _bad("A line of the answer's head does not end in CRLF.")
+        raise _bad(_LINE_END)
     response.headers = cut_response(head)
     if len(response.headers) != lines - 2 or head.translate(None, grammar.HEAD_BYTES):
         raise _bad("The head of the answer is malformed.")
@@ -147,6 +148,7 @@ def _judge_status_line(line: bytes) -> ResponseHead:
     """The status line at the start of `line`."""
     found = grammar.match_status_line(line)
     if found is None:
+        _judge_first_byte(line[0])
         raise _bad("The status line is malformed.")
     minor, status, reason = found.groups()
     return ResponseHead(int(status), (reason or b"").strip(OWS), minor == b"0")
@@ -191,6 +193,11 @@ def _judge_framing(response: ResponseHead, length: bytes | None, coding: bytes |
 
 def _bad(detail: str) -> HttpError:
     return refuse("upstream_bad", detail)
+
+
+def _as_bad(refused: HttpError) -> HttpError:
+    """What the collector refuses, in words that fit an answer."""
+    return _bad(_LINE_END if refused.why in ("bad_head:bare_lf", "bad_head:bare_cr") else refused.detail)
 
 
 def _build(first_line: bytes, headers: Iterable[Field]) -> bytes:
