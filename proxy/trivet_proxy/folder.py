@@ -1,5 +1,4 @@
-"""A folder whose files are served: its opened root, kept up with what stands at its path, and which names may
-be asked for.
+"""A folder whose files are served: its opened root, and the names in it that may be asked for.
 
 Deploys replace folders by swapping a link, so the path is looked at again once a second. Knows no HTTP.
 """

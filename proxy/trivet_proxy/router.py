@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-# The two arguments are a request.Request and a writer.ResponseWriter, which live in rooms that know this one.
-Handler = Callable[[Any, Any], Awaitable[None]]
+if TYPE_CHECKING:
+    from trivet_common.config import Limits
+
+    from .request import Request
+    from .shape import Shape
+    from .writer import ResponseWriter
+
+Handler: TypeAlias = "Callable[[Request, ResponseWriter], Awaitable[None]]"
 
 
 class RoutableHead(Protocol):
@@ -38,11 +44,11 @@ class CompiledRoute:
     to_slash: CompiledRoute | None = None
     # what happens
     handler: Handler
-    limits: Any = None
+    limits: Limits
     stream: bool = False
-    timeout: float | None = None
+    timeout: float | None = None  # seconds
     mount_prefix: bytes = b""
-    shape: Any = None
+    shape: Shape | None = None
     # what is said about it
     id: str = ""
     where: str = ""

@@ -1,19 +1,19 @@
-"""Text with placeholders ({scheme} {host} {port} {path} {query} {uri} {client} {request_id}), cut up once at
-load.
+"""Text with placeholders ({host}, {uri}, ...), cut up once at load.
 
 Owns what each placeholder stands for, as a URI wants it: nothing a client sends can bring CR, LF or a quote
-into what is built. Knows a request's words, not where they come from nor where the text goes.
+into what is built. Knows not where the text goes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .locations import encode_path, encode_rest
 
-Words = Any  # a request.Request: .head, .client, .request_id
+if TYPE_CHECKING:
+    from .request import Request
 
 NAMES = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
 # Only these names: other braces are themselves.
@@ -29,7 +29,7 @@ class Template:
         self.text = text
         parts = _PLACEHOLDER.split(text)  # text, name, text, name, ..., text
         self.names = frozenset(parts[1::2])
-        self._parts: list[bytes | Callable[[Words], bytes]] = [
+        self._parts: list[bytes | Callable[[Request], bytes]] = [
             _VALUE_OF[part] if number % 2 else encode_rest(part.encode("utf-8", "surrogateescape"))
             for number, part in enumerate(parts)
         ]
@@ -37,29 +37,29 @@ class Template:
     def __repr__(self) -> str:
         return f"<Template {self.text!r}>"
 
-    def fill(self, request: Words) -> bytes:
+    def fill(self, request: Request) -> bytes:
         return b"".join(
             part if isinstance(part, bytes) else encode_rest(part(request)) for part in self._parts
         )
 
 
-def _path(request: Words) -> bytes:
+def _path(request: Request) -> bytes:
     return encode_path(request.head.path)
 
 
-def _uri(request: Words) -> bytes:
+def _uri(request: Request) -> bytes:
     """Path and query as they came, so that nothing is encoded twice."""
     head = request.head
     raw: bytes = head.raw_path if head.raw_path.startswith(b"/") else b"/"  # OPTIONS * has no path
     return raw + b"?" + head.query if head.query else raw
 
 
-_VALUE_OF: dict[str, Callable[[Words], bytes]] = {
+_VALUE_OF: dict[str, Callable[[Request], bytes]] = {
     "scheme": lambda request: request.client.scheme.encode(),
     "host": lambda request: request.head.host.encode(),
     "port": lambda request: b"%d" % request.client.port,
     "path": _path,
-    "query": lambda request: bytes(request.head.query),
+    "query": lambda request: request.head.query,
     "uri": _uri,
     "client": lambda request: request.client.address.encode(),
     "request_id": lambda request: request.request_id.encode("utf-8", "replace"),

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trivet_common.config import Limits
 from trivet_proxy.router import CompiledRoute, Router
+
+LIMITS = Limits()
 
 
 @dataclass
@@ -28,9 +31,10 @@ def compile_routes(*specs: tuple[str, str | None]) -> list[CompiledRoute]:
         raw = None if path is None else path.encode()
         slash = None
         if raw is not None and raw.endswith(b"/") and raw != b"/":
-            slash = CompiledRoute(order=order, handler=answer, id=f"{path}>")
+            slash = CompiledRoute(limits=LIMITS, order=order, handler=answer, id=f"{path}>")
         routes.append(
             CompiledRoute(
+                limits=LIMITS,
                 order=order,
                 hosts=tuple(hosts.split()),
                 path=raw,

@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trivet_common.config.reach import why_not_a_file
 from trivet_common.http1.errors import HttpError
@@ -24,6 +24,10 @@ from ..folder import Folder, is_hidden
 from ..locations import local_location
 from ..router import Handler
 from ..validators import file_headers
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
 
 # Up to here one read and one send, with the head, cost less than sendfile's own system call.
 SMALL = 16 * 1024
@@ -43,7 +47,7 @@ def files_handler(folder: Folder, prefix: bytes, complain: Complain) -> Handler:
     may_be_well_known = prefix == b"/"
     complain = _seldom(complain)
 
-    async def serve(request: Any, writer: Any) -> None:
+    async def serve(request: Request, writer: ResponseWriter) -> None:
         head = request.head
         if head.method != _GET and head.method != _HEAD:
             return await _answer_other(head.method, writer)
@@ -71,7 +75,7 @@ def file_handler(path: Path, complain: Complain) -> Handler:
     content_type = content_type_of(os.fsencode(path))
     complain = _seldom(complain)
 
-    async def serve(request: Any, writer: Any) -> None:
+    async def serve(request: Request, writer: ResponseWriter) -> None:
         method = request.head.method
         if method != _GET and method != _HEAD:
             return await _answer_other(method, writer)
@@ -90,7 +94,9 @@ def file_handler(path: Path, complain: Complain) -> Handler:
     return serve
 
 
-async def _send(request: Any, writer: Any, fd: int, info: os.stat_result, content_type: bytes) -> None:
+async def _send(
+    request: Request, writer: ResponseWriter, fd: int, info: os.stat_result, content_type: bytes
+) -> None:
     """The opened file, or 304."""
     size = info.st_size
     known = file_headers(content_type, size, info.st_mtime_ns)
@@ -106,7 +112,7 @@ async def _send(request: Any, writer: Any, fd: int, info: os.stat_result, conten
         await _send_large(writer, fd, size)
 
 
-async def _send_small(writer: Any, fd: int, size: int, headers: list[tuple[bytes, bytes]]) -> None:
+async def _send_small(writer: ResponseWriter, fd: int, size: int, headers: list[tuple[bytes, bytes]]) -> None:
     try:
         data = os.pread(fd, size, 0)
     except OSError as error:
@@ -120,14 +126,14 @@ async def _send_small(writer: Any, fd: int, size: int, headers: list[tuple[bytes
     writer.close_without_end()
 
 
-async def _send_large(writer: Any, fd: int, size: int) -> None:
+async def _send_large(writer: ResponseWriter, fd: int, size: int) -> None:
     if await writer.send_file(fd, 0, size) < size:
         writer.close_without_end()  # never padded, never another file's bytes
     else:
         await writer.finish()
 
 
-async def _answer_other(method: bytes, writer: Any) -> None:
+async def _answer_other(method: bytes, writer: ResponseWriter) -> None:
     if method != _OPTIONS:
         raise refuse("method", headers=_ALLOW)
     await writer.send(204, list(_ALLOW))

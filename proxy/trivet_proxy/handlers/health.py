@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trivet_common.http1.reasons import refuse
 from trivet_common.pool.board import BoardError, SlotState, read_board
 from trivet_common.pool.places import PoolPlaces
 
 from ..router import Handler
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
 
 # Load balancers ask from many places at once; boards change at the pace of workers that start.
 _KEEP = 0.25  # seconds
@@ -48,7 +52,7 @@ class Readiness:
 
 
 def ready_handler(readiness: Readiness, is_draining: Callable[[], bool]) -> Handler:
-    async def answer_ready(request: Any, writer: Any) -> None:
+    async def answer_ready(request: Request, writer: ResponseWriter) -> None:
         _judge_method(request)
         slots = readiness.live_slots()
         state = "draining" if is_draining() else "ready" if all(slots.values()) else "starting"
@@ -61,14 +65,14 @@ def ready_handler(readiness: Readiness, is_draining: Callable[[], bool]) -> Hand
 def live_handler() -> Handler:
     body = _json({"status": "live"})
 
-    async def answer_live(request: Any, writer: Any) -> None:
+    async def answer_live(request: Request, writer: ResponseWriter) -> None:
         _judge_method(request)
         await writer.send(200, _HEADERS, body)
 
     return answer_live
 
 
-def _judge_method(request: Any) -> None:
+def _judge_method(request: Request) -> None:
     if request.head.method not in _METHODS:
         raise refuse("method", headers=_ALLOW)
 

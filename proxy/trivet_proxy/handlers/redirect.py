@@ -5,13 +5,17 @@ Owns the status and the safety of the Location. Knows no socket.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trivet_common.http1.reasons import refuse
 
 from ..locations import local_location, one_slash
 from ..router import Handler
 from ..templates import Template
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
 
 # 302 is what everybody expects of a redirect; the permanent one keeps the method (RFC 9110, 15.4.9), because
 # browsers turn a POST into a GET on 301 and remember that for good.
@@ -24,7 +28,7 @@ def redirect_handler(to: str, permanent: bool) -> Handler:
     status = _PERMANENT if permanent else _FOUND
     is_local = to.startswith(("/", "{path}", "{uri}")) and not to.startswith("//")
 
-    async def redirect(request: Any, writer: Any) -> None:
+    async def redirect(request: Request, writer: ResponseWriter) -> None:
         if "host" in template.names and not request.head.host:
             raise refuse(
                 "bad_head:host_missing", f"The redirect to {to} needs a host, and HTTP/1.0 named none."
@@ -37,7 +41,7 @@ def redirect_handler(to: str, permanent: bool) -> Handler:
     return redirect
 
 
-async def redirect_to_slash(request: Any, writer: Any) -> None:
+async def redirect_to_slash(request: Request, writer: ResponseWriter) -> None:
     """`/x` to `/x/`, with the query and the method kept."""
     head = request.head
     await writer.send(_PERMANENT, [(b"location", local_location(head.path + b"/", head.query))])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trivet_common.config.settings import Respond
 
 from ..router import Handler
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
 
 
 def respond_handler(respond: Respond) -> Handler:
@@ -16,7 +20,7 @@ def respond_handler(respond: Respond) -> Handler:
     if respond.type is not None and all(name != b"content-type" for name, _ in headers):
         headers.insert(0, (b"content-type", respond.type.encode("latin-1")))
 
-    async def answer(request: Any, writer: Any) -> None:
+    async def answer(request: Request, writer: ResponseWriter) -> None:
         await writer.send(status, headers, body)
 
     return answer

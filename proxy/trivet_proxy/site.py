@@ -1,0 +1,182 @@
+"""What a configuration becomes: routes with live handlers. The one place that knows every room.
+
+Built beside the site that is serving, and takes over in one step: a reload never shows half of each. Owns
+nothing that must outlive it; slots and queues of pools go over from site to site.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from trivet_common.config import Pool, Problem, Route, Settings, Upstream
+from trivet_common.config.reach import why_not_a_file, why_not_a_folder
+from trivet_common.pool.places import RunDir
+
+from .dispatch.pool import PoolDispatch
+from .dispatch.queue import QueueLimits
+from .dispatch.servers import Servers
+from .folder import Folder
+from .handlers.files import file_handler, files_handler
+from .handlers.health import Readiness, live_handler, ready_handler
+from .handlers.pool import pool_handler
+from .handlers.redirect import redirect_handler, redirect_to_slash
+from .handlers.respond import respond_handler
+from .handlers.upstream import upstream_handler
+from .resources import Resources
+from .router import CompiledRoute, Handler, RoutableHead, Router
+from .shape import compile_shape
+
+
+class SiteError(Exception):
+    """A configuration that was right when it was read, and cannot be served as things are now."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class Site:
+    """One configuration, ready to serve."""
+
+    __slots__ = ("_dispatches", "_resources", "find", "router", "settings")
+
+    def __init__(
+        self, settings: Settings, router: Router, dispatches: dict[str, PoolDispatch], resources: Resources
+    ) -> None:
+        self.settings = settings
+        self.router = router
+        # Not a method around it: one call less a request.
+        self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
+        self._dispatches = dispatches
+        self._resources = resources
+
+    def __repr__(self) -> str:
+        return f"<Site {self.settings.name} {self.router!r} pools {', '.join(self._dispatches) or 'none'}>"
+
+    def begin(self) -> None:
+        """From now on this is the site of the process. A pool that is gone finishes its last requests."""
+        resources = self._resources
+        resources.take_over(self.settings)
+        for name, dispatch in self._dispatches.items():
+            if name in resources.dispatches:
+                dispatch.configure(_queue_limits(self.settings.pools[name], resources))
+            else:
+                resources.dispatches[name] = dispatch
+                resources.nursery.start_soon(dispatch.run)
+
+    def drop(self) -> None:
+        """It will not take over: give back what it opened for itself."""
+        for name, dispatch in self._dispatches.items():
+            if self._resources.dispatches.get(name) is not dispatch:
+                dispatch.slots.close()
+
+
+def build_site(settings: Settings, resources: Resources) -> Site:
+    """Compile every route; the running site is not touched. Raises SiteError with all that is wrong."""
+    return _Builder(settings, resources).build()
+
+
+class _Builder:
+    """One build: what several routes share is made once."""
+
+    def __init__(self, settings: Settings, resources: Resources) -> None:
+        assert settings.run_dir is not None, "the master says where the run directory is"
+        self._settings = settings
+        self._resources = resources
+        self._places = {name: RunDir(settings.run_dir).pool(name) for name in settings.pools}
+        self._dispatches: dict[str, PoolDispatch] = {}
+        self._servers: dict[Upstream, Servers] = {}
+        self._problems: list[Problem] = []
+
+    def build(self) -> Site:
+        routes = [self._compile(order, route) for order, route in enumerate(self._settings.routes)]
+        site = Site(self._settings, Router(routes), self._dispatches, self._resources)
+        if self._problems:
+            site.drop()
+            raise SiteError(self._problems)
+        return site
+
+    def _compile(self, order: int, route: Route) -> CompiledRoute:
+        make = functools.partial(
+            CompiledRoute,
+            order=order,
+            id=route.id,
+            where=route.where,
+            hosts=route.host,
+            path=route.path.encode() if route.path is not None else None,
+            limits=route.limits,
+            stream=route.stream,
+            timeout=route.timeout,
+            log=route.log,
+            shape=compile_shape(route.response_headers),
+            mount_prefix=route.path.removesuffix("/").encode() if route.mount and route.path else b"",
+        )
+        to_slash = (
+            make(handler=redirect_to_slash) if route.path is not None and route.path.endswith("/") else None
+        )
+        return make(handler=self._handler(route), to_slash=to_slash)
+
+    def _handler(self, route: Route) -> Handler:
+        if route.pool is not None:
+            return pool_handler(self._dispatch(route.pool))
+        if route.upstream is not None:
+            return upstream_handler(self._servers_of(route.upstream))
+        if route.redirect is not None:
+            return redirect_handler(route.redirect.to, route.redirect.permanent)
+        if route.respond is not None:
+            return respond_handler(route.respond)
+        if route.health is not None:
+            return self._health(route.health)
+        return self._files(route)
+
+    def _files(self, route: Route) -> Handler:
+        complain = self._resources.error_log.warning
+        if route.files is not None:
+            path = route.files.root
+            try:
+                return files_handler(Folder(path), (route.path or "/").encode(), complain)
+            except OSError as error:
+                reason = why_not_a_folder(path) or f"{path}: {error.strerror}"
+        else:
+            assert route.file is not None, "the configuration gives every route one action"
+            reason = why_not_a_file(route.file) or ""
+            if not reason:
+                return file_handler(route.file, complain)
+        self._problems.append(Problem(route.where, reason))
+        return redirect_to_slash  # of a site that is not going to be
+
+    def _health(self, kind: str) -> Handler:
+        if kind == "live":
+            return live_handler()
+        return ready_handler(Readiness(self._places), lambda: self._resources.is_draining)
+
+    def _dispatch(self, name: str) -> PoolDispatch:
+        """The pool's slots and queue: those of the running site, where it has them."""
+        found = self._dispatches.get(name) or self._resources.dispatches.get(name)
+        if found is None:
+            found = PoolDispatch(
+                name,
+                self._places[name],
+                _queue_limits(self._settings.pools[name], self._resources),
+                self._resources.deadlines,
+                self._resources.error_log.warning,
+            )
+        self._dispatches[name] = found
+        return found
+
+    def _servers_of(self, upstream: Upstream) -> Servers:
+        """One for all routes that name it, so that they share its turns and connections."""
+        found = self._servers.get(upstream)
+        if found is None:
+            log = self._resources.error_log.warning
+            found = Servers(upstream.name, upstream.servers, self._resources.deadlines, log)
+            self._servers[upstream] = found
+        return found
+
+
+def _queue_limits(pool: Pool, resources: Resources) -> QueueLimits:
+    return QueueLimits.share(pool.queue.limit, pool.queue.timeout, resources.index, resources.count)
