@@ -13,6 +13,7 @@ from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
 from trivet_common.pool.places import RunDir
 
+from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.queue import QueueLimits
 from .dispatch.servers import Servers
@@ -91,6 +92,7 @@ class _Builder:
         self._dispatches: dict[str, PoolDispatch] = {}
         self._servers: dict[Upstream, Servers] = {}
         self._problems: list[Problem] = []
+        self._complaints = Complaints(resources.error_log.warning)
 
     def build(self) -> Site:
         routes = [self._compile(order, route) for order, route in enumerate(self._settings.routes)]
@@ -134,18 +136,17 @@ class _Builder:
         return self._files(route)
 
     def _files(self, route: Route) -> Handler:
-        complain = self._resources.error_log.warning
         if route.files is not None:
             path = route.files.root
             try:
-                return files_handler(Folder(path), (route.path or "/").encode(), complain)
+                return files_handler(Folder(path), (route.path or "/").encode(), self._complaints)
             except OSError as error:
                 reason = why_not_a_folder(path) or f"{path}: {error.strerror}"
         else:
             assert route.file is not None, "the configuration gives every route one action"
             reason = why_not_a_file(route.file) or ""
             if not reason:
-                return file_handler(route.file, complain)
+                return file_handler(route.file, self._complaints)
         self._problems.append(Problem(route.where, reason))
         return redirect_to_slash  # of a site that is not going to be
 

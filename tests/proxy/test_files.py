@@ -14,6 +14,7 @@ import pytest
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestReader
 from trivet_proxy import beneath
+from trivet_proxy.complaints import Complaints
 from trivet_proxy.folder import Folder
 from trivet_proxy.handlers.files import SMALL, file_handler, files_handler
 
@@ -60,13 +61,6 @@ class FakeWriter:
 
     def close_without_end(self):
         self.is_cut = True
-
-
-class Said(list):
-    """What was told to the log."""
-
-    def __call__(self, text):
-        self.append(text)
 
 
 async def ask(handler, target: bytes, method: bytes = b"GET", headers: bytes = b"") -> FakeWriter:
@@ -143,7 +137,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def site(tree, way):
-    return files_handler(Folder(tree), b"/", Said())
+    return files_handler(Folder(tree), b"/", Complaints(print))
 
 
 SERVED = [
@@ -311,7 +305,7 @@ async def test_nothing_else_is_served(site, target):
 
 @pytest.mark.parametrize("target", ESCAPES)
 async def test_nor_below_a_prefix(tree, way, target):
-    handler = files_handler(Folder(tree), b"/static/", Said())
+    handler = files_handler(Folder(tree), b"/static/", Complaints(print))
     slash = (
         b"" if target.startswith(b"/") else b"/"
     )  # the router lets only what lies below the prefix through
@@ -321,12 +315,12 @@ async def test_nor_below_a_prefix(tree, way, target):
 
 
 async def test_a_prefix_is_cut_off(tree, way):
-    handler = files_handler(Folder(tree / "css"), b"/static/", Said())
+    handler = files_handler(Folder(tree / "css"), b"/static/", Complaints(print))
     assert (await ask(handler, b"/static/site.css")).body == INSIDE
     # Here .well-known is not the one of the site's root.
-    handler = files_handler(Folder(tree), b"/static/", Said())
+    handler = files_handler(Folder(tree), b"/static/", Complaints(print))
     assert (await ask(handler, b"/static/.well-known/security.txt")).status == 404
-    handler = files_handler(Folder(tree / ".well-known"), b"/.well-known/", Said())
+    handler = files_handler(Folder(tree / ".well-known"), b"/.well-known/", Complaints(print))
     assert (await ask(handler, b"/.well-known/security.txt")).body == INSIDE
 
 
@@ -355,7 +349,7 @@ async def test_a_folder_without_its_slash(site, target, location):
 async def test_a_folder_whose_name_looks_like_a_host(tree, way):
     (tree / "\\evil.example").mkdir()
     (tree / "line\nend").mkdir()
-    site = files_handler(Folder(tree), b"/", Said())
+    site = files_handler(Folder(tree), b"/", Complaints(print))
     assert (await ask(site, b"/%5Cevil.example")).headers == {b"location": b"/%5Cevil.example/"}
     assert (await ask(site, b"/line%0Aend")).status == 400
 
@@ -432,7 +426,7 @@ async def test_a_file_that_shrinks_is_cut_not_padded(tree, way, monkeypatch, siz
         os.truncate(tree / "log.bin", size // 2)
         return info
 
-    site = files_handler(Folder(tree), b"/", Said())
+    site = files_handler(Folder(tree), b"/", Complaints(print))
     monkeypatch.setattr("trivet_proxy.handlers.files.os.fstat", shrink)
     answer = await ask(site, b"/log.bin")
     assert (answer.status, answer.length, len(answer.body)) == (200, size, size // 2)
@@ -441,9 +435,9 @@ async def test_a_file_that_shrinks_is_cut_not_padded(tree, way, monkeypatch, siz
 
 
 async def test_unreadable_is_not_found_and_said_once(tree, way, monkeypatch):
-    said = Said()
+    said: list[str] = []
     folder = Folder(tree)
-    handler = files_handler(folder, b"/", said)
+    handler = files_handler(folder, b"/", Complaints(said.append))
 
     def deny(*arguments):
         raise PermissionError(13, "Permission denied")
@@ -462,7 +456,7 @@ async def test_what_the_system_says(tree, way, monkeypatch, number, status):
     def fail(*arguments):
         raise OSError(number, os.strerror(number))
 
-    handler = files_handler(Folder(tree), b"/", Said())
+    handler = files_handler(Folder(tree), b"/", Complaints(print))
     monkeypatch.setattr("trivet_proxy.folder.open_beneath", fail)
     assert (await ask(handler, b"/a.txt")).status == status
 
@@ -479,7 +473,7 @@ async def test_a_replaced_root_is_followed_within_a_second(tree, way):
     current = tree.parent / "current"
     current.symlink_to(tree)
     folder = Folder(current, clock=lambda: now)
-    handler = files_handler(folder, b"/", Said())
+    handler = files_handler(folder, b"/", Complaints(print))
     release = tree.parent / "release2"
     release.mkdir()
     (release / "a.txt").write_bytes(b"second\n")
@@ -514,7 +508,7 @@ async def test_a_link_swapped_in_a_loop_never_leads_outside(tree, way):
         except BaseException as error:
             failed.append(error)
 
-    handler = files_handler(Folder(tree), b"/", Said())
+    handler = files_handler(Folder(tree), b"/", Complaints(print))
     swapper = threading.Thread(target=swap)
     swapper.start()
     try:
@@ -531,7 +525,7 @@ async def test_a_link_swapped_in_a_loop_never_leads_outside(tree, way):
 
 
 async def test_one_file(tree):
-    handler = file_handler(tree / "link-out.txt", Said())  # the operator's own choice of link
+    handler = file_handler(tree / "link-out.txt", Complaints(print))  # the operator's own choice of link
     answer = await ask(handler, b"/anything")
     assert (answer.status, answer.body) == (200, OUTSIDE)
     assert answer.headers[b"content-type"] == b"text/plain; charset=utf-8"
@@ -544,7 +538,7 @@ async def test_one_file(tree):
 
 @pytest.mark.parametrize("name", ["fifo", "socket", "css", "none", "device"])
 async def test_one_file_that_is_none(tree, name):
-    handler = file_handler(tree / name, Said())
+    handler = file_handler(tree / name, Complaints(print))
     assert (await ask(handler, b"/")).status == 404
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from trivet_common.config import HeaderChanges
 from trivet_proxy.shape import compile_shape
 

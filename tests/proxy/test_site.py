@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+
 from trivet_common.config import Settings, from_mapping
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
@@ -151,8 +152,9 @@ async def test_a_reload_keeps_the_pools_and_takes_new_limits(place):
         build_site(first, resources).begin()
         web = resources.dispatches["web"]
         pools = FILE["pools"] | {"web": {"app": "a", "queue": {"limit": 5, "timeout": "1s"}, "workers": 1}}
-        second = settings_of(place, pools=pools | {"third": {"app": "c", "workers": 1}},
-                             routes=[*FILE["routes"][:-1], {"path": "/third", "pool": "third"}, FILE["routes"][-1]])  # fmt: skip
+        pools["third"] = {"app": "c", "workers": 1}
+        routes = [{"path": "/third", "pool": "third"}, *FILE["routes"]]
+        second = settings_of(place, pools=pools, routes=routes)
         site = build_site(second, resources)
         # Nothing has happened yet.
         assert web.queue.limits.limit == 11

@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 
 from ..beneath import READ
+from ..complaints import Complaints
 from ..content_types import content_type_of
 from ..folder import Folder, is_hidden
 from ..locations import local_location
@@ -38,14 +37,11 @@ _GET, _HEAD, _OPTIONS = b"GET", b"HEAD", b"OPTIONS"
 _ALLOW = ((b"allow", b"GET, HEAD, OPTIONS"),)
 _COMPLAIN_AGAIN = 60.0  # seconds
 
-Complain = Callable[[str], None]
 
-
-def files_handler(folder: Folder, prefix: bytes, complain: Complain) -> Handler:
+def files_handler(folder: Folder, prefix: bytes, complaints: Complaints) -> Handler:
     """What follows `prefix` (which ends in a slash) in the path is looked up below the folder."""
     cut = len(prefix)
     may_be_well_known = prefix == b"/"
-    complain = _seldom(complain)
 
     async def serve(request: Request, writer: ResponseWriter) -> None:
         head = request.head
@@ -55,7 +51,7 @@ def files_handler(folder: Folder, prefix: bytes, complain: Complain) -> Handler:
         _judge_name(name, may_be_well_known)
         if not name or name.endswith(b"/"):
             name += _INDEX
-        fd = _open(folder, name, complain)
+        fd = _open(folder, name, complaints)
         try:
             info = os.fstat(fd)
             if stat.S_ISREG(info.st_mode):
@@ -70,10 +66,9 @@ def files_handler(folder: Folder, prefix: bytes, complain: Complain) -> Handler:
     return serve
 
 
-def file_handler(path: Path, complain: Complain) -> Handler:
+def file_handler(path: Path, complaints: Complaints) -> Handler:
     """The one file, whatever stands at its path by then. The operator named it: links are followed."""
     content_type = content_type_of(os.fsencode(path))
-    complain = _seldom(complain)
 
     async def serve(request: Request, writer: ResponseWriter) -> None:
         method = request.head.method
@@ -82,7 +77,7 @@ def file_handler(path: Path, complain: Complain) -> Handler:
         try:
             fd = os.open(path, READ)
         except OSError as error:
-            raise _translate(error, path, complain) from None
+            raise _translate(error, path, path, complaints) from None
         try:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
@@ -146,38 +141,25 @@ def _judge_name(name: bytes, may_be_well_known: bool) -> None:
         raise refuse("not_found", "Hidden names are not served.")
 
 
-def _open(folder: Folder, name: bytes, complain: Complain) -> int:
+def _open(folder: Folder, name: bytes, complaints: Complaints) -> int:
     try:
         return folder.open(name)
     except OSError as error:
-        raise _translate(error, folder.path / os.fsdecode(name), complain) from None
+        raise _translate(error, folder.path / os.fsdecode(name), folder.path, complaints) from None
 
 
-def _translate(error: OSError, path: Path, complain: Complain) -> HttpError:
-    """To the client there is no such file; what an operator can mend is said in the log."""
+def _translate(error: OSError, path: Path, served: Path, complaints: Complaints) -> HttpError:
+    """To the client there is no such file; what an operator can mend is said in the log, once a minute for what
+    the route serves: whoever asks for unreadable files again and again shall not fill the disk."""
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE):
         return refuse("internal", f"{path}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
         reason = why_not_a_file(path) or f"{path}: {error.strerror}"
-        complain(reason)
+        complaints.say(str(served), reason, _COMPLAIN_AGAIN)
         return refuse("not_found", reason)
     if error.errno == errno.EXDEV:
         return refuse("not_found", f"{path} leads out of the folder.")
     return refuse("not_found", f"{path}: {error.strerror}.")
-
-
-def _seldom(complain: Complain) -> Complain:
-    """Once a minute: whoever asks for an unreadable file again and again shall not fill the disk."""
-    not_before = 0.0
-
-    def say(text: str) -> None:
-        nonlocal not_before
-        now = time.monotonic()
-        if now >= not_before:
-            not_before = now + _COMPLAIN_AGAIN
-            complain(text)
-
-    return say
 
 
 def _shown(folder: Folder, name: bytes) -> str:
