@@ -1,10 +1,12 @@
-"""The configuration: one YAML file in, frozen Settings out, or every mistake at once with its line and cure."""
+"""The configuration: one YAML file in, frozen Settings out, or every mistake at once with line and cure."""
 
 from .addresses import Listen, Server, TrustedProxies
 from .cores import available_cores
 from .load import from_mapping, from_overrides, load
 from .model import Limits
 from .problems import ConfigError, Problem
+from .reference import reference_markdown
+from .schema import json_schema
 from .settings import (
     FilesAction,
     HeaderChanges,
@@ -44,5 +46,7 @@ __all__ = [
     "available_cores",
     "from_mapping",
     "from_overrides",
+    "json_schema",
     "load",
+    "reference_markdown",
 ]

@@ -17,14 +17,21 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_UNIX_PATH = 107
 
 _PORT = re.compile(r"[0-9]{1,5}\Z")
-_HOST_LABELS = re.compile(
-    r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\Z"
-)
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_LABELS = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\Z")
 _FD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z")
 
+# RFC 1918, loopback, link-local, and IPv6's unique local addresses (RFC 4193).
 PRIVATE = (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
-)  # fmt: skip
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class TrustedProxies:
     unix: bool = False
 
     def trusts(self, peer: str | None) -> bool:
-        """Whether a peer is trusted; None stands for a peer on a Unix socket. Unreadable addresses are not."""
+        """Whether a peer is trusted; None is a peer on a Unix socket. What cannot be read is not."""
         if peer is None:
             return self.unix
         try:
@@ -95,7 +102,7 @@ def parse_listen(text: str, folder: Path) -> Listen:
         raise Mistake(f'"{shown(text)}" is a URL, not an address', f"write {shown(rest) or '127.0.0.1:8000'}")
     if text.startswith("/"):
         raise Mistake(f'"{shown(text)}" is a path, not an address', f'write "unix:{shown(text)}"')
-    if _PORT.match(text) or text.startswith((":", "*:")):
+    if _PORT.match(text.removeprefix("*").removeprefix(":")):
         return Listen(text, "tcp", port=_port(text.rpartition(":")[2], text))
     host, port = _host_and_port(text, "listen on a port too", "127.0.0.1:8000")
     return Listen(text, "tcp", host=host, port=_port(port, text))
@@ -173,6 +180,8 @@ def _host_and_port(text: str, purpose: str, example: str) -> tuple[str, str]:
         raise Mistake(f'"{shown(text)}" has no port', f"write for example {example}")
     if host.startswith("[") and host.endswith("]"):
         return _ipv6(host[1:-1], text), port
+    if "[" in host or "]" in host:
+        raise Mistake(f'"{shown(text)}" has brackets that do not fit', 'write for example "[::1]:8000"')
     if ":" in host:
         raise Mistake(
             f'"{shown(text)}" is ambiguous',

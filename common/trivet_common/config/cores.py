@@ -30,12 +30,19 @@ def _cgroup_folders(root: Path) -> list[Path]:
     for line in _text(root / "proc/self/cgroup").splitlines()[:32]:
         _number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        start = base if not controllers else base / "cpu" if "cpu" in controllers.split(",") else None
-        # Inside a container the path may be the host's, which is not mounted here: what is missing is skipped.
+        start = _hierarchy(base, controllers)
+        # Inside a container the path may be the host's; what is not mounted here is skipped.
         for part in path.strip("/").split("/") if start and ".." not in path else ():
             start = start / part if start and part else start
             folders += [start] if start else []
     return folders
+
+
+def _hierarchy(base: Path, controllers: str) -> Path | None:
+    """Where a line of /proc/self/cgroup has its folder: v2 names no controllers."""
+    if not controllers:
+        return base
+    return base / "cpu" if "cpu" in controllers.split(",") else None
 
 
 def _quota_v2(folder: Path) -> float | None:

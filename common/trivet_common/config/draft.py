@@ -50,13 +50,22 @@ class Draft:
         return self.tree.at(loc).place
 
     def mistake(self, loc: Loc, message: str, hint: str = "") -> None:
-        self.findings.mistake(self.place(*loc), f"{label(loc)}: {message}", hint)
+        self.findings.mistake(self.place(*loc), f"{label(self._written(loc))}: {message}", hint)
 
     def report(self, loc: Loc, mistake: Mistake) -> None:
         self.mistake(loc, mistake.message, mistake.hint)
 
     def warning(self, loc: Loc, message: str, hint: str = "") -> None:
         self.findings.warning(self.place(*loc), f"{label(loc)}: {message}", hint)
+
+    def _written(self, loc: Loc) -> Loc:
+        """The part of `loc` that was written, where a short form stands for a section."""
+        node = self.tree
+        for depth, key in enumerate(loc):
+            if not isinstance(node.value, (dict, list)):
+                return loc[:depth]
+            node = node.child(key) or node
+        return loc
 
     def path(self, text: str, *loc: str | int) -> Path:
         """Relative to the folder of the file it is written in."""

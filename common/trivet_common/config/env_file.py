@@ -1,7 +1,7 @@
 """Files of `NAME=value` lines: a small strict reader.
 
-Blank lines, # comments, `export `, single quotes (as they are) and double quotes (with \\n \\t \\" \\\\ \\$) are known;
-nothing is expanded or run. Everything else is a mistake with its line.
+Blank lines, # comments, `export `, 'text as it is' and "text with escapes" are known; nothing is expanded or
+run. Everything else is a mistake with its line.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` in scalars, after parsing, so that a variable can never change the structure.
+"""`${NAME}` and `${NAME:-default}` in scalars, after parsing: a variable can never change the structure.
 
 `$${` stands for a literal `${`. Knows no setting.
 """

@@ -4,6 +4,7 @@ Every parser takes what the file (text) or a Python caller (numbers) gives and r
 Knows no key and no default.
 """
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from . import units
-from .nodes import Text, core_value, described
+from .nodes import core_value, described
 from .problems import Mistake, shown
 
 Json: TypeAlias = dict[str, Any]
@@ -22,6 +23,9 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 # RFC 9110 section 5.5; beyond ASCII a header's value has no agreed meaning.
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+_VARIABLE: Json = {"type": "string", "pattern": r"\$\{"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ class Kind:
         return core_schema.no_info_plain_validator_function(self.parse)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Json:
-        return dict(self.schema)
+        # A variable may stand wherever a value may, whatever type it has then.
+        return (
+            dict(self.schema) if _takes_text(self.schema) else {"anyOf": [dict(self.schema), dict(_VARIABLE)]}
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,10 @@ class Short:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Json:
         return {"anyOf": [dict(self.schema), handler(schema)]}
+
+
+def _takes_text(schema: Json) -> bool:
+    return not schema or ("string" in schema.get("type", ()) and "pattern" not in schema)
 
 
 def one_or_list(value: Any) -> Any:
@@ -156,10 +167,12 @@ def choice(*words: str) -> Kind:
     def parse(value: Any) -> str:
         word = "off" if value is False and "off" in words else value
         if not isinstance(word, str) or word not in words:
-            raise Mistake(f"{described(value)} is not one of {', '.join(words)}", f"write {words[0]}")
+            close = difflib.get_close_matches(str(value), words, n=1)
+            hint = f"write {close[0]}" if close else "write one of these"
+            raise Mistake(f"{described(value)} is not one of {', '.join(words)}", hint)
         return str(word)
 
-    return Kind(" or ".join(words), parse, {"enum": list(words)})
+    return Kind(" or ".join(filter(None, (", ".join(words[:-1]), words[-1]))), parse, {"enum": list(words)})
 
 
 def is_off(value: Any) -> bool:
@@ -248,8 +261,3 @@ HeaderName = Annotated[str, Kind("header name", _parse_header_name, {"type": "st
 HeaderValue = Annotated[str, Kind("header value", _parse_header_value, {"type": ["string", "number"]})]
 FileMode = Annotated[int, Kind("file mode", _parse_octal, {"type": ["string", "integer"]}, "octal")]
 JsonValue = Annotated[Any, Kind("any JSON value", _parse_json, {})]
-
-
-def text_or(value: Any) -> bool:
-    """Whether a value was written as quoted text, and so is text whatever it looks like."""
-    return isinstance(value, str) and not (isinstance(value, Text) and value.plain)

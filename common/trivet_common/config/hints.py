@@ -1,4 +1,4 @@
-"""What to write instead of a key that is not ours: other servers' names, keys of other sections, slips of spelling."""
+"""What to write instead of a key that is not ours: other servers' names, misplaced keys, slips of spelling."""
 
 import difflib
 
@@ -120,10 +120,10 @@ def hint_for_key(key: str, section: type[Section], path: str) -> str:
         return f"write {name}"
     if section is RouteOptions and "routes" in homes(name):
         return "defaults: takes options only; write it in each route"
-    if found := _elsewhere(name, path):
-        return found
     if name in FOREIGN:
         return FOREIGN[name]
+    if found := _elsewhere(name, path):
+        return found
     if close := difflib.get_close_matches(name, here, n=1, cutoff=0.7):
         return f"write {close[0]}"
     if close := difflib.get_close_matches(name, FOREIGN, n=1, cutoff=0.88):
@@ -137,7 +137,8 @@ def close_name(name: str, names: list[str]) -> str:
         return f"write {shown(close[0])}"
     if not names:
         return ""
-    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(shown(known) for known in sorted(names)[:10])}"
+    known = ", ".join(shown(one) for one in sorted(names)[:10])
+    return f"there {'is' if len(names) == 1 else 'are'} {known}"
 
 
 # Keys of one section that are written in another by mistake, where one home is clearly meant.

@@ -1,4 +1,4 @@
-"""What a route matches: whether host and path can be matched at all, and which routes can never be reached."""
+"""What a route matches: whether its host and path can be, and which routes can never be reached."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from .nodes import Loc
 from .problems import Mistake, shown
 from .settings import Route
 
-_REGEX_SIGNS = re.compile(r"[\^$|()\\*~]|\[")
+_REGEX_SIGNS = re.compile(r"\^|\$|\\|\.\*|\(\?|\.\+")
 
 
 def resolve_hosts(hosts: tuple[str, ...], draft: Draft, loc: Loc) -> tuple[str, ...]:
@@ -41,12 +41,14 @@ def check_path(keys: RouteKeys, draft: Draft, loc: Loc) -> None:
 
 def check_reach(routes: tuple[Route, ...], draft: Draft) -> None:
     """A route behind one that takes everything it would match can never match."""
+    whole = [not draft.tree.at(("routes", index)).is_cut for index in range(len(routes))]
     for later, route in enumerate(routes):
-        for earlier in routes[:later]:
-            if _covers(earlier, route):
+        for index, earlier in enumerate(routes[:later]):
+            if whole[index] and whole[later] and _covers(earlier, route):
+                taker = f"{shown(earlier.id)} ({earlier.where})"
                 draft.findings.mistake(
                     draft.place("routes", later),
-                    f"the route for {shown(route.id)} can never match: {shown(earlier.id)} ({earlier.where}) takes all of it",
+                    f"the route for {shown(route.id)} can never match: {taker} takes all of it",
                     "move it up, or take it out",
                 )
                 break
@@ -165,12 +167,11 @@ def _judge_path(path: str) -> None:
             f'"{shown(path)}": a * is not needed',
             f"write {shown(path.rstrip('*').rstrip('/') + '/')} to match all beneath",
         )
-    if _REGEX_SIGNS.search(path) and not path.isalnum():
-        if re.search(r"\^|\$|\\|\.\*|\(\?", path):
-            raise Mistake(
-                f'"{shown(path)}" looks like a regular expression',
-                "path_regex is not yet built; a final / matches all beneath",
-            )
+    if _REGEX_SIGNS.search(path):
+        raise Mistake(
+            f'"{shown(path)}" looks like a regular expression',
+            "path_regex is not yet built; a final / matches all beneath",
+        )
     if "?" in path or "#" in path:
         raise Mistake(
             f'"{shown(path)}" has a ? or # in it', "write only the path; matching by query is not yet built"

@@ -5,57 +5,49 @@ The reference page, the JSON schema and the checks are drawn from these models.
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from . import fields
 from .model_listen import Listeners
 from .model_pools import PoolKeys
 from .model_routes import RouteOptions, Routes, Upstreams, Words
 from .nodes import described
 from .problems import Mistake
-from .section import Section
+from .section import Section, section, setting
 
 
 class ProxyKeys(Section):
     """`proxy`"""
 
-    processes: Annotated[int, fields.count(1, 64)] | None = Field(
-        None, description="Proxy processes. Else the cores (by cgroup quota and affinity), at most 4."
+    processes: Annotated[int, fields.count(1, 64)] | None = setting(
+        None, "Proxy processes. Else the cores (by cgroup quota and affinity), at most 4."
     )
 
 
 class SpoolKeys(Section):
     """`spool`"""
 
-    dir: fields.PathText = Field("/var/tmp", description="Where bodies wait in unnamed files.")
-    memory: fields.Size = Field("64KiB", description="Bodies up to this size stay in memory.")
-    limit: fields.Size = Field("1GiB", description="The most that all files together may hold; above it 507.")
+    dir: fields.PathText = setting("/var/tmp", "Where bodies wait in unnamed files.")
+    memory: fields.Size = setting("64KiB", "Bodies up to this size stay in memory.")
+    limit: fields.Size = setting("1GiB", "The most that all files together may hold; above it 507.")
 
 
 class Limits(Section):
     """`limits`"""
 
-    header_bytes: Annotated[int, fields.size(1024)] = Field(
-        "32KiB", description="The largest head of a request; above it 431."
+    header_bytes: Annotated[int, fields.size(1024)] = setting(
+        "32KiB", "The largest head of a request; above it 431."
     )
-    headers: Annotated[int, fields.count(10, 10_000)] = Field(
-        100, description="The most header lines; above it 431."
+    headers: Annotated[int, fields.count(10, 10_000)] = setting(100, "The most header lines; above it 431.")
+    body: fields.Size = setting("64MiB", "The largest request body; above it 413.")
+    header_timeout: fields.Duration = setting("10s", "The time for the whole head of a request.")
+    body_timeout: fields.Duration = setting("30s", "The longest pause within a request's body.")
+    body_rate: fields.RateOrOff = setting("1KiB/s", "The slowest body that is put up with, after a grace.")
+    idle_timeout: fields.Duration = setting("75s", "How long a kept connection may be idle.")
+    write_timeout: fields.Duration = setting("30s", "How long a client may take nothing of an answer.")
+    connections: Annotated[int, fields.count(1, 10**7)] = setting(
+        10000, "The most client connections, of all proxy processes together."
     )
-    body: fields.Size = Field("64MiB", description="The largest request body; above it 413.")
-    header_timeout: fields.Duration = Field("10s", description="The time for the whole head of a request.")
-    body_timeout: fields.Duration = Field("30s", description="The longest pause within a request's body.")
-    body_rate: fields.RateOrOff = Field(
-        "1KiB/s", description="The slowest body that is put up with, after a grace."
-    )
-    idle_timeout: fields.Duration = Field("75s", description="How long a kept connection may be idle.")
-    write_timeout: fields.Duration = Field(
-        "30s", description="How long a client may take nothing of an answer."
-    )
-    connections: Annotated[int, fields.count(1, 10**7)] = Field(
-        10000, description="The most client connections, of all proxy processes together."
-    )
-    connections_per_client: fields.CountOrOff = Field(
-        "off", description="The most connections of one client address (IPv6: of one /64)."
+    connections_per_client: fields.CountOrOff = setting(
+        "off", "The most connections of one client address (IPv6: of one /64)."
     )
 
 
@@ -68,24 +60,22 @@ def _log_target(off: bool) -> fields.Kind:
         return fields.parse_text(value)
 
     schema: fields.Json = {"type": "string"}
-    label = "stdout, stderr, a file" + " or off" * off
+    label = "stdout, stderr, a file or off" if off else "stdout, stderr or a file"
     return fields.Kind(label, parse, fields.or_off(schema) if off else schema)
 
 
 class LogKeys(Section):
     """`log`"""
 
-    access: Annotated[str | None, _log_target(off=True)] = Field(
-        "stdout", description="Where each request is noted."
+    access: Annotated[str | None, _log_target(off=True)] = setting("stdout", "Where each request is noted.")
+    format: Annotated[str, fields.choice("trivet", "combined", "json")] = setting(
+        "trivet", "`trivet`: combined plus name=value; `combined`: exactly as Apache's; `json`."
     )
-    format: Annotated[str, fields.choice("trivet", "combined", "json")] = Field(
-        "trivet", description="`trivet`: combined plus name=value; `combined`: exactly as Apache's; `json`."
+    error: Annotated[str, _log_target(off=False)] = setting(
+        "stderr", "Where everything else goes, with what the applications print and log."
     )
-    error: Annotated[str, _log_target(off=False)] = Field(
-        "stderr", description="Where everything else goes, with what the applications print and log."
-    )
-    level: Annotated[str, fields.choice("debug", "info", "warning", "error")] = Field(
-        "info", description="The least of what is written to the error log."
+    level: Annotated[str, fields.choice("debug", "info", "warning", "error")] = setting(
+        "info", "The least of what is written to the error log."
     )
 
 
@@ -104,43 +94,39 @@ def _client_header(value: Any) -> str:
 class SiteKeys(Section):
     """The site"""
 
-    listen: Listeners = Field(
-        "127.0.0.1:8000", description="Where the site is served. `$PORT` is honoured where this is absent."
+    listen: Listeners = setting(
+        "127.0.0.1:8000", "Where the site is served. `$PORT` is honoured where this is absent."
     )
-    include: Words = Field(
+    include: Words = setting(
         (),
-        description="Files with further `routes`, `pools` and `upstreams`, read in name order: `sites/*.yaml`.",
+        "Files with further `routes`, `pools` and `upstreams`, read in name order: `sites/*.yaml`.",
     )
-    proxy: ProxyKeys = Field(ProxyKeys(), description="The front end.")
-    run_dir: fields.PathText | None = Field(
+    proxy: ProxyKeys = section(ProxyKeys, "The front end.")
+    run_dir: fields.PathText | None = setting(
         None,
-        description="Sockets, FIFO, boards and control. Else `$RUNTIME_DIRECTORY`, /run/trivet/NAME or the user's.",
+        "Sockets, FIFO, boards and control. Else `$RUNTIME_DIRECTORY`, /run/trivet/NAME or the user's.",
     )
-    state_dir: fields.PathText | None = Field(None, description="What is kept over deploys.")
-    spool: SpoolKeys = Field(SpoolKeys(), description="Bodies too large for memory.")
-    trusted_proxies: Words = Field(
-        (), description="Whose X-Forwarded-* are believed: networks, `private`, `unix`."
+    state_dir: fields.PathText | None = setting(None, "What is kept over deploys.")
+    spool: SpoolKeys = section(SpoolKeys, "Bodies too large for memory.")
+    trusted_proxies: Words = setting((), "Whose X-Forwarded-* are believed: networks, `private`, `unix`.")
+    client_ip: Annotated[str, fields.Kind("header name", _client_header, {"type": "string"})] = setting(
+        "X-Forwarded-For", "The header in which a trusted proxy names the client."
     )
-    client_ip: Annotated[str, fields.Kind("header name", _client_header, {"type": "string"})] = Field(
-        "X-Forwarded-For", description="The header in which a trusted proxy names the client."
+    limits: Limits = section(Limits, "Limits of every connection and request.")
+    log: LogKeys = section(LogKeys, "Logs.")
+    stop_timeout: fields.DurationOrZero = setting("25s", "How long a stop waits for requests in flight.")
+    defaults: RouteOptions = section(
+        RouteOptions, "Options of all routes; a route overrides them key by key."
     )
-    limits: Limits = Field(Limits(), description="Limits of every connection and request.")
-    log: LogKeys = Field(LogKeys(), description="Logs.")
-    stop_timeout: fields.DurationOrZero = Field(
-        "25s", description="How long a stop waits for requests in flight."
-    )
-    defaults: RouteOptions = Field(
-        RouteOptions(), description="Options of all routes; a route overrides them key by key."
-    )
-    upstreams: Upstreams = Field({}, description="Servers by name.")
-    routes: Routes | None = Field(
+    upstreams: Upstreams = setting({}, "Servers by name.")
+    routes: Routes | None = setting(
         None,
-        description="What answers which request; the first that matches. Else, with one pool: everything to it.",
+        "What answers which request; the first that matches. Else, with one pool: everything to it.",
     )
-    pools: dict[str, PoolKeys] = Field({}, description="Applications by name.")
+    pools: dict[str, PoolKeys] = setting({}, "Applications by name.")
 
     later: ClassVar[dict[str, str]] = {
-        "tls": "TLS (it will stand below a listener)",
+        "tls": "TLS, to stand below a listener",
         "metrics": "metrics",
     }
 

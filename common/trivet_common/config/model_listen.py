@@ -2,25 +2,21 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from . import fields
-from .section import Section
+from .section import Section, required, setting
 
 
 class ListenKeys(Section):
     """One listener"""
 
-    address: fields.Word = Field(
-        description='`host:port`, a bare port (every address, both families), `"unix:/path"` or `"fd:NAME"` (systemd).'
+    address: fields.Word = required(
+        '`host:port`, a bare port (every address, both families), `"unix:/path"` or `"fd:NAME"` (systemd).'
     )
-    scheme: Annotated[str, fields.choice("http", "https")] = Field(
-        "http", description="What clients used: `https` where TLS ends in front of us and nobody says so."
+    scheme: Annotated[str, fields.choice("http", "https")] = setting(
+        "http", "What clients used: `https` where TLS ends in front of us and nobody says so."
     )
-    group: fields.Word | None = Field(None, description="The group that may connect to a Unix socket.")
-    mode: fields.FileMode | None = Field(
-        None, description="The mode of a Unix socket; else 0600, 0660 with `group`."
-    )
+    group: fields.Word | None = setting(None, "The group that may connect to a Unix socket.")
+    mode: fields.FileMode | None = setting(None, "The mode of a Unix socket; else 0600, 0660 with `group`.")
 
     later: ClassVar[dict[str, str]] = {"tls": "TLS", "proxy_protocol": "the PROXY protocol"}
 
@@ -33,5 +29,5 @@ Listeners = Annotated[
     tuple[
         Annotated[ListenKeys, fields.Short("address", _address_short, {"type": ["string", "integer"]})], ...
     ],
-    fields.Short("address or list", fields.one_or_list, {"type": ["string", "integer", "object"]}),
+    fields.Short("address", fields.one_or_list, {"type": ["string", "integer", "object"]}),
 ]

@@ -2,35 +2,33 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from . import fields
 from .model_listen import Listeners
 from .model_routes import Words
 from .nodes import described
 from .problems import Mistake
-from .section import Section
+from .section import Section, required, section, setting
 
 
 class QueueKeys(Section):
     """`queue` of a pool"""
 
-    limit: Annotated[int, fields.count(0, 1_000_000)] = Field(
+    limit: Annotated[int, fields.count(0, 1_000_000)] = setting(
         1000,
-        description="How many requests may wait for a slot, in all proxy processes together; above it 503.",
+        "How many requests may wait for a slot, in all proxy processes together; above it 503.",
     )
-    timeout: fields.Duration = Field("10s", description="How long a request may wait for a slot; then 503.")
+    timeout: fields.Duration = setting("10s", "How long a request may wait for a slot; then 503.")
 
 
 class ReloadKeys(Section):
     """`reload` of a pool"""
 
-    ready: fields.Word | None = Field(
-        None, description="A path asked of the first new worker; a status below 500 lets the reload go on."
+    ready: fields.Word | None = setting(
+        None, "A path asked of the first new worker; a status below 500 lets the reload go on."
     )
-    timeout: fields.Duration = Field("60s", description="How long a new worker may take until it is ready.")
-    surge: Annotated[int, fields.count(1, 64)] = Field(
-        1, description="How many workers more than usual may run meanwhile."
+    timeout: fields.Duration = setting("60s", "How long a new worker may take until it is ready.")
+    surge: Annotated[int, fields.count(1, 64)] = setting(
+        1, "How many workers more than usual may run meanwhile."
     )
 
 
@@ -57,45 +55,45 @@ def _environment(value: Any) -> Any:
 class PoolKeys(Section):
     """One pool: an application and the workers that run it"""
 
-    app: fields.Word = Field(
-        description="The WSGI application: `module` (its `application`, then `app`), `module:callable`, "
+    app: fields.Word = required(
+        "The WSGI application: `module` (its `application`, then `app`), `module:callable`, "
         "`module:factory()`, or a .py file."
     )
-    directory: fields.PathText = Field(
-        ".", description="The application's folder: workers run in it, and it is first on the path."
+    directory: fields.PathText = setting(
+        ".", "The application's folder: workers run in it, and it is first on the path."
     )
     python_path: Annotated[
         tuple[fields.PathText, ...], fields.Short("path or list", fields.one_or_list, {"type": "string"})
-    ] = Field((), description="More folders for the path.")
+    ] = setting((), "More folders for the path.")
     env: Annotated[
         dict[fields.Variable, fields.Value],
         fields.Short("NAME=value list", _environment, {"type": "array", "items": {"type": "string"}}),
-    ] = Field({}, description="Variables of the application's environment.")
-    env_file: fields.PathText | None = Field(
-        None, description="A file of NAME=value lines; `env` has the last word. Read again on reload."
+    ] = setting({}, "Variables of the application's environment.")
+    env_file: fields.PathText | None = setting(
+        None, "A file of NAME=value lines; `env` has the last word. Read again on reload."
     )
-    user: fields.Word | None = Field(None, description="The user the workers run as, when started as root.")
-    group: fields.Word | None = Field(None, description="The group the workers run as; else the user's.")
-    prepare: Words = Field(
+    user: fields.Word | None = setting(None, "The user the workers run as, when started as root.")
+    group: fields.Word | None = setting(None, "The group the workers run as; else the user's.")
+    prepare: Words = setting(
         (),
-        description="Commands run once a release, before it is ready; one that fails keeps the old release.",
+        "Commands run once a release, before it is ready; one that fails keeps the old release.",
     )
     workers: (
         Annotated[int, fields.Kind("number", _parse_workers, {"type": "integer", "minimum": 1})] | None
-    ) = Field(None, description="Worker processes. Else `$WEB_CONCURRENCY`, else twice the cores.")
-    threads: Annotated[int, fields.count(1, 256)] = Field(
-        1, description="Threads of each worker; each runs one request at a time."
+    ) = setting(None, "Worker processes. Else `$WEB_CONCURRENCY`, else twice the cores.")
+    threads: Annotated[int, fields.count(1, 256)] = setting(
+        1, "Threads of each worker; each runs one request at a time."
     )
-    timeout: fields.DurationOrOff = Field(
+    timeout: fields.DurationOrOff = setting(
         "30s",
-        description="From the claim of a slot to the head of the answer, then between two pieces of its body.",
+        "From the claim of a slot to the head of the answer, then between two pieces of its body.",
     )
-    queue: QueueKeys = Field(QueueKeys(), description="Requests that wait for a slot.")
-    listen: Listeners = Field(
+    queue: QueueKeys = section(QueueKeys, "Requests that wait for a slot.")
+    listen: Listeners = setting(
         (),
-        description="Where the pool answers by itself, besides its own sockets; for use without the proxy.",
+        "Where the pool answers by itself, besides its own sockets; for use without the proxy.",
     )
-    reload: ReloadKeys = Field(ReloadKeys(), description="How new code takes over.")
+    reload: ReloadKeys = section(ReloadKeys, "How new code takes over.")
 
     later: ClassVar[dict[str, str]] = {
         "retry": "the choice of requests to run again after a crash",

@@ -5,12 +5,10 @@ Says how they are written; what follows from them is settled elsewhere.
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from . import fields
 from .nodes import Text, described
 from .problems import Mistake
-from .section import Section
+from .section import Section, required, section, setting
 
 
 def _named(values: Any) -> Any:
@@ -32,22 +30,18 @@ Words = Annotated[
 class HeaderChanges(Section):
     """`response_headers`"""
 
-    default: HeaderValues = Field(
-        {}, description="Headers added only where the answer has none of that name."
-    )
-    set: HeaderValues = Field({}, description="Headers that replace those of the answer.")
-    add: HeaderValues = Field({}, description="Headers added to those of the answer; a list adds several.")
+    default: HeaderValues = setting({}, "Headers added only where the answer has none of that name.")
+    set: HeaderValues = setting({}, "Headers that replace those of the answer.")
+    add: HeaderValues = setting({}, "Headers added to those of the answer; a list adds several.")
     remove: Annotated[
         tuple[fields.HeaderName, ...], fields.Short("name or list", fields.one_or_list, {"type": "string"})
-    ] = Field((), description="Headers taken out of the answer.")
+    ] = setting((), "Headers taken out of the answer.")
 
 
 class RouteLimits(Section):
     """`limits` of a route"""
 
-    body: fields.Size | None = Field(
-        None, description="The largest request body; above it 413. Else the site's."
-    )
+    body: fields.Size | None = setting(None, "The largest request body; above it 413. Else the site's.")
 
     later: ClassVar[dict[str, str]] = {
         "body_timeout": "the longest pause within a body",
@@ -65,22 +59,20 @@ def _log_choice(value: Any) -> Any:
 class RouteOptions(Section):
     """What a route may say besides what it matches and what it does; also the keys of `defaults`."""
 
-    limits: RouteLimits = Field(RouteLimits(), description="Limits of this route.")
-    timeout: fields.DurationOrOff | None = Field(
+    limits: RouteLimits = section(RouteLimits, "Limits of this route.")
+    timeout: fields.DurationOrOff | None = setting(
         None,
-        description="From the claim of a slot (or the connection to an upstream) to the head of the answer, then between "
+        "From the claim of a slot (or the connection to an upstream) to the head of the answer, then between "
         "two pieces of its body. Else the pool's `timeout`; 60s for an upstream.",
     )
-    stream: fields.Switch = Field(
+    stream: fields.Switch = setting(
         False,
-        description="Pass the request's body on as it comes, instead of reading it whole before a slot is claimed.",
+        "Pass the request's body on as it comes, instead of reading it whole before a slot is claimed.",
     )
-    log: Annotated[bool, fields.Kind("true or off", _log_choice, {"enum": [True, False, "off"]})] = Field(
-        True, description="Whether requests of this route are written to the access log."
+    log: Annotated[bool, fields.Kind("true or off", _log_choice, {"enum": [True, False, "off"]})] = setting(
+        True, "Whether requests of this route are written to the access log."
     )
-    response_headers: HeaderChanges = Field(
-        HeaderChanges(), description="Changes to the headers of every answer."
-    )
+    response_headers: HeaderChanges = section(HeaderChanges, "Changes to the headers of every answer.")
 
     later: ClassVar[dict[str, str]] = {
         "request_headers": "changes to the request's headers",
@@ -103,9 +95,7 @@ class RouteOptions(Section):
 class FilesKeys(Section):
     """`files`"""
 
-    root: fields.PathText = Field(
-        description="The folder; what follows the route's path is looked up below it."
-    )
+    root: fields.PathText = required("The folder; what follows the route's path is looked up below it.")
 
     later: ClassVar[dict[str, str]] = {
         "index": "an index file",
@@ -124,34 +114,28 @@ class FilesKeys(Section):
 class RedirectKeys(Section):
     """`redirect`"""
 
-    to: fields.Word = Field(
-        description="Where to: a path or a URL, with `{scheme} {host} {port} {path} {query} {uri} {client} {request_id}`."
+    to: fields.Word = required(
+        "Where to: a path or a URL, with `{scheme} {host} {port} {path} {query} {uri} {client} {request_id}`."
     )
-    permanent: fields.Switch = Field(
-        False, description="Permanent (browsers remember it for good) or for now."
-    )
+    permanent: fields.Switch = setting(False, "Permanent (browsers remember it for good) or for now.")
 
 
 class RespondKeys(Section):
     """`respond`"""
 
-    status: Annotated[int, fields.count(200, 599, "a status")] = Field(
-        200, description="The status of the answer."
+    status: Annotated[int, fields.count(200, 599, "a status")] = setting(200, "The status of the answer.")
+    body: fields.Value | None = setting(None, "The body, as text.")
+    json_: fields.JsonValue = setting(None, "The body, as any JSON value. Instead of `body`.", alias="json")
+    type: fields.HeaderValue | None = setting(
+        None, "The content type; else `text/plain`, and `application/json` for `json`."
     )
-    body: fields.Value | None = Field(None, description="The body, as text.")
-    json_: fields.JsonValue = Field(
-        None, alias="json", description="The body, as any JSON value. Instead of `body`."
-    )
-    type: fields.HeaderValue | None = Field(
-        None, description="The content type; else `text/plain`, and `application/json` for `json`."
-    )
-    headers: HeaderValues = Field({}, description="Further headers of the answer.")
+    headers: HeaderValues = setting({}, "Further headers of the answer.")
 
 
 def _respond_short(value: Any) -> Any:
     if isinstance(value, Text) and value.plain and value.isdecimal():
         return {"status": value}
-    if isinstance(value, bool) or isinstance(value, (list, tuple)):
+    if isinstance(value, (bool, list, tuple)):
         raise Mistake(f"respond cannot be {described(value)}", "write a text, a status, or {json: …}")
     if isinstance(value, int):
         return {"status": value}
@@ -165,9 +149,7 @@ def _mapping_of(key: str) -> Any:
 class UpstreamKeys(Section):
     """One upstream"""
 
-    servers: Words = Field(
-        description='The servers, used in turn: `"http://host:port"` or `"unix:/path/of.sock"`.'
-    )
+    servers: Words = required('The servers, used in turn: `"http://host:port"` or `"unix:/path/of.sock"`.')
 
     later: ClassVar[dict[str, str]] = {
         "balance": "other ways than taking turns",
@@ -203,19 +185,17 @@ Upstreams = dict[
 class RouteKeys(RouteOptions):
     """One route: what it matches, one action, and options"""
 
-    host: Words = Field(
-        (), description='The hosts it is for: exact, or `"*.example.com"` for all below; else any.'
-    )
-    path: fields.Word | None = Field(
-        None, description="The path: with a final `/` all beneath, without one exactly this path; else any."
+    host: Words = setting((), 'The hosts it is for: exact, or `"*.example.com"` for all below; else any.')
+    path: fields.Word | None = setting(
+        None, "The path: with a final `/` all beneath, without one exactly this path; else any."
     )
     files: Annotated[FilesKeys, fields.Short("folder", _mapping_of("root"), {"type": "string"})] | None = (
-        Field(None, description="Serve files below a folder.")
+        setting(None, "Serve files below a folder.")
     )
-    file: fields.PathText | None = Field(None, description="Serve one file.")
-    pool: fields.Word | None = Field(None, description="Let a pool answer.")
-    mount: fields.Switch = Field(
-        False, description="With `pool`: the application is mounted here (SCRIPT_NAME is the route's path)."
+    file: fields.PathText | None = setting(None, "Serve one file.")
+    pool: fields.Word | None = setting(None, "Let a pool answer.")
+    mount: fields.Switch = setting(
+        False, "With `pool`: the application is mounted here (SCRIPT_NAME is the route's path)."
     )
     upstream: (
         Annotated[
@@ -223,20 +203,20 @@ class RouteKeys(RouteOptions):
             fields.Short("name, server or list of servers", _upstream_of_route, {"type": "string"}),
         ]
         | None
-    ) = Field(None, description="Pass the request on to another server.")
+    ) = setting(None, "Pass the request on to another server.")
     redirect: (
         Annotated[RedirectKeys, fields.Short("address", _mapping_of("to"), {"type": "string"})] | None
-    ) = Field(None, description="Send the client elsewhere (302; 308 if permanent).")
+    ) = setting(None, "Send the client elsewhere (302; 308 if permanent).")
     respond: (
         Annotated[
             RespondKeys,
             fields.Short("text or status", _respond_short, {"type": ["string", "integer"]}),
         ]
         | None
-    ) = Field(None, description="Answer at once with a fixed text, status or JSON value.")
-    health: Annotated[str, fields.choice("ready", "live")] | None = Field(
+    ) = setting(None, "Answer at once with a fixed text, status or JSON value.")
+    health: Annotated[str, fields.choice("ready", "live")] | None = setting(
         None,
-        description="Answer from the state of the pools, without a slot: `ready` to serve, or merely `live`.",
+        "Answer from the state of the pools, without a slot: `ready` to serve, or merely `live`.",
     )
 
     later: ClassVar[dict[str, str]] = {

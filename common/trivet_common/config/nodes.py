@@ -1,6 +1,6 @@
-"""The configuration as written: a tree of values that remember their place and the folder they are relative to.
+"""The configuration as written: a tree of values with their places and the folder they are relative to.
 
-Scalars stay text until a field says what they are, so `no`, `22:22` and `0660` never turn into something else.
+Scalars stay text until a field says what they are: `no`, `22:22` and `0660` never turn into something else.
 """
 
 import re
@@ -19,7 +19,7 @@ _FLOAT = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?
 
 
 class Text(str):
-    """A scalar as written. `plain` tells that it stood without quotes, so that it may be a number or a switch."""
+    """A scalar as written. `plain`: it stood without quotes, so it may be a number or a switch."""
 
     __slots__ = ("plain",)
     plain: bool

@@ -81,8 +81,9 @@ def is_list(annotation: Any) -> bool:
 
 
 def kind_of(annotation: Any) -> Kind | None:
-    """The type of a single value, if it is one."""
-    for inner in typing.get_args(annotation):
+    """The type of a single value, if it is one; of a mapping that of its values."""
+    inside = typing.get_args(annotation)
+    for inner in inside[1:] if typing.get_origin(annotation) is dict else inside:
         if isinstance(inner, Kind):
             return inner
         if typing.get_origin(inner) is not None and (found := kind_of(inner)):

@@ -8,12 +8,22 @@ from .model_routes import HeaderChanges as HeaderKeys
 from .model_routes import RouteKeys
 from .nodes import Loc
 from .problems import shown
-from .settings import HeaderChanges
+from .settings import PLACEHOLDERS, HeaderChanges
 from .units import size_text
 
 # Fields that belong to the connection and the message's framing (RFC 9110 section 7.6.1, RFC 9112 section 6).
 _FRAMING = frozenset(
-    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "date"]
+    [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "date",
+    ]
 )
 
 
@@ -60,7 +70,7 @@ def header_changes(own: HeaderKeys, default: HeaderKeys | None, draft: Draft, lo
     }
     removed = [name for name in default.remove if name.lower() not in said]
     own_parts = {part: {**kept[part], **getattr(own, part)} for part in ("default", "set", "add")}
-    return _flat(HeaderKeys.model_construct(**own_parts, remove=(*removed, *own.remove)))
+    return _flat(HeaderKeys.model_construct(None, **own_parts, remove=(*removed, *own.remove)))
 
 
 def check_default_headers(site: SiteKeys, draft: Draft) -> None:
@@ -80,7 +90,7 @@ def _check_names(keys: HeaderKeys, draft: Draft, loc: Loc) -> None:
             where = (*loc, part, name) if draft.tree.has(*loc, part) else (*loc, name)
             _check_name(name, where, draft)
             for value in values:
-                if "{" in value and any(f"{{{word}}}" in value for word in _PLACEHOLDERS):
+                if "{" in value and any(f"{{{word}}}" in value for word in PLACEHOLDERS):
                     draft.mistake(where, "placeholders in headers are not yet built", "write the value out")
     for name in keys.remove:
         _check_name(name, (*loc, "remove"), draft)
@@ -113,6 +123,3 @@ def _report_body(body: int, keys: RouteKeys, site: SiteKeys, draft: Draft, loc: 
         f"limits.body ({size_text(body)}) is above spool.limit ({size_text(site.spool.limit)})",
         hint,
     )
-
-
-_PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")

@@ -14,10 +14,8 @@ from .model_routes import HeaderChanges as HeaderKeys
 from .nodes import Loc
 from .problems import Mistake, shown
 from .resolve_options import header_changes, resolve_options
-from .settings import FilesAction, Pool, Redirect, Respond, Route, Upstream
+from .settings import PLACEHOLDERS, FilesAction, Pool, Redirect, Respond, Route, Upstream
 
-# One list wherever text is built.
-PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
 UPSTREAM_TIMEOUT = 60.0
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -95,6 +93,8 @@ class _RouteMaker:
         )
 
     def _check_actions(self) -> None:
+        if not self._draft.tree.has(*self._loc):
+            return  # the route that stands for an only pool is nobody's mistake
         node = self._draft.tree.at(self._loc)
         written = [key for key in ACTIONS if node.has(key)]
         if not written and not node.is_cut:

@@ -3,9 +3,9 @@
 `later` names the keys whose shape is settled and which are not built yet; they are answered by name.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -16,7 +16,21 @@ class Section(BaseModel):
         frozen=True,
         validate_default=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=False,
     )
 
     later: ClassVar[dict[str, str]] = {}
+
+
+def setting(default: Any, description: str, alias: str | None = None) -> Any:
+    """A key with its default, written as a user would write it, and its meaning."""
+    return Field(default, description=description, alias=alias)
+
+
+def section(of: type[Section], description: str) -> Any:
+    """A key whose value is a section; all its keys have defaults."""
+    return Field(default_factory=of, description=description)
+
+
+def required(description: str) -> Any:
+    """A key that must be written."""
+    return Field(description=description)

@@ -10,6 +10,9 @@ from .addresses import Listen, Server, TrustedProxies
 from .model import Limits
 from .problems import Problem
 
+# What text may have put in: one list wherever text is built.
+PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -50,7 +53,7 @@ class FilesAction:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """`to` is a template (see PLACEHOLDERS)."""
+    """`to` is a template of PLACEHOLDERS."""
 
     to: str
     permanent: bool
@@ -83,8 +86,8 @@ class HeaderChanges:
 class Route:
     """What it matches, exactly one action (the others are None), and its options after `defaults`.
 
-    `host` patterns are lower-case; "*.example.com" stands for every name below. `path` ends in "/" for a prefix.
-    `timeout` is in seconds; None waits for ever.
+    `host` patterns are lower-case; "*.example.com" stands for every name below. A `path` that ends in "/" is
+    a prefix. `timeout` is in seconds; None waits for ever.
     """
 
     where: str

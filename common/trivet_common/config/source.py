@@ -37,7 +37,7 @@ def read_tree(path: Path, shown_as: str, order: int, findings: Findings) -> Node
 
 
 def parse_tree(text: str, folder: Path, shown_as: str, order: int, findings: Findings) -> Node | None:
-    """The tree of a YAML text; mistakes of grammar are reported, all others kept for whoever knows the fields."""
+    """The tree of a YAML text; mistakes of grammar are reported, others are for whoever knows the fields."""
     composer = _Composer(folder, shown_as, order, findings)
     try:
         return composer.compose(yaml.parse(text, Loader=_FAST))
@@ -126,49 +126,64 @@ class _Composer:
             raise _Refused
         self._refuse_extras(event)
         if isinstance(event, events.MappingStartEvent):
-            return Node(self._mapping(event, stream, depth), place, self._folder)
+            return self._mapping(event, stream, depth, Node({}, place, self._folder))
         if isinstance(event, events.SequenceStartEvent):
-            return Node(self._sequence(stream, depth), place, self._folder)
-        if isinstance(event, events.AliasEvent):
-            return Node(Text(f"*{event.anchor}"), place, self._folder)
+            return self._sequence(stream, depth, Node([], place, self._folder))
         return Node(_scalar(event), place, self._folder)
 
-    def _sequence(self, stream: Iterator[Any], depth: int) -> list[Node]:
-        items = []
+    def _sequence(self, stream: Iterator[Any], depth: int, node: Node) -> Node:
+        items: list[Node] = []
+        node.value = items
         for event in stream:
             if isinstance(event, events.SequenceEndEvent):
                 break
-            items.append(self._node(event, stream, depth + 1, self._place(event)))
-        return items
+            if isinstance(event, events.AliasEvent):
+                self._refuse_alias(event)
+                node.is_cut = True
+            else:
+                items.append(self._node(event, stream, depth + 1, self._place(event)))
+        return node
 
-    def _mapping(self, start: Any, stream: Iterator[Any], depth: int) -> dict[str, Node]:
+    def _mapping(self, start: Any, stream: Iterator[Any], depth: int, node: Node) -> Node:
         mapping: dict[str, Node] = {}
+        node.value = mapping
         for event in stream:
             if isinstance(event, events.MappingEndEvent):
                 break
             key = self._key(event, stream, depth)
-            # A value's place is its key's line: what a reader looks for, also when the value starts below.
-            value = self._node(next(stream), stream, depth + 1, self._place(event))
-            if start.flow_style and self._is_stray(key, value, mapping):
-                continue
-            if key == "<<":
-                self._mistake(
-                    event, "merge keys (<<) are not used here", "write the values out, or use defaults:"
-                )
+            value = self._value(key, event, stream, depth)
+            if value is None or (start.flow_style and self._is_stray(key, value, mapping)):
+                node.is_cut = True
             elif key in mapping:
-                self._mistake(
-                    event,
-                    f"{shown(key)} was written before, on line {mapping[key].place.line}",
-                    "keep one of the two",
-                )
+                before = f"{shown(key)} was written before, on line {mapping[key].place.line}"
+                self._mistake(event, before, "keep one of the two")
             else:
                 mapping[key] = value
-        return mapping
+        return node
+
+    def _value(self, key: str, key_event: Any, stream: Iterator[Any], depth: int) -> Node | None:
+        """The value of a key, or None after saying why it cannot be used."""
+        event = next(stream)
+        if key == "<<":
+            self._mistake(
+                key_event, "merge keys (<<) are not used here", "write the values out, or use defaults:"
+            )
+            if not isinstance(event, events.AliasEvent):
+                self._node(event, stream, depth + 1, self._place(event))
+            return None
+        if isinstance(event, events.AliasEvent):
+            self._refuse_alias(event)
+            return None
+        # A value's place is its key's line: what a reader looks for, also when the value starts below.
+        return self._node(event, stream, depth + 1, self._place(key_event))
 
     def _key(self, event: Any, stream: Iterator[Any], depth: int) -> str:
         if isinstance(event, events.ScalarEvent):
             self._refuse_extras(event)
             return str(event.value)
+        if isinstance(event, events.AliasEvent):
+            self._refuse_alias(event)
+            return ""
         self._mistake(
             event,
             "a mapping or list stands where a key should",
@@ -203,14 +218,15 @@ class _Composer:
             return False
         return True
 
+    def _refuse_alias(self, event: Any) -> None:
+        written = f'"*{shown(event.anchor)}"'
+        self._mistake(
+            event,
+            f"{written} without quotes is a YAML alias, which is not used here",
+            f"quote a value that begins with *: {written}",
+        )
+
     def _refuse_extras(self, event: Any) -> None:
-        if isinstance(event, events.AliasEvent):
-            self._mistake(
-                event,
-                f'"*{shown(event.anchor)}" without quotes is a YAML alias, which is not used here',
-                f'quote a value that begins with *: "*{shown(event.anchor)}"',
-            )
-            return
         if event.anchor is not None:
             self._mistake(
                 event,

@@ -24,10 +24,12 @@ RATE_PATTERN = SIZE_PATTERN[:-1] + "/s$"
 
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s?([A-Za-zµ]*)\Z")
 _DURATION_WORDS = {
-    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m",
-    "minutes": "m", "hour": "h", "hours": "h", "hr": "h", "day": "d", "days": "d", "msec": "ms", "millis": "ms",
-    "milliseconds": "ms",
-}  # fmt: skip
+    **dict.fromkeys(("msec", "millis", "milliseconds"), "ms"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("hr", "hour", "hours"), "h"),
+    **dict.fromkeys(("day", "days"), "d"),
+}
 
 
 def parse_duration(value: object) -> float:

@@ -37,7 +37,7 @@ def label(loc: Loc) -> str:
     """`limits.body`, `pools.web.workers`; in a route only the key."""
     keys: list[Key] = [key for key in loc if key != "[key]"]
     if keys[:1] == ["routes"]:
-        keys = keys[2:] or ["the route"]
+        keys = keys[2:] or (["the route"] if len(keys) > 1 else keys)
     return ".".join(shown(key) for key in keys if isinstance(key, str))
 
 
@@ -45,6 +45,8 @@ def _report(detail: Any, tree: Node, findings: Findings) -> Node:
     """Says what is wrong; returns the node to take out."""
     loc: Loc = tuple(detail["loc"])
     node = tree.at(loc)
+    if detail["type"] == "missing" and node.is_cut:
+        return node  # what is missing was written wrong, and that is said already
     message, hint = _in_words(detail, loc, node)
     findings.mistake(node.place, message, hint)
     return node
@@ -64,7 +66,7 @@ def _in_words(detail: Any, loc: Loc, node: Node) -> tuple[str, str]:
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return (
             f"{name}: this must be a mapping (key: value), not {described(node.value)}{origin}",
-            _mapping_hint(loc),
+            _mapping_hint(loc, node.value),
         )
     if kind in ("list_type", "tuple_type"):
         return (
@@ -99,7 +101,10 @@ def _missing(loc: Loc) -> tuple[str, str]:
     return f"{label(loc[:-1])}: {key} is missing", f"write {examples.get(key, key + ': …')}"
 
 
-def _mapping_hint(loc: Loc) -> str:
+def _mapping_hint(loc: Loc, value: object) -> str:
+    key, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if colon and rest and key.isidentifier():
+        return f"a space is missing after the colon: write {shown(key)}: {shown(rest)}"
     if loc[:1] == ("pools",):
         return "write pools: {web: {app: module:callable}}"
     if loc[:1] == ("routes",):

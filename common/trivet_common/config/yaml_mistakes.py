@@ -20,7 +20,6 @@ _ENV_IN_FLOW = re.compile(r"""[{\[].*?(?:([\w.-]+):\s*|[\[,]\s*)([^\s"',{}\[\]]*
 _BRACES_IN_FLOW = re.compile(r"""\{.*?([\w.-]+):\s*([^\s"',{}\[\]]+\{\w+\}[^\s"',}\]]*)""")
 _IPV6 = re.compile(r"(?:([\w.-]+):|-)\s+(\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](?::\d+)?)")
 _NO_SPACE = re.compile(r"^\s*(?:-\s+)?([A-Za-z_][\w-]*):([^\s/].*|/[^/].*)$")
-_RESERVED = re.compile(_VALUE + r"([@`%].*)$")
 _TEMPLATE = re.compile(_VALUE + r"(\{\w+\}\S.*)$")
 _AFTER_QUOTE = re.compile(_VALUE + r"""(("[^"]*"|'[^']*')\s*\S.*)$""")
 
@@ -71,9 +70,10 @@ def _complaint(lines: list[str], number: int, error: yaml.YAMLError) -> Diagnosi
     if "mapping values are not allowed" in problem:
         return _colon(lines, number)
     if "cannot start any token" in problem:
-        if reserved := _RESERVED.match(line):
-            value = shown(reserved[1].strip())
-            return number, f"a value that begins with {value[0]} must be quoted", f'write "{value}"'
+        value = _value_at(line, error)
+        if value[:1] in ("@", "`", "%"):
+            hint = f'write "{shown(value)}"'
+            return number, f"a value that begins with {value[0]} must be quoted", hint
         return (
             number,
             "a tab or another character that YAML does not take stands here",
@@ -120,6 +120,13 @@ def _structure(lines: list[str], number: int, problem: str, context: str, error:
             'begin the line with "- ", or indent it differently',
         )
     return number, "this line does not fit the lines above it", _indentation_hint(line)
+
+
+def _value_at(line: str, error: Any) -> str:
+    """The value that begins at the parser's mark, as far as it goes inside or outside of brackets."""
+    rest = line[error.problem_mark.column :] if error.problem_mark else ""
+    found = re.match(r"[^,}\]#]*", rest)
+    return found.group().strip() if found else rest
 
 
 def _indentation_hint(line: str) -> str:

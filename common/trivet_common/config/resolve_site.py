@@ -1,0 +1,168 @@
+"""The site: from the models to Settings, with every check that looks at more than one key.
+
+The last step of a load; nothing is read from the configuration file any more.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from . import matching
+from .addresses import Listen, TrustedProxies, parse_networks
+from .cores import available_cores
+from .draft import Draft
+from .fields import count
+from .model import SiteKeys
+from .model_routes import RouteKeys
+from .problems import Mistake, Place, shown
+from .reach import why_not_a_folder
+from .resolve_listen import resolve_listeners
+from .resolve_options import check_default_headers
+from .resolve_pools import check_run_dir, resolve_pools
+from .resolve_routes import resolve_routes, resolve_upstreams
+from .settings import Log, Pool, Proxy, Route, Settings, Spool
+from .units import size_text
+
+MAX_PROCESSES = 4
+SMALLEST = "the smallest file is: pools: {web: {app: shop.wsgi}}"
+
+
+class SiteResolver:
+    """For one load."""
+
+    def __init__(self, site: SiteKeys, draft: Draft) -> None:
+        self._site = site
+        self._draft = draft
+
+    def resolve(self, file: Path | None, name: str, base: Path) -> Settings:
+        """Raises ConfigError if this or anything before it found a mistake."""
+        site, draft = self._site, self._draft
+        pools = resolve_pools(site, draft)
+        upstreams = resolve_upstreams(site, draft)
+        check_default_headers(site, draft)
+        routes = resolve_routes(site, pools, upstreams, draft)
+        self._check_routes(routes, pools)
+        routes = routes or self._only_route(pools)
+        settings = Settings(
+            file=file,
+            name=name,
+            base=base,
+            listen=self._listen(),
+            proxy=Proxy(site.proxy.processes or min(available_cores(), MAX_PROCESSES)),
+            run_dir=self._run_dir(pools),
+            state_dir=draft.path(site.state_dir, "state_dir") if site.state_dir else None,
+            spool=self._spool(),
+            trusted_proxies=self._trusted(),
+            client_ip=site.client_ip,
+            limits=site.limits,
+            log=self._log(),
+            stop_timeout=site.stop_timeout,
+            upstreams=upstreams,
+            routes=routes,
+            pools=pools,
+            warnings=draft.findings.warnings,
+        )
+        draft.findings.raise_if_any()
+        return settings
+
+    def _listen(self) -> tuple[Listen, ...]:
+        port = self._draft.environ.get("PORT", "")
+        if self._draft.tree.has("listen") or not port or not self._draft.checks_front:
+            return resolve_listeners(self._site.listen, self._draft, "listen", check=self._draft.checks_front)
+        try:
+            number: int = count(1, 65535).parse(port)
+        except Mistake as mistake:
+            self._draft.findings.mistake(Place(-1, "$PORT", 0), mistake.message, mistake.hint)
+            return ()
+        return (Listen(str(number), "tcp", port=number),)
+
+    def _check_routes(self, routes: tuple[Route, ...], pools: dict[str, Pool]) -> None:
+        draft = self._draft
+        if self._site.routes is None:
+            self._check_pools_alone(pools)
+            return
+        matching.check_reach(routes, draft)
+        matching.warn_of_lone_paths(routes, draft)
+        if not draft.checks_front or draft.tree.at(("routes",)).is_cut:
+            return
+        used = {route.pool for route in routes}
+        for name in pools:
+            if name not in used:
+                draft.warning(
+                    ("pools", name),
+                    "no route leads to this pool",
+                    f"add - {{path: /, pool: {name}}} to routes",
+                )
+        named = {route.upstream.name for route in routes if route.upstream}
+        for name in self._site.upstreams:
+            if name not in named:
+                draft.warning(("upstreams", name), "no route leads to this upstream")
+
+    def _check_pools_alone(self, pools: dict[str, Pool]) -> None:
+        draft = self._draft
+        names = draft.names["pools"]
+        if len(names) > 1 and draft.checks_front and not draft.tree.is_cut:
+            first = f"routes: [{{path: /, pool: {names[0]}}}, …]"
+            draft.findings.mistake(
+                draft.place("pools"), "there are several pools and no routes", f"write {first}"
+            )
+        elif not names and not draft.tree.is_cut:
+            draft.findings.mistake(
+                draft.tree.place, "there is nothing to serve: no pools and no routes", SMALLEST
+            )
+
+    def _only_route(self, pools: dict[str, Pool]) -> tuple[Route, ...]:
+        if self._site.routes is not None or len(pools) != 1:
+            return ()
+        pool = next(iter(pools.values()))
+        keys = RouteKeys.model_validate({"path": "/", "pool": pool.name})
+        site = self._site.model_copy(update={"routes": (keys,)})
+        route = resolve_routes(site, pools, {}, self._draft)[0]
+        return (replace(route, where=pool.where),)
+
+    def _run_dir(self, pools: dict[str, Pool]) -> Path | None:
+        if self._site.run_dir is None:
+            return None
+        run_dir = self._draft.path(self._site.run_dir, "run_dir")
+        check_run_dir(run_dir, pools, self._draft)
+        return run_dir
+
+    def _spool(self) -> Spool:
+        keys, draft = self._site.spool, self._draft
+        folder = draft.folder(keys.dir, "spool", "dir", check=draft.checks_front)
+        if keys.memory > keys.limit:
+            draft.mistake(
+                ("spool", "memory"), "it is above spool.limit", f"write at most {size_text(keys.limit)}"
+            )
+        return Spool(folder, keys.memory, keys.limit)
+
+    def _trusted(self) -> TrustedProxies:
+        right = []
+        for index, word in enumerate(self._site.trusted_proxies):
+            try:
+                parse_networks([word])
+                right.append(word)
+            except Mistake as mistake:
+                self._draft.report(("trusted_proxies", index), mistake)
+        return parse_networks(right)
+
+    def _log(self) -> Log:
+        keys = self._site.log
+        return Log(
+            self._log_target(keys.access, "access"),
+            keys.format,
+            self._log_target(keys.error, "error"),
+            keys.level,
+        )
+
+    def _log_target(self, text: str | None, key: str) -> str | Path | None:
+        if text is None or text in ("stdout", "stderr"):
+            return text
+        path = self._draft.path(text, "log", key)
+        reason = why_not_a_folder(path.parent) or (
+            f"{shown(path)} is a folder, not a file" if path.is_dir() else None
+        )
+        if reason:
+            self._draft.mistake(
+                ("log", key), reason, "write stdout, stderr, or a file in a folder that exists"
+            )
+        return path

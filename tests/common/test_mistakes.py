@@ -1,0 +1,733 @@
+"""Wrong files, side by side with what is said about them: line, mistake, and what to write instead.
+
+Each case is a file and the lines it must earn, `LINE: words … more words`, all of them and in this order.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from trivet_common.config import ConfigError, Settings, from_mapping, from_overrides, load
+
+CASES: list[tuple[str, str, list[str]]] = []
+
+
+def wrong(name: str, text: str, *expected: str) -> None:
+    CASES.append((name, text.lstrip("\n"), list(expected)))
+
+
+# YAML itself
+
+wrong(
+    "an IPv6 address without quotes",
+    """
+listen: [::]:8080
+pools: {web: {app: shop}}
+""",
+    '1: an address that begins with [ must be quoted … write listen: "[::]:8080"',
+)
+wrong(
+    "an IPv6 address without quotes in a list",
+    """
+listen:
+  - 127.0.0.1:80
+  - [::1]:8080
+pools: {web: {app: shop}}
+""",
+    '3: an address that begins with [ must be quoted … write "[::1]:8080"',
+)
+wrong(
+    "a wildcard host without quotes",
+    """
+pools: {web: {app: shop}}
+routes:
+  - host: *.example.com
+    pool: web
+""",
+    '3: a value that begins with * must be quoted … write "*.example.com"',
+)
+wrong(
+    "a wildcard host without quotes that YAML takes for an alias",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {host: *example, pool: web}
+""",
+    '3: "*example" without quotes is a YAML alias … quote a value that begins with *: "*example"',
+)
+wrong(
+    "a variable without quotes inside braces",
+    """
+routes:
+  - {path: /, pool: ${POOL}}
+pools: {web: {app: shop}}
+""",
+    '2: within { } and [ ], ${…} must be quoted … write pool: "${POOL}"',
+)
+wrong(
+    "a placeholder without quotes inside braces",
+    """
+routes:
+  - {path: /, redirect: {to: https://example.com{uri}}}
+""",
+    '2: within { } and [ ], a value with braces must be quoted … write to: "https://example.com{uri}"',
+)
+wrong(
+    "a value that begins with a placeholder",
+    """
+routes:
+  - path: /
+    redirect: {scheme}://example.com{uri}
+""",
+    '3: a value that begins with { must be quoted … write "{scheme}://example.com{uri}"',
+)
+wrong(
+    "a comma inside braces",
+    """
+routes:
+  - {path: /static/, files: {root: static, cache: public, max-age=60}}
+""",
+    '2: "max-age=60" has no value: within { } a comma ends a value … quote it: cache: "public, max-age=60"',
+    "2: files.cache: not yet built",
+)
+wrong(
+    "JSON to respond with",
+    """
+routes:
+  - {path: /, respond: {"a":"b"}}
+""",
+    '2: unknown key a in respond … to answer with JSON write respond: {json: {"…": "…"}}',
+)
+wrong(
+    "a tab in the indentation",
+    """
+pools:
+  web:
+\t\tapp: shop
+""",
+    "3: a tab stands in the indentation … indent with spaces",
+)
+wrong(
+    "no space after the colon",
+    """
+pools:
+  web:
+    app:shop
+    workers: 4
+""",
+    '3: a space is missing after the colon of "app:" … write app: shop',
+)
+wrong(
+    "no space after the only colon",
+    """
+pools:
+  web:
+    app:shop
+""",
+    '2: pools.web: this must be a mapping (key: value), not "app:shop" … a space is missing after the colon: write app: shop',
+)
+wrong(
+    "no space after the colon inside braces",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path:/api/, pool: web}
+""",
+    '3: a space is missing after the colon of "path:/api/" … write path: /api/',
+)
+wrong(
+    "a quote that is not closed",
+    """
+pools:
+  web:
+    app: "shop
+    workers: 4
+""",
+    "3: the quote that opens on this line is never closed",
+)
+wrong(
+    "an apostrophe in single quotes",
+    """
+routes:
+  - path: /
+    respond: 'it's here'
+""",
+    "3: something follows the closing quote … \"'it's here'\"",
+)
+wrong(
+    "a colon in a value",
+    """
+pools:
+  web:
+    app: shop
+    prepare: echo a: b
+""",
+    '4: a value with ": " in it must be quoted … write prepare: "echo a: b"',
+)
+wrong(
+    "a brace that is not closed",
+    """
+log: {access: stdout, level: info
+pools: {web: {app: shop}}
+""",
+    "1: the { on this line is not closed, or a comma is missing … close it with }",
+)
+wrong(
+    "indentation that does not fit",
+    """
+pools:
+  web:
+    app: shop
+   workers: 4
+""",
+    "4: this line does not fit the lines above it … check its indentation (3 spaces)",
+)
+wrong(
+    "indentation too deep",
+    """
+pools:
+  web:
+    app: shop
+      workers: 4
+""",
+    "4: a key stands where none can … check its indentation (6 spaces)",
+)
+wrong(
+    "a list on the line of its key",
+    """
+routes: - {path: /, respond: 204}
+""",
+    '1: a list ("- …") cannot begin on the line of its key … put it on the next line',
+)
+wrong(
+    "a percent sign at the beginning",
+    """
+pools: {web: {app: shop, env_file: %h/env}}
+""",
+    "1: a value that begins with % must be quoted",
+)
+wrong(
+    "a key twice",
+    """
+stop_timeout: 10s
+pools: {web: {app: shop}}
+stop_timeout: 20s
+""",
+    "3: stop_timeout was written before, on line 1 … keep one of the two",
+)
+wrong(
+    "an anchor and a merge",
+    """
+pools:
+  web: &web {app: shop}
+  two:
+    <<: *web
+""",
+    "1: there are several pools and no routes",
+    '2: "&web" without quotes is a YAML anchor',
+    "4: merge keys (<<) are not used here … or use defaults:",
+)
+wrong(
+    "a tag",
+    """
+pools: {web: {app: !!python/name:os.system x}}
+""",
+    '1: "tag:yaml.org,2002:python/name:os.system" without quotes is a YAML tag',
+)
+wrong(
+    "an empty file",
+    "# nothing yet\n",
+    "1: the file is empty … the smallest file is: pools: {web: {app: shop.wsgi}}",
+)
+wrong("a file of one word", "hello\n", "1: the file must be a mapping")
+wrong("two documents", "pools: {web: {app: shop}}\n---\npools: {}\n", "2: a second document begins here")
+wrong(
+    "keys without values",
+    """
+listen:
+pools:
+  web:
+    app: shop
+    timeout:
+""",
+    "1: listen has no value … write one, or take the line out",
+    "5: pools.web.timeout has no value",
+)
+
+# Names that other servers use, and slips
+
+wrong(
+    "nginx's and gunicorn's names, all at once",
+    """
+bind: 0.0.0.0:8000
+worker_processes: 4
+client_max_body_size: 10m
+graceful_timeout: 30s
+keepalive_timeout: 65
+worker_class: gevent
+pools:
+  web:
+    app: shop
+    max_requests: 1000
+    accesslog: "-"
+routes:
+  - location: /
+    proxy_pass: http://127.0.0.1:9000
+  - server_name: example.com
+    root: /srv/www
+  - {path: /x/, try_files: a, respond: 204}
+  - {path: /y/, alias: /srv/y, proxy_read_timeout: 5s}
+""",
+    "1: unknown key bind … write listen: 127.0.0.1:8000",
+    "2: unknown key worker_processes … write proxy: {processes: 2}",
+    "3: unknown key client_max_body_size … write limits: {body: 64MiB}",
+    "4: unknown key graceful_timeout … write stop_timeout: 25s",
+    "5: unknown key keepalive_timeout … write limits: {idle_timeout: 75s}",
+    "6: unknown key worker_class … write threads: 4",
+    "10: pools.web.max_requests: not yet built",
+    "11: unknown key accesslog in pools.web … write log: {access: stdout}",
+    "13: unknown key location in the route … write a route: {path: /prefix/",
+    '14: unknown key proxy_pass in the route … write upstream: "http://host:port"',
+    "15: unknown key server_name in the route … write host: NAME",
+    "16: unknown key root in the route … write files: FOLDER",
+    "17: unknown key try_files in the route … write two routes",
+    "18: unknown key alias in the route … write files: FOLDER",
+    "18: unknown key proxy_read_timeout in the route … write timeout: 60s",
+)
+wrong(
+    "slips of spelling",
+    """
+lisen: 8000
+pools:
+  web:
+    app: shop
+    worker: 4
+    env-file: .env
+limits: {boddy: 1MiB}
+""",
+    "1: unknown key lisen … write listen",
+    "5: unknown key worker in pools.web … write workers",
+    "6: unknown key env-file in pools.web … write env_file",
+    "7: unknown key boddy in limits … write body",
+)
+wrong(
+    "keys in the wrong section",
+    """
+workers: 4
+app: shop.wsgi
+path: /
+defaults: {path: /}
+pools:
+  web: {app: shop, access: stdout, stop_timeout: 5s}
+""",
+    "1: unknown key workers … stands below a pool",
+    "2: unknown key app … stands below a pool",
+    "3: unknown key path … stands in a route",
+    "4: unknown key path in defaults … options only",
+    "6: unknown key access in pools.web … write log: {access: …}",
+    "6: unknown key stop_timeout in pools.web … stands at the top of the file",
+)
+wrong(
+    "keys that are not yet built",
+    """
+listen: {address: "0.0.0.0:443", tls: {certificate: cert.pem, key: key.pem}}
+routes:
+  - {path: /private/, internal: true, files: {root: static, fallback: next}}
+  - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
+pools: {web: {app: shop, preload: true, workers: {min: 2, max: 8}}}
+upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
+""",
+    "1: listen.tls: not yet built (TLS) … leave it out for now",
+    "3: files.fallback: not yet built",
+    "3: internal: not yet built",
+    "4: compress: not yet built",
+    "4: rate_limit: not yet built",
+    "5: pools.web.preload: not yet built",
+    "5: pools.web.workers: a number of workers that changes by itself is not yet possible … write a number",
+    "6: upstreams.a.balance: not yet built",
+    "6: upstreams.a.servers: servers over https are not yet possible",
+)
+
+# Values
+
+wrong(
+    "numbers without a unit",
+    """
+stop_timeout: 25
+limits: {body: 10, body_rate: 1024, idle_timeout: 0s}
+pools: {web: {app: shop, timeout: 30, queue: {timeout: "5"}}}
+""",
+    '1: stop_timeout: "25" has no unit … write 25s',
+    '2: limits.body: "10" has no unit … write 10MiB',
+    '2: limits.body_rate: "1024" is not a rate … 1KiB/s',
+    "2: limits.idle_timeout: a duration of nothing is not possible here … write for example 1s",
+    '3: pools.web.queue.timeout: "5" has no unit … write 5s',
+    '3: pools.web.timeout: "30" has no unit … write 30s',
+)
+wrong(
+    "units of other servers",
+    """
+stop_timeout: 30sec
+limits: {body: 10m, header_bytes: 8k, header_timeout: off}
+pools: {web: {app: shop}}
+""",
+    '1: stop_timeout: "30sec" is not a duration … write 30s',
+    '2: limits.body: "10m" is not a size … write 10MiB',
+    '2: limits.header_bytes: "8k" is not a size … write 8KiB',
+    "2: limits.header_timeout: this cannot be off",
+)
+wrong(
+    "words where a switch or a number is wanted",
+    """
+routes:
+  - {path: /a/, pool: web, stream: yes, mount: on}
+pools: {web: {app: shop, workers: four, threads: 0}}
+log: {format: apache, level: chatty}
+""",
+    '2: mount: "on" is neither true nor false … write true',
+    '2: stream: "yes" is neither true nor false … write true',
+    "3: pools.web.threads: 0 is out of range … write a number from 1 to 256",
+    '3: pools.web.workers: this must be a number of workers, not "four"',
+    '4: log.format: "apache" is not one of trivet, combined, json … write one of these',
+    '4: log.level: "chatty" is not one of debug, info, warning, error',
+)
+wrong(
+    "lists and mappings in each other's place",
+    """
+pools: [web]
+routes: {path: /}
+limits: 64MiB
+upstreams:
+  api: {}
+""",
+    "1: pools: this must be a mapping (key: value), not a list … write pools: {web: {app: module:callable}}",
+    '2: routes: this must be a list, not a mapping … begin each item with "- "',
+    '3: limits: this must be a mapping (key: value), not "64MiB" … write for example limits: {header_bytes: …}',
+    "5: upstreams.api: servers is missing … write servers:",
+)
+wrong(
+    "addresses",
+    """
+listen:
+  - http://127.0.0.1:8000
+  - 127.0.0.1
+  - ::1:8000
+  - 127.0.0.1:99999
+  - /run/shop.sock
+  - {address: 8001, group: root}
+  - 8002
+  - "*:8002"
+  - "[::1:80"
+pools: {web: {app: shop}}
+""",
+    '2: listen: "http://127.0.0.1:8000" is a URL, not an address … write 127.0.0.1:8000',
+    '3: listen: "127.0.0.1" has no port … write for example 127.0.0.1:8000',
+    '4: listen: "::1:8000" is ambiguous … write "[::1]:8000"',
+    '5: listen: "127.0.0.1:99999" has no port that can be … write a port from 1 to 65535',
+    '6: listen: "/run/shop.sock" is a path … write "unix:/run/shop.sock"',
+    "7: listen.group: only a Unix socket has it",
+    "9: listen: *:8002 is listened on twice",
+    '10: listen: "[::1:80" has brackets that do not fit … write for example "[::1]:8000"',
+)
+wrong(
+    "a socket's path that is too long, and a folder that is missing",
+    f"""
+listen:
+  - "unix:/tmp/{"x" * 110}"
+  - "unix:/nowhere/at/all.sock"
+run_dir: /run/{"y" * 90}
+pools: {{web: {{app: shop}}}}
+""",
+    "2: listen: the socket's path has 115 bytes, and the kernel takes 107 … use a shorter path",
+    "3: listen: there is no /nowhere (on the way to /nowhere/at)",
+    "4: run_dir: the path is too long",
+)
+wrong(
+    "trusted proxies",
+    """
+trusted_proxies: [10.0.0.1/8, everyone]
+client_ip: "X Real IP"
+pools: {web: {app: shop}}
+""",
+    '1: trusted_proxies: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
+    '1: trusted_proxies: "everyone" is neither a network nor',
+    '2: client_ip: "X Real IP" is not a header\'s name',
+)
+
+# Routes
+
+wrong(
+    "a pool and an upstream that are not there",
+    """
+pools: {web: {app: shop}, api: {app: shop}}
+upstreams: {sockets: "http://127.0.0.1:9000"}
+routes:
+  - {path: /a/, pool: wep}
+  - {path: /b/, upstream: socket}
+  - {path: /c/, upstream: "127.0.0.1:9000"}
+  - {path: /d/, upstream: ["127.0.0.1:9000"]}
+  - {path: /e/, upstream: "http://127.0.0.1:9000/api"}
+  - {path: /f/, upstream: "uwsgi://127.0.0.1:9000"}
+""",
+    "4: pool: there is no pool wep … write web",
+    "5: upstream: there is no upstream socket … write sockets",
+    '6: upstream: there is no upstream 127.0.0.1:9000 … write "http://127.0.0.1:9000"',
+    '7: upstream: there is no upstream 127.0.0.1:9000 … write "http://127.0.0.1:9000"',
+    '8: upstream: "http://127.0.0.1:9000/api" has more than a host and a port … write "http://127.0.0.1:9000"',
+    '9: upstream: servers that speak "uwsgi" are not possible',
+)
+wrong(
+    "routes that can never match",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {host: "*.example.com", path: /a/, pool: web}
+  - {host: www.example.com, path: /a/b/, respond: 204}
+  - {path: /, pool: web}
+  - {path: /static/, files: static}
+""",
+    "4: the route for www.example.com/a/b/ can never match: *.example.com/a/ (trivet.yaml:3) takes all of it … move it up",
+    "6: the route for /static/ can never match: / (trivet.yaml:5) takes all of it … move it up",
+)
+wrong(
+    "paths",
+    """
+routes:
+  - {path: api/, respond: 204}
+  - {path: "/static/*", respond: 204}
+  - {path: '^/x/\\d+$', respond: 204}
+  - {path: https://example.com/y/, respond: 204}
+  - {path: "/a?b=c", respond: 204}
+  - {path: /a/../b, respond: 204}
+  - {path: /caf%C3%A9, respond: 204}
+  - {path: /static, files: static}
+""",
+    '2: path: "api/" does not begin with / … write /api/',
+    '3: path: "/static/*": a * is not needed … write /static/ to match all beneath',
+    "4: path: … looks like a regular expression … path_regex is not yet built",
+    '5: path: "https://example.com/y/" is a URL … write its host in host:',
+    '6: path: "/a?b=c" has a ? or # in it',
+    '7: path: "/a/../b" never comes',
+    '8: path: "/caf%C3%A9" is encoded … write the path decoded',
+    "9: path: /static matches exactly one path, and files is a folder … write /static/",
+)
+wrong(
+    "hosts",
+    """
+routes:
+  - {host: "https://example.com/x", path: /1/, respond: 204}
+  - {host: example.com:8000, path: /2/, respond: 204}
+  - {host: "www.*.com", path: /3/, respond: 204}
+  - {host: "*", path: /4/, respond: 204}
+  - {host: bücher.example, path: /5/, respond: 204}
+  - {host: "-.example", path: /6/, respond: 204}
+""",
+    '2: host: "https://example.com/x" is more than a host … write example.com',
+    '3: host: "example.com:8000" has a port … write example.com',
+    '4: host: "www.*.com": a * stands only at the front',
+    '5: host: "*" is not a host … leave host: out',
+    '6: host: "bücher.example" has letters beyond ASCII … write xn--bcher-kva.example',
+    '7: host: "-.example" is not a host',
+)
+wrong(
+    "no action, two actions, a mount without a pool",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path: /a/}
+  - {path: /b/, pool: web, files: static}
+  - {path: /c/, files: static, mount: true}
+  - {path: /d, pool: web, mount: true}
+""",
+    "3: the route: it matches, but does nothing … add one of files, file, pool",
+    "4: pool: the route has files already, and does one thing only … make two routes",
+    "5: mount: only a route with a pool can mount",
+    "6: mount: an application is mounted on a path with a final / … write path: /d/",
+)
+wrong(
+    "redirects",
+    """
+routes:
+  - {path: /a/, redirect: {to: "https://example.com{url}"}}
+  - {path: /b/, redirect: example.com}
+  - {path: /c/, redirect: {to: "/x/{1}", permanent: maybe}}
+  - {path: /d/, redirect: {permanent: true}}
+  - {path: /e/, redirect: "/a b"}
+""",
+    "2: redirect.to: there is no placeholder {url} … write {uri}",
+    '3: redirect: "example.com" is neither a path nor a URL … write /path or https://host{uri}',
+    '4: redirect.permanent: "maybe" is neither true nor false',
+    "4: redirect.to: {1} needs path_regex, which is not yet built",
+    "5: redirect: to is missing … write to: https://example.com{uri}",
+    "6: redirect: a URL has neither spaces",
+)
+wrong(
+    "answers",
+    """
+routes:
+  - {path: /a/, respond: 99}
+  - {path: /b/, respond: {status: 204, body: nothing}}
+  - {path: /c/, respond: {body: a, json: {b: 1}}}
+  - {path: /d/, respond: {body: a, headers: {"X Y": 1}}}
+  - {path: /e/, respond: {body: a, headers: {X-Y: "a\\r\\nSet-Cookie: b"}}}
+  - {path: /f/, respond: {body: a, headers: {Content-Length: 5}}}
+  - {path: /g/, respond: [a]}
+""",
+    "2: respond.status: 99 is out of range … write a number from 200 to 599",
+    "3: respond: an answer with status 204 has no body",
+    "4: respond.json: body is written already … keep one of the two",
+    '5: respond.headers.X Y: "X Y" is not a header\'s name',
+    "6: respond.headers.X-Y: a header's value cannot hold line ends",
+    "7: respond.headers.Content-Length: Content-Length is set by the server",
+    "8: respond: respond cannot be a list",
+)
+wrong(
+    "headers",
+    """
+pools: {web: {app: shop}}
+defaults:
+  response_headers: {set: {Connection: close}}
+routes:
+  - path: /
+    pool: web
+    response_headers:
+      set: {X-Id: "{request_id}"}
+      remove: Transfer-Encoding
+      strip: X
+""",
+    "3: defaults.response_headers.set.Connection: Connection is set by the server",
+    "8: response_headers.set.X-Id: placeholders in headers are not yet built",
+    "9: response_headers.remove: Transfer-Encoding is set by the server",
+    "10: unknown key strip in response_headers … the keys here are default, set, add, remove",
+)
+wrong(
+    "bodies larger than the spool",
+    """
+spool: {limit: 100MiB}
+pools: {web: {app: shop}}
+routes:
+  - {path: /upload/, pool: web, limits: {body: 4GiB}}
+  - {path: /stream/, pool: web, limits: {body: 4GiB}, stream: true}
+  - {path: /, pool: web}
+""",
+    "4: limits.body (4GiB) is above spool.limit (100MiB) … write spool: {limit: 4GiB} or more, a smaller limit, or stream: true",
+)
+wrong(
+    "a spool smaller than the usual body",
+    """
+spool: {limit: 1MiB, memory: 2MiB, dir: /nowhere}
+pools: {web: {app: shop}}
+""",
+    "1: limits.body (64MiB) is above spool.limit (1MiB)",
+    "1: spool.dir: there is no /nowhere",
+    "1: spool.memory: it is above spool.limit … write at most 1MiB",
+)
+wrong(
+    "folders and files that are missing",
+    """
+routes:
+  - {path: /static/, files: ./statik}
+  - {path: /favicon.ico, file: ./static/favicon.png}
+  - {path: /x/, files: trivet.yaml}
+  - {path: /, pool: web}
+pools:
+  web:
+    app: shop
+    directory: ./src
+    python_path: [lib, static]
+    env_file: secrets.env
+log: {access: logs/access.log}
+""",
+    "2: files: there is no … statik … correct the path ./statik",
+    "3: file: there is no … favicon.png … correct the path ./static/favicon.png",
+    "4: files: … trivet.yaml is a file, not a folder",
+    "9: pools.web.directory: there is no … src",
+    "10: pools.web.python_path: there is no … lib",
+    "11: pools.web.env_file: there is no … secrets.env",
+    "12: log.access: there is no … logs … write stdout, stderr, or a file in a folder that exists",
+)
+
+# Pools
+
+wrong(
+    "several pools and no routes",
+    """
+pools:
+  web: {app: shop}
+  api: {app: api}
+""",
+    "1: there are several pools and no routes … write routes: [{path: /, pool: web}, …]",
+)
+wrong("nothing to serve", "listen: 8000\n", "1: there is nothing to serve: no pools and no routes")
+wrong(
+    "applications and users",
+    """
+routes: [{path: /, pool: a}]
+pools:
+  a: {workers: 2}
+  b: {app: shop/wsgi}
+  c: {app: "shop.wsgi:make(1)"}
+  d: {app: missing.py}
+  e: {app: shop, user: nobody-of-this-name, group: nor-this-one}
+  "f g": {app: shop}
+  h: {app: shop, env: {"A-B": x, C: [1]}, reload: {ready: healthz}}
+""",
+    "3: pools.a: app is missing … write app: module:callable",
+    '4: pools.b.app: "shop/wsgi" is neither a module nor a .py file … write shop.wsgi',
+    '5: pools.c.app: "shop.wsgi:make(1)" is not an application',
+    "6: pools.d.app: there is no … missing.py",
+    "7: pools.e.group: there is no group nor-this-one",
+    "7: pools.e.user: there is no user nobody-of-this-name",
+    "8: pools.f g: a pool's name has letters, digits, - and _",
+    '9: pools.h.env.A-B: "A-B" is not the name of a variable',
+    "9: pools.h.env.C: this must be text, not a list … quote it",
+    "9: pools.h.reload.ready: a path begins with / … write /healthz",
+)
+wrong(
+    "variables",
+    """
+pools:
+  web:
+    app: ${MISSING}
+    workers: ${FOUR_IN_WORDS}
+    directory: "${BASE"
+    env: {A: "${NOT A NAME}"}
+""",
+    "3: the variable MISSING is not set … set it, or write ${MISSING:-default}",
+    '4: pools.web.workers: this must be a number of workers, not "four" (from ${FOUR_IN_WORDS})',
+    '5: "${BASE" is not closed',
+    '6: "${NOT A NAME}" is not a variable',
+)
+wrong(
+    "includes",
+    """
+include: [sites/missing.yaml, ../*.yaml, /etc/*.yaml]
+pools: {web: {app: shop}}
+""",
+    '1: include: "../*.yaml" leads out of the folder',
+    '1: include: "/etc/*.yaml" leads out of the folder',
+    '1: include: there is no file "sites/missing.yaml"',
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "favicon.ico").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("text", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_wrong_file_earns_its_lines(folder: Path, text: str, expected: list[str]) -> None:
+    (folder / "trivet.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load("trivet.yaml", environ={"FOUR_IN_WORDS": "four"})
+    found = [str(problem) for problem in caught.value.problems]
+    assert len(found) == len(expected), "\n".join(found)
+    for line, words in zip(found, expected, strict=True):
+        pattern = r"trivet\.yaml:" + ".*".join(re.escape(part.strip()) for part in words.split("…"))
+        assert re.match(pattern, line), f"{line}\n  is not\n{words}"
