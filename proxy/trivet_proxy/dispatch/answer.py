@@ -1,0 +1,159 @@
+"""An upstream's answer on its way to the client: read, sieved, passed on as it comes.
+
+Owns what becomes of an answer that is early, late, short, long or doubled. Knows no claim and no server; the
+link is let go the moment the body is complete, before a slow client has taken all of it.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.framing import Body, NoBody, UntilClose
+from trivet_common.http1.reasons import refuse
+from trivet_common.http1.response import ResponseHead, body_framing
+
+from ..forwarded import ResponseSieve, response_headers_for_client
+from ..wire import WireClosed
+from .link import Link
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
+
+# More than any server sends (100, 103, a few 102), less than an endless stream of them.
+_MOST_INTERIM = 16
+_PHRASES = {int(status): status.phrase.encode("ascii") for status in HTTPStatus}
+
+
+async def receive_head(link: Link) -> ResponseHead | None:
+    """The head of the final answer; None when the other side ended without one.
+
+    Raises WireClosed when our side closed the wire (its clock, the sweep), HttpError upstream_bad for what is
+    no answer.
+    """
+    wire, reader = link.wire, link.reader
+    interim = 0
+    # We have only just sent: trying to receive first would nearly always be a wasted system call.
+    await wire.wait_until_readable()
+    data = await wire.receive()
+    while data:
+        head = reader.feed(data)
+        if head is not None:
+            if head.status >= 200:
+                return head
+            interim += 1
+            if head.status == 101 or interim > _MOST_INTERIM:
+                raise refuse("upstream_bad", f"The upstream answered {head.status}, which nobody asked for.")
+            data = reader.take_rest()
+            if data:
+                continue
+        data = await wire.receive()
+    return None
+
+
+async def relay(
+    link: Link,
+    head: ResponseHead,
+    request: Request,
+    writer: ResponseWriter,
+    sieve: ResponseSieve,
+    seconds: float | None,
+) -> None:
+    """Pass the answer on and let go of `link`. `seconds`: how long the upstream may pause within the body.
+
+    Raises HttpError while nothing went to the client; afterwards what is cut short is noted in the record.
+    """
+    try:
+        framing = body_framing(request.head.method, head)
+        rest = link.reader.take_rest()
+        piece = framing.feed(rest) if rest else b""
+    except BaseException:
+        link.discard()
+        raise
+    headers = response_headers_for_client(head, sieve)
+    reason = head.reason if head.reason != _PHRASES.get(head.status) else None
+    if framing.is_complete:
+        let_go(
+            link, head, framing
+        )  # not ours any more: another request may have it while the client takes its time
+        if not isinstance(framing, NoBody):
+            await writer.send(head.status, headers, piece, reason)
+            return
+        writer.start(head.status, reason, headers, head.content_length)
+    else:
+        try:
+            writer.start(head.status, reason, headers, head.content_length)
+            writer.write(piece)
+            is_whole = await _is_passed_on(link, framing, request, writer, seconds)
+        except BaseException:
+            link.discard()
+            raise
+        if not is_whole:
+            return
+        let_go(link, head, framing)
+    await writer.finish()
+
+
+def let_go(link: Link, head: ResponseHead, framing: Body) -> None:
+    """Keep the link only if nothing but the answer to the next request can come on it (hardening S18)."""
+    if head.keep_alive and not framing.rest and not link.is_sending and not isinstance(framing, UntilClose):
+        link.release()
+    else:
+        link.discard()
+
+
+async def _is_passed_on(
+    link: Link,
+    framing: Body,
+    request: Request,
+    writer: ResponseWriter,
+    seconds: float | None,
+) -> bool:
+    """The rest of the body, as it comes; False when it was cut short, and the client's connection with it."""
+    try:
+        await _pass_on(link, framing, writer, seconds)
+    except WireClosed as closed:
+        if link.wire.ended_by is None:
+            raise  # it is the client that has gone
+        why = closed.why
+    except HttpError as error:
+        why = error.why
+    else:
+        return True
+    link.discard(why)
+    if writer.take_back():
+        raise refuse(why)
+    request.record.why = why
+    writer.close_without_end()
+    return False
+
+
+async def _pass_on(link: Link, framing: Body, writer: ResponseWriter, seconds: float | None) -> None:
+    wire = link.wire
+    link.start_clock(seconds)
+    while not framing.is_complete:
+        if not writer.has_room:
+            link.stop_clock()  # the client is the slow one
+            await writer.wait(None)
+            link.start_clock(seconds)
+        data = wire.try_receive()
+        if data is None:
+            await writer.wait(wire)
+            continue
+        link.start_clock(seconds)
+        if not data:
+            _end(link, framing)
+            return
+        piece = framing.feed(data)
+        if piece:
+            writer.write(piece)
+        await wire.give_way()  # an upstream that is always ready would starve everybody else
+
+
+def _end(link: Link, framing: Body) -> None:
+    """The other side sent its last byte: the end of a body that has no other, else too early."""
+    if not isinstance(framing, UntilClose):
+        raise refuse(link.why_cut, "The answer was cut short.")
+    framing.eof()

@@ -1,0 +1,180 @@
+"""One request's way through a pool: claim, send, and the answer, or the next slot where the rules allow it.
+
+Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no client's socket.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.reasons import REASONS, refuse
+from trivet_common.http1.response import ResponseHead, body_framing
+from trivet_common.pool.claims import was_entered
+
+from ..forwarded import build_upstream_head
+from ..wire import WireClosed
+from .answer import let_go, receive_head, relay
+from .pool import HELD_UP, PoolDispatch
+from .slots import SlotLink
+from .upload import Upload, body_in_memory, framing_line
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from ..writer import ResponseWriter
+
+# RFC 9110, 9.2.1: running one of these twice is what its client allows anyway.
+SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+# Slots that gave a request back before it entered an application: so many in a row, and the pool is falling apart.
+_MOST_RETURNS = 16
+
+
+class Exchange:
+    """One request and the slots it meets, one after the other. `run` returns when the answer was given."""
+
+    __slots__ = ("_deaths", "_dispatch", "_link", "_request", "_returns", "_route", "_upload", "_writer")
+
+    def __init__(self, dispatch: PoolDispatch, request: Request, writer: ResponseWriter) -> None:
+        self._dispatch = dispatch
+        self._request = request
+        self._writer = writer
+        assert request.route is not None
+        self._route = request.route
+        self._link: SlotLink | None = None
+        self._upload: Upload | None = None
+        self._returns = 0
+        self._deaths = 0
+
+    def __repr__(self) -> str:
+        head, link = self._request.head, self._link
+        return f"<Exchange {head!r} on {link!r}, returns={self._returns} deaths={self._deaths}>"
+
+    async def run(self) -> None:
+        dispatch = self._dispatch
+        while True:
+            link = dispatch.try_claim()
+            if link is not None:
+                self.begin(link)
+            else:
+                is_again = self._returns + self._deaths > 0
+                self._request.record.queued += await dispatch.queue.wait(self, is_again)
+            upload = self._upload
+            if await (self._converse() if upload is None else upload.during(self._converse)):
+                return
+
+    # What the queue asks of a claimant.
+
+    @property
+    def client_fd(self) -> int:
+        return self._writer.wire.fd
+
+    def is_gone(self) -> bool:
+        return self._writer.is_gone()
+
+    def begin(self, link: SlotLink) -> None:
+        """Send as much as goes at once; the ordinary request goes whole. Never waits."""
+        request = self._request
+        self._link = link
+        request.record.upstream = link.title
+        link.start_clock(self._route.timeout)
+        head = build_upstream_head(request, framing_line(request), self._extra(link))
+        body = body_in_memory(request)
+        try:
+            sent = link.wire.try_send_parts((head, body)) if body else link.wire.try_send(head)
+        except WireClosed:
+            sent = 0  # the slot has gone since its token was written; its silence says so soon enough
+        self._upload = Upload.of(request, link, head, body, sent, self._route.timeout)
+        self._dispatch.in_flight.add(link)
+
+    # Ours.
+
+    async def _converse(self) -> bool:
+        """Receive and pass on the answer; False when the request is to go to another slot."""
+        link = self._link
+        assert link is not None
+        try:
+            head = await receive_head(link)
+        except WireClosed as closed:
+            self._judge_close(closed.why)
+            head = None
+        except BaseException:
+            link.discard()
+            raise
+        finally:
+            self._dispatch.in_flight.discard(link)
+        if head is None:
+            self._judge_loss(link)
+            return False
+        if head.status == 409 and head.get(b"trivet-claim") == b"stale":
+            self._let_go(link, head)
+            self._go_back()
+            return False
+        if head.status >= 500:
+            self._judge_marker(link, head)
+        await relay(link, head, self._request, self._writer, self._dispatch.sieve, self._route.timeout)
+        return True
+
+    def _judge_close(self, why: str) -> None:
+        """Our side closed the wire: for the clock, for the client, or for the sweep, which lets the request live."""
+        if why in REASONS:
+            raise refuse(why)
+
+    def _judge_loss(self, link: SlotLink) -> None:
+        """The connection ended without an answer: go on to another slot, or raise."""
+        was_held_up = link.wire.ended_by == HELD_UP
+        link.discard()
+        if was_held_up or not was_entered(link.words, link.number, link.nonce):
+            self._go_back()
+            return
+        self._deaths += 1
+        if self._deaths > 1:
+            raise refuse("worker_twice")
+        if self._request.head.method not in SAFE:
+            raise refuse("worker_died")
+        self._judge_body()
+
+    def _go_back(self) -> None:
+        """To the front of the queue, whatever the method: no application has seen it."""
+        self._returns += 1
+        if self._returns > _MOST_RETURNS:
+            raise refuse("pool_down", f"{_MOST_RETURNS} slots in a row could not take this request.")
+        self._judge_body()
+
+    def _judge_body(self) -> None:
+        """What was streamed to a slot is gone; everything else can be sent again from where it waits."""
+        if self._upload is not None and self._upload.is_spent:
+            raise refuse("worker_died", "The slot was lost while the body was being streamed to it.")
+
+    def _judge_marker(self, link: SlotLink, head: ResponseHead) -> None:
+        """The slot says that the failure is not an answer of the application's: ours is the page to show."""
+        marker = head.get(b"trivet-why")
+        if marker is None:
+            return
+        self._let_go(link, head)
+        why = marker.decode("latin-1")
+        raise refuse(why if why in REASONS else "app_error")
+
+    def _let_go(self, link: SlotLink, head: ResponseHead) -> None:
+        """The answer ends with the slot: its body came with the head, or the connection goes."""
+        framing = body_framing(self._request.head.method, head)
+        try:
+            framing.feed(link.reader.take_rest())
+        except HttpError:
+            pass  # then it is not complete
+        if framing.is_complete:
+            let_go(link, head, framing)
+        else:
+            link.discard()
+
+    def _extra(self, link: SlotLink) -> list[bytes]:
+        """The lines only a slot of ours gets."""
+        request = self._request
+        extra = [b"\r\ntrivet-claim: %d %d" % (link.number, link.nonce)]
+        queued = request.record.queued
+        if queued:
+            extra.append(b"\r\ntrivet-queued: %d" % (queued * 1000))
+        if self._route.mount_prefix:
+            extra.append(b"\r\ntrivet-mount: " + self._route.mount_prefix)
+        if not request.body.is_complete:
+            extra.append(b"\r\ntrivet-stream: 1")
+        return extra

@@ -1,0 +1,46 @@
+"""One connection to a slot or a server: a wire, the reader of its answers, the clock of the request on it.
+
+Knows neither claim nor address; who made it says where it goes when it is let go.
+"""
+
+from trivet_common.http1.response import ResponseReader
+
+from ..deadlines import Deadlines
+from ..wire import Wire
+
+
+class Link:
+    """Carries one request at a time. Whoever holds it ends with exactly one of `release` and `discard`."""
+
+    __slots__ = ("_clock", "is_sending", "reader", "title", "wire")
+
+    # What is said when it is cut short, and when it takes too long.
+    why_cut = "upstream_bad"
+    why_late = "upstream_timeout"
+
+    def __init__(self, wire: Wire, deadlines: Deadlines, title: str) -> None:
+        self.wire = wire
+        self.reader = ResponseReader()
+        self.title = title  # for the log: which slot or server it is
+        self.is_sending = False  # part of the request has not gone out yet
+        self._clock = deadlines.start(None, wire, self.why_late)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.title} {self.wire!r}>"
+
+    def start_clock(self, seconds: float | None) -> None:
+        """From now on the other side has so long; then the wire is closed, which wakes whoever waits for it."""
+        if self.wire.fd >= 0:
+            self._clock.move(seconds, self.why_late)
+
+    def stop_clock(self) -> None:
+        self._clock.stop()
+
+    def release(self) -> None:
+        """The exchange is over and nothing is left on the wire: it may carry another one."""
+        raise NotImplementedError
+
+    def discard(self, why: str = "discarded") -> None:
+        """What is on the wire cannot be trusted to begin anew (hardening S18)."""
+        self._clock.stop()
+        self.wire.close(why)

@@ -1,0 +1,95 @@
+"""One pool as one proxy process sees it: its slots, its queue, and the exchanges that await an answer.
+
+Outlives reloads. Owns the sweep that takes requests back from slots that will not run them. Knows no request.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from trivet_common.pool.claims import is_passed_over
+from trivet_common.pool.places import PoolPlaces
+
+from ..deadlines import Deadlines
+from ..forwarded import ResponseSieve
+from .queue import Queue, QueueLimits
+from .slots import SlotLink, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SWEEP = 0.25  # seconds
+_FORGET = 1.0
+_TELL_AGAIN = 3600.0
+
+HELD_UP = "held_up"  # why a wire was closed: its slot runs somebody else's request
+
+
+class PoolDispatch:
+    """`run()` has its tasks. An Exchange begins with `try_claim`, and waits in `queue` if that gave nothing."""
+
+    def __init__(
+        self,
+        name: str,
+        places: PoolPlaces,
+        limits: QueueLimits,
+        deadlines: Deadlines,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.slots = Slots(places, deadlines)
+        self.queue = Queue(self.slots, deadlines, limits)
+        self.in_flight: set[SlotLink] = set()  # sent, and nothing of the answer is here yet
+        self.sieve = ResponseSieve(self._tell_of_order)
+        self._warn = warn
+        self._told: dict[bytes, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<PoolDispatch {self.name} in flight={len(self.in_flight)} {self.queue!r} {self.slots!r}>"
+
+    def try_claim(self) -> SlotLink | None:
+        """An idle slot, if there is one and nobody waits for it."""
+        return None if self.queue.waiting else self.slots.try_claim()
+
+    def configure(self, limits: QueueLimits) -> None:
+        """What a reload may change; those who wait already keep the timeout they came with."""
+        self.queue.limits = limits
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.queue.run)
+                nursery.start_soon(self._sweep_on)
+        finally:
+            self.slots.close()
+
+    async def _sweep_on(self) -> None:
+        forget_at = 0.0
+        while True:
+            await trio.sleep(_SWEEP)
+            self.take_back()
+            self.queue.drop_gone()
+            now = time.monotonic()
+            if now >= forget_at:
+                self.slots.refresh()
+                forget_at = now + _FORGET
+
+    def take_back(self) -> None:
+        """Requests whose slot went on with another one: it will never run them, and has not answered.
+
+        The order of the two questions matters: a slot answers before it goes on.
+        """
+        for link in list(self.in_flight):
+            if is_passed_over(link.words, link.number, link.nonce) and not link.wire.has_input():
+                link.wire.close(HELD_UP)
+
+    def _tell_of_order(self, header: bytes) -> None:
+        now = time.monotonic()
+        if now >= self._told.get(header, 0.0):
+            self._told[header] = now + _TELL_AGAIN
+            self._warn(
+                f"pool {self.name}: {header.decode('latin-1')} of the application was dropped: files are not yet sent for it"
+            )

@@ -1,0 +1,184 @@
+"""Requests that wait for a slot: first in, first out, bounded in number and time.
+
+Owns their order and the one task that reads the FIFO while somebody waits. A token nobody waits for stays where
+it is, for whichever process needs it. Knows nothing of what a request does with a slot.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import trio
+from trio.lowlevel import Abort, ParkingLot, Task, current_task, reschedule, wait_task_rescheduled
+
+from trivet_common.http1.reasons import refuse
+
+from ..deadlines import Deadlines
+from .slots import SlotLink, Slots
+
+# RFC 9110, 10.2.3: seconds. A queue that is full now is seldom empty in less.
+_RETRY_AFTER = ((b"retry-after", b"1"),)
+# Tokens handed out before other tasks get a turn.
+_BURST = 64
+
+
+class QueueLimits(NamedTuple):
+    """`limit`: how many may wait in this process; `timeout` in seconds, None for ever."""
+
+    limit: int
+    timeout: float | None
+
+    @classmethod
+    def share(cls, limit: int, timeout: float | None, index: int, processes: int) -> QueueLimits:
+        """Process `index`'s part of the whole; at least one, unless nobody is to wait at all."""
+        part = limit // processes + (index < limit % processes)
+        return cls(max(part, 1) if limit else 0, timeout)
+
+
+class Claimant(Protocol):
+    """What waits: it can say whether its client is still there, and begin on a slot without waiting."""
+
+    @property
+    def client_fd(self) -> int: ...
+    def is_gone(self) -> bool: ...
+    def begin(self, link: SlotLink) -> None: ...
+
+
+class _Place:
+    """One request's place in the line."""
+
+    __slots__ = ("_leave", "claimant", "error", "is_waiting", "since", "task")
+
+    def __init__(self, claimant: Claimant, leave: Callable[[_Place, Exception | None], None]) -> None:
+        self.claimant = claimant
+        self.since = time.monotonic()
+        self.task: Task = current_task()
+        self.is_waiting = True
+        self.error: Exception | None = None
+        self._leave = leave
+
+    def expire(self, why: str) -> None:
+        """Its time is over (Deadlines)."""
+        self._leave(self, refuse(why, headers=_RETRY_AFTER))
+
+
+class Queue:
+    """`wait` returns once `begin` was called with a slot; the caller's request is then under way."""
+
+    def __init__(self, slots: Slots, deadlines: Deadlines, limits: QueueLimits) -> None:
+        self.limits = limits
+        self.waiting = 0
+        self._slots = slots
+        self._deadlines = deadlines
+        # Those that had a slot already and lost it through no fault of theirs stand before all others.
+        self._again: deque[_Place] = deque()
+        self._line: deque[_Place] = deque()
+        self._reader = ParkingLot()
+
+    def __repr__(self) -> str:
+        return f"<Queue waiting={self.waiting} of {self.limits.limit}>"
+
+    @property
+    def oldest_since(self) -> float | None:
+        """Since when (time.monotonic) the first of the line has waited."""
+        place = self._first()
+        return place.since if place is not None else None
+
+    async def wait(self, claimant: Claimant, is_again: bool = False) -> float:
+        """Seconds waited. Raises HttpError queue_full, queue_timeout or client_left."""
+        if self.waiting >= self.limits.limit and not is_again:
+            raise refuse("queue_full", headers=_RETRY_AFTER)
+        place = _Place(claimant, self._leave)
+        (self._again if is_again else self._line).append(place)
+        self.waiting += 1
+        deadline = self._deadlines.start(self.limits.timeout, place, "queue_timeout")
+        self._reader.unpark()
+        try:
+            await wait_task_rescheduled(lambda _: self._abandon(place))
+        finally:
+            deadline.stop()
+        if place.error is not None:
+            raise place.error
+        return time.monotonic() - place.since
+
+    async def run(self) -> None:
+        """The one task that turns tokens into requests under way."""
+        while True:
+            while not self.waiting:
+                await self._reader.park()
+            if self._serve():
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._slots.wait_for_token()
+
+    def drop_gone(self) -> None:
+        """Take out everybody whose client has left, in one system call."""
+        if not self.waiting:
+            return
+        poll, places = select.poll(), {}
+        for place in self._places():
+            fd = place.claimant.client_fd
+            if fd < 0:
+                self._leave(place, refuse("client_left"))
+            else:
+                places[fd] = place
+                poll.register(fd, select.POLLRDHUP)
+        for fd, _ in poll.poll(0):
+            self._leave(places[fd], refuse("client_left"))
+        self._line = deque(place for place in self._line if place.is_waiting)
+        self._again = deque(place for place in self._again if place.is_waiting)
+
+    def _serve(self) -> bool:
+        """Hand slots out; whether there may be more. The client is asked before the token is read, so that
+        a slot is never spent on one that has left."""
+        for _ in range(_BURST):
+            place = self._first()
+            if place is None:
+                return True
+            if place.claimant.is_gone():
+                self._leave(place, refuse("client_left"))
+                continue
+            link = self._slots.try_claim()
+            if link is None:
+                return False
+            self._start(place, link)
+        return True
+
+    def _start(self, place: _Place, link: SlotLink) -> None:
+        error: Exception | None = None
+        try:
+            place.claimant.begin(link)
+        except Exception as problem:  # its own task is the one to fail, not the one that serves everybody
+            link.discard("never sent")
+            error = problem
+        self._leave(place, error)
+
+    def _first(self) -> _Place | None:
+        for line in (self._again, self._line):
+            while line:
+                if line[0].is_waiting:
+                    return line[0]
+                line.popleft()
+        return None
+
+    def _places(self) -> Iterator[_Place]:
+        for line in (self._again, self._line):
+            yield from [place for place in line if place.is_waiting]
+
+    def _leave(self, place: _Place, error: Exception | None) -> None:
+        """Wake its task: with a slot under way, or with the reason why not."""
+        if not place.is_waiting:
+            return
+        place.is_waiting = False
+        place.error = error
+        self.waiting -= 1
+        reschedule(place.task)
+
+    def _abandon(self, place: _Place) -> Abort:
+        place.is_waiting = False
+        self.waiting -= 1
+        return Abort.SUCCEEDED

@@ -1,0 +1,122 @@
+"""What of a request's body did not go out with its head: sent by a task of its own while the answer comes.
+
+Knows the body and the link, no claim and no reply. Time spent waiting for the client is not the upstream's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.framing import LAST_CHUNK, encode_chunk
+from trivet_common.http1.reasons import REASONS, refuse
+
+from ..wire import PIECE, WireClosed
+from .link import Link
+
+if TYPE_CHECKING:
+    from ..request import Request
+
+
+def framing_line(request: Request) -> bytes:
+    """How the upstream finds the end of the body; nothing where there is none and none was announced."""
+    length = request.body.length
+    if length is None:
+        return b"\r\ntransfer-encoding: chunked"
+    if length or request.head.content_length is not None:
+        return b"\r\ncontent-length: %d" % length
+    return b""
+
+
+def body_in_memory(request: Request) -> bytes:
+    """What can go out together with the head."""
+    return request.body.in_memory or b""
+
+
+class Upload:
+    """`run` sends what is left. When the client fails to deliver, the link is closed with the reason."""
+
+    __slots__ = ("_link", "_request", "_rest", "_seconds", "is_spent")
+
+    def __init__(self, request: Request, link: Link, rest: bytes, seconds: float | None) -> None:
+        self._request = request
+        self._link = link
+        self._rest = rest
+        self._seconds = seconds
+        self.is_spent = False  # bytes that came from the client are gone for good
+        link.is_sending = True
+
+    def __repr__(self) -> str:
+        return f"<Upload to {self._link.title}, {len(self._rest)} bytes and {self._request.body!r}>"
+
+    @classmethod
+    def of(
+        cls, request: Request, link: Link, head: bytes, body: bytes, sent: int, seconds: float | None
+    ) -> Upload | None:
+        """What is left after the first attempt to send; None, the ordinary case, when that is nothing."""
+        if request.body.in_memory is not None and sent == len(head) + len(body):
+            link.is_sending = False
+            return None
+        return cls(request, link, (head + body)[sent:], seconds)
+
+    async def during(self, converse: Callable[[], Awaitable[bool]]) -> bool:
+        """Send while `converse` awaits the answer, and stop when it is through.
+
+        Two tasks, one a direction: with a server that answers while it reads, one after the other would deadlock.
+        """
+        problem: Exception | None = None
+        is_answered = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run)
+            try:
+                is_answered = await converse()
+            except Exception as error:  # carried round the nursery, which would wrap it in a group
+                problem = error
+            nursery.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+        return is_answered
+
+    async def run(self) -> None:
+        """Ends quietly when the upstream stops reading: it may answer all the same."""
+        link, body = self._link, self._request.body
+        try:
+            await link.wire.send(self._rest)
+            if not body.is_complete:
+                await self._stream()
+            elif body.in_memory is None:
+                await self._replay()
+            link.is_sending = False
+        except WireClosed:
+            pass
+        except HttpError as error:
+            link.discard(error.why)
+
+    async def _replay(self) -> None:
+        """From the file it was spooled to."""
+        pieces = self._request.body.open()
+        while piece := pieces.next(PIECE):
+            await self._link.wire.send(piece)
+
+    async def _stream(self) -> None:
+        """From the client, as it comes."""
+        wire = self._link.wire
+        is_chunked = self._request.body.length is None
+        while piece := await self._receive():
+            await wire.send(encode_chunk(piece) if is_chunked else piece)
+        if is_chunked:
+            await wire.send(LAST_CHUNK)
+
+    async def _receive(self) -> bytes:
+        """The next piece; whatever goes wrong with the client is an HttpError, and its slowness not the upstream's."""
+        self._link.stop_clock()
+        self.is_spent = True
+        try:
+            return await self._request.body.receive()
+        except WireClosed as closed:
+            raise refuse(closed.why if closed.why in REASONS else "client_left") from None
+        finally:
+            self._link.start_clock(self._seconds)

@@ -1,0 +1,227 @@
+"""What a proxy drops, adds and believes: heads on their way to an upstream, heads on their way back.
+
+Hop-by-hop fields go first, then what a client could have forged, then ours are set: in this order nobody's
+Connection field can take ours away (CVE-2022-31813, CVE-2024-45410). Knows no socket, no slot and no reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol
+
+from trivet_common.http1.fields import REBUILT
+from trivet_common.http1.request import RequestHead
+from trivet_common.http1.response import ResponseHead
+from trivet_common.http1.target import parse_authority
+
+from .request import Client
+
+if TYPE_CHECKING:
+    from .request import Request
+
+Field = tuple[bytes, bytes]
+
+# Always ours, whoever sends them (hardening H3 to H5): who the client is, what this request is called, orders to
+# a server to send a file (CVE-2025-61780), another target than the one that was routed, the variable HTTP_PROXY.
+_OURS = REBUILT | frozenset(
+    b"forwarded proxy x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip x-request-id "
+    b"x-original-url x-rewrite-url x-original-uri x-original-host x-original-method x-http-destinationurl "
+    b"x-scheme x-url-scheme x-forwarded-scheme x-forwarded-protocol x-forwarded-ssl front-end-https".split()
+)
+_OURS_PREFIXES = (b"trivet-", b"x-accel-", b"x-sendfile")
+# A proxy in front of us may say these; a client may not.
+_PEERS = frozenset(
+    b"x-client-ip true-client-ip cf-connecting-ip x-cluster-client-ip fastly-client-ip fly-client-ip "
+    b"x-original-forwarded-for x-remote-user x-remote-addr x-client-cert x-client-verify".split()
+)
+_PEERS_PREFIXES = (b"x-forwarded-", b"x-ssl-")
+
+_NOT_FOR_CLIENTS = REBUILT | {b"server"}
+_ORDERS = (b"x-accel-", b"x-sendfile")
+
+# Verdicts are remembered by name; a flood of made-up names is judged anew each time rather than remembered.
+_MOST_NAMES = 1024
+_LONGEST_NAME = 64
+
+# HTTP/1.0 knows requests without a host; an HTTP/1.1 head must name one.
+_NO_HOST = b"localhost"
+_LONGEST_CHAIN = 32
+
+
+class _RequestLines(dict[bytes, bytes]):
+    """Field name -> how its line begins on the way to an upstream; empty for what does not go on."""
+
+    def __init__(self, is_trusted: bool) -> None:
+        super().__init__()
+        self._is_trusted = is_trusted
+
+    def __missing__(self, name: bytes) -> bytes:
+        line = b"" if self._is_dropped(name) else b"\r\n" + name + b": "
+        if len(self) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+            self[name] = line
+        return line
+
+    def _is_dropped(self, name: bytes) -> bool:
+        if name in _OURS or name.startswith(_OURS_PREFIXES):
+            return True
+        return not self._is_trusted and (name in _PEERS or name.startswith(_PEERS_PREFIXES))
+
+
+_FROM_CLIENTS = _RequestLines(is_trusted=False)
+_FROM_PEERS = _RequestLines(is_trusted=True)
+
+
+class ResponseSieve(dict[bytes, bool]):
+    """Field name -> whether a client may see it. `tell(name)` hears of orders to send a file; nobody obeys yet."""
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def __missing__(self, name: bytes) -> bool:
+        if name.startswith(_ORDERS):
+            self._tell(name)
+            return False
+        passes = name not in _NOT_FOR_CLIENTS and not name.startswith(b"trivet-")
+        if len(self) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+            self[name] = passes
+        return passes
+
+
+def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes] = ()) -> bytes:
+    """The head as the upstream gets it. `framing` and `extra` are whole lines that begin with CRLF."""
+    head, client = request.head, request.client
+    lines = _FROM_PEERS if client.is_trusted else _FROM_CLIENTS
+    nominated = head.hop_by_hop
+    host = head.authority or _NO_HOST
+    parts = [head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host]
+    for name, value in head.headers:
+        line = lines[name]
+        if line and name not in nominated:
+            parts.append(line)
+            parts.append(value)
+    if client.is_trusted:
+        host = believed_host(head) or host
+    parts.append(_identity(client.address, client.forwarded_for, client.scheme, client.port))
+    parts.append(b"\r\nx-forwarded-host: ")
+    parts.append(host)
+    parts.append(b"\r\nx-request-id: ")
+    parts.append(request.request_id.encode("latin-1"))
+    parts.append(framing)
+    parts.extend(extra)
+    parts.append(b"\r\n\r\n")
+    return b"".join(parts)
+
+
+def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
+    """What of an upstream's head goes on; framing, date and connection are the writer's."""
+    nominated = head.hop_by_hop
+    if nominated:
+        return [field for field in head.headers if sieve[field[0]] and field[0] not in nominated]
+    return [field for field in head.headers if sieve[field[0]]]
+
+
+class Trust(Protocol):
+    """What is asked of the settings: whom to believe, and in which header."""
+
+    @property
+    def trusted_proxies(self) -> TrustsPeers: ...
+    @property
+    def client_ip(self) -> str: ...
+
+
+class TrustsPeers(Protocol):
+    def trusts(self, peer: str | None) -> bool: ...
+
+
+def client_of(peer: str | None, head: RequestHead, settings: Trust, scheme: str) -> Client:
+    """Who asks, as far as it can be believed. `peer`: the socket's, None on a Unix socket; `scheme`: the listener's.
+
+    Only a peer in trusted_proxies is believed at all; then the rightmost hop that is none of them is the client.
+    """
+    if not settings.trusted_proxies.trusts(peer):
+        address = peer or ""
+        return Client(address, peer, scheme, _port(head.authority, scheme), address, False)
+    address, chain = _believed_chain(peer, head, settings)
+    said = _last(head, b"x-forwarded-proto").lower()
+    if said in (b"http", b"https"):
+        scheme = said.decode("ascii")
+    port = _believed_port(head) or _port(believed_host(head) or head.authority, scheme)
+    return Client(address, peer, scheme, port, chain, True)
+
+
+def believed_host(head: RequestHead) -> bytes | None:
+    """The host a trusted peer was asked for, if it says one that can be."""
+    said = _last(head, b"x-forwarded-host")
+    authority = parse_authority(said) if said else None
+    return authority.text if authority is not None else None
+
+
+def _believed_chain(peer: str | None, head: RequestHead, settings: Trust) -> tuple[str, str]:
+    """The client's address and the chain of hops that is worth passing on, the peer last."""
+    tail = [peer] if peer else []
+    name = settings.client_ip.lower().encode("ascii")
+    if name != b"x-forwarded-for":
+        said = parse_hop(_last(head, name))
+        known = [said, *tail] if said else tail
+        return (known[0] if known else ""), ", ".join(known)
+    values = b",".join(value for field, value in head.headers if field == name)
+    for hop in reversed(values.split(b",")[-_LONGEST_CHAIN:]):
+        address = parse_hop(hop)
+        if address is None:
+            break  # what stands left of rubbish is no better: nobody we trust wrote it
+        tail.insert(0, address)
+        if not settings.trusted_proxies.trusts(address):
+            break
+    return (tail[0] if tail else ""), ", ".join(tail)
+
+
+@lru_cache(maxsize=1024)
+def parse_hop(text: bytes) -> str | None:
+    """The address of an X-Forwarded-For entry, with or without a port (Azure writes one); None for garbage."""
+    entry = text.strip(b" \t").decode("latin-1")
+    if entry.startswith("["):
+        entry = entry[1:].partition("]")[0]
+    elif entry.count(":") == 1:
+        entry = entry.partition(":")[0]
+    if "%" in entry or len(entry) > 45:
+        return None
+    try:
+        return str(ip_address(entry))
+    except ValueError:
+        return None
+
+
+def _last(head: RequestHead, name: bytes) -> bytes:
+    """The last element of the last field of that name: what the peer itself wrote, not what it was handed."""
+    for field, value in reversed(head.headers):
+        if field == name:
+            return value.rpartition(b",")[2].strip(b" \t")
+    return b""
+
+
+def _believed_port(head: RequestHead) -> int | None:
+    said = _last(head, b"x-forwarded-port")
+    if said.isdigit() and len(said) <= 5 and 0 < int(said) <= 65535:
+        return int(said)
+    return None
+
+
+def _port(authority: bytes, scheme: str) -> int:
+    """The port the client meant: our own differs from it behind a container's or a balancer's mapping."""
+    _, colon, port = authority.rpartition(b":")
+    if colon and port.isdigit():
+        return int(port)
+    return 443 if scheme == "https" else 80
+
+
+@lru_cache(maxsize=1024)  # a client asks more than once
+def _identity(address: str, chain: str, scheme: str, port: int) -> bytes:
+    text = f"\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-port: {port}"
+    if chain:
+        text += f"\r\nx-forwarded-for: {chain}"
+    if address:
+        text += f"\r\nx-real-ip: {address}"
+    return text.encode("latin-1")

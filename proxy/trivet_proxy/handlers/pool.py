@@ -1,0 +1,24 @@
+"""`pool: NAME`: the request's body is read, then a slot is claimed. Knows nothing of claims and slots."""
+
+from __future__ import annotations
+
+from ..dispatch.exchange import Exchange
+from ..dispatch.pool import PoolDispatch
+from ..request import Request
+from ..router import Handler
+from ..writer import ResponseWriter
+
+
+def pool_handler(dispatch: PoolDispatch) -> Handler:
+    async def ask_pool(request: Request, writer: ResponseWriter) -> None:
+        route = request.route
+        assert route is not None
+        if not request.body.is_complete:
+            if route.stream:
+                request.body.limit = route.limits.body
+            else:
+                # A slot is worth more than a place in memory: nobody's slow upload holds one.
+                await request.body.read_all(route.limits.body)
+        await Exchange(dispatch, request, writer).run()
+
+    return ask_pool
