@@ -14,10 +14,12 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 @dataclass
 class Verdict:
-    """`why` and `status` of the refusal, or None and 0; `is_waiting`: the connection ended amid a request."""
+    """`ends`: after how many bytes each request was complete. `why` and `status` of the refusal, or None and 0;
+    `is_waiting`: the connection ended amid a request."""
 
     requests: list[Request] = field(default_factory=list)
     names: list[set[bytes]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     status: int = 0
     why: str | None = None
     is_waiting: bool = False
@@ -70,12 +72,14 @@ class _Connection:
         self.head: RequestHead | None = None
         self.body: Body | None = None
         self.received: list[bytes] = []
+        self.fed = 0  # bytes, over all pieces
 
     @property
     def is_amid_request(self) -> bool:
         return self.body is not None or not self.reader.is_between_requests
 
     def feed(self, data: bytes) -> None:
+        self.fed += len(data)
         while data and not self.is_closed:
             data = self._feed_head(data) if self.body is None else self._feed_body(self.body, data)
 
@@ -86,18 +90,19 @@ class _Connection:
         self.body = body_framing(self.head, LARGEST_BODY)
         rest = self.reader.take_rest()
         if self.body.is_complete:
-            self._finish(self.head)
+            self._finish(self.head, rest)
         return rest
 
     def _feed_body(self, body: Body, data: bytes) -> bytes:
         assert self.head is not None
         self.received.append(body.feed(data))
         if body.is_complete:
-            self._finish(self.head)
+            self._finish(self.head, body.rest)
         return body.rest
 
-    def _finish(self, head: RequestHead) -> None:
+    def _finish(self, head: RequestHead, rest: bytes) -> None:
         self.verdict.requests.append(Request(head.method, head.target, b"".join(self.received)))
+        self.verdict.ends.append(self.fed - len(rest))
         self.verdict.names.append({name for name, _ in head.headers})
         self.body, self.received = None, []
         self.is_closed = not head.keep_alive

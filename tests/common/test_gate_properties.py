@@ -1,0 +1,79 @@
+"""Requests written and spoilt at random: the gate never stumbles, its verdict does not depend on how they
+are cut, and it takes nothing that h11 would not.
+"""
+
+import re
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.common import h11_driver
+from tests.common.gate_driver import bytewise, read
+from tests.requests.corpus import accepted
+from tests.requests.strategies import connections
+
+# The budget of an ordinary run; fixed seeds, so that a failure is everybody's.
+budget = settings(max_examples=400, deadline=None, derandomize=True, database=None)
+
+
+@budget
+@given(connections, st.lists(st.integers(1, 80), max_size=10))
+def test_the_verdict_does_not_depend_on_segments(data: bytes, cuts: list[int]) -> None:
+    whole = read([data])
+    assert read(bytewise(data)) == whole
+    pieces, rest = [], data
+    for cut in cuts:
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+    assert read([piece for piece in (*pieces, rest) if piece]) == whole
+
+
+@budget
+@given(connections)
+@example(b"GET /a?{b} HTTP/1.1\r\nHost: a.example\r\n\r\n")
+def test_what_passes_is_clean(data: bytes) -> None:
+    verdict = read([data])
+    for request, found in zip(verdict.requests, verdict.names, strict=True):
+        assert re.fullmatch(rb"[A-Z]+", request.method)
+        assert re.fullmatch(rb"(/[!$-;=?-\[\]_a-z~]*|\*)", request.target)
+        assert all(re.fullmatch(rb"[a-z0-9][a-z0-9-]*", name) for name in found)
+        assert not found & {b"proxy", b"x-accel-redirect"}
+
+
+@budget
+@given(connections)
+def test_h11_takes_what_we_take(data: bytes) -> None:
+    assert not disagreement(data)
+
+
+def test_h11_takes_the_corpus_that_we_take() -> None:
+    for entry in accepted():
+        assert not disagreement(entry.data), entry.name
+
+
+def disagreement(data: bytes) -> str:
+    """What we took and h11 did not, or took otherwise. Exceptions: an empty line before the request, which
+    RFC 9112, 2.2 lets us take; `_is_same_target`; a Host that we take from the target of HTTP/1.0."""
+    ours = read([data])
+    start = 0
+    for request, names, end in zip(ours.requests, ours.names, ours.ends, strict=True):
+        theirs = h11_driver.read_one(data[start:end].removeprefix(b"\r\n"))
+        start = end
+        if isinstance(theirs, str):
+            return f"h11 refuses {request}: {theirs}"
+        other, other_names = theirs
+        if (request.method, request.body) != (other.method, other.body):
+            return f"{request} is {other} to h11"
+        if not _is_same_target(request.target, other.target):
+            return f"{request.target!r} is {other.target!r} to h11"
+        if not names <= other_names | {b"host"}:
+            return f"h11 sees the fields {other_names}, and we {names}"
+    return ""
+
+
+def _is_same_target(ours: bytes, theirs: bytes) -> bool:
+    """We rewrite the absolute form and encode what no URI may hold; h11 passes both on as received."""
+    if b"://" in theirs:
+        theirs = re.sub(rb"\A[a-zA-Z]+://[^/?]*(/?)", rb"/", theirs)
+        return ours in (theirs, b"*")
+    return ours == re.sub(rb"[\\^`{|}]", lambda found: b"%%%02X" % found[0][0], theirs)
