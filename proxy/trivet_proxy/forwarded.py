@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 Field = tuple[bytes, bytes]
 
-# Always ours, whoever sends them (hardening H3 to H5): who the client is, what this request is called, orders to
-# a server to send a file (CVE-2025-61780), another target than the one that was routed, the variable HTTP_PROXY.
+# Always ours, whoever sends them (hardening H3 to H5): who the client is, what this request is called,
+# orders to a server to send a file (CVE-2025-61780), another target than the one that was routed, the
+# variable HTTP_PROXY.
 _OURS = REBUILT | frozenset(
-    b"forwarded proxy x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip x-request-id "
-    b"x-original-url x-rewrite-url x-original-uri x-original-host x-original-method x-http-destinationurl "
-    b"x-scheme x-url-scheme x-forwarded-scheme x-forwarded-protocol x-forwarded-ssl front-end-https".split()
+    b"forwarded proxy x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip "
+    b"x-request-id x-original-url x-rewrite-url x-original-uri x-original-host x-original-method "
+    b"x-http-destinationurl x-scheme x-url-scheme x-forwarded-scheme x-forwarded-protocol x-forwarded-ssl "
+    b"front-end-https".split()
 )
 _OURS_PREFIXES = (b"trivet-", b"x-accel-", b"x-sendfile")
 # A proxy in front of us may say these; a client may not.
@@ -74,7 +76,7 @@ _FROM_PEERS = _RequestLines(is_trusted=True)
 
 
 class ResponseSieve(dict[bytes, bool]):
-    """Field name -> whether a client may see it. `tell(name)` hears of orders to send a file; nobody obeys yet."""
+    """Field name -> whether a client may see it. `tell(name)` hears of orders to send a file."""
 
     def __init__(self, tell: Callable[[bytes], None]) -> None:
         super().__init__()
@@ -137,9 +139,10 @@ class TrustsPeers(Protocol):
 
 
 def client_of(peer: str | None, head: RequestHead, settings: Trust, scheme: str) -> Client:
-    """Who asks, as far as it can be believed. `peer`: the socket's, None on a Unix socket; `scheme`: the listener's.
+    """Who asks, as far as that can be believed. `peer`: None on a Unix socket; `scheme`: the listener's.
 
-    Only a peer in trusted_proxies is believed at all; then the rightmost hop that is none of them is the client.
+    Only a peer in trusted_proxies is believed at all; then the rightmost hop that is none of them is the
+    client.
     """
     if not settings.trusted_proxies.trusts(peer):
         address = peer or ""
@@ -180,7 +183,7 @@ def _believed_chain(peer: str | None, head: RequestHead, settings: Trust) -> tup
 
 @lru_cache(maxsize=1024)
 def parse_hop(text: bytes) -> str | None:
-    """The address of an X-Forwarded-For entry, with or without a port (Azure writes one); None for garbage."""
+    """The address of an X-Forwarded-For entry, with or without a port (Azure writes one), or None."""
     entry = text.strip(b" \t").decode("latin-1")
     if entry.startswith("["):
         entry = entry[1:].partition("]")[0]

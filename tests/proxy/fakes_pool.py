@@ -1,4 +1,4 @@
-"""A pool of scripted slots: threads with real boards, tokens and sockets that do with a request what a test says."""
+"""A pool of scripted slots: threads with real boards, tokens and sockets that do what a test says."""
 
 import socket
 import threading
@@ -83,7 +83,7 @@ class Peer:
 
 
 class FakeSlot:
-    """`act(peer, asked)` answers a request that was entered; `before(peer, asked)` may spoil it earlier (True: it did)."""
+    """`act(peer, asked)` answers what was entered; `before(peer, asked)` may spoil it (True: it did)."""
 
     def __init__(self, pool, incarnation, board, slot, act, before=None):
         self.pool, self.incarnation, self.slot = pool, incarnation, slot

@@ -1,6 +1,7 @@
 """One request's way through a pool: claim, send, and the answer, or the next slot where the rules allow it.
 
-Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no client's socket.
+Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no client's
+socket.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 # RFC 9110, 9.2.1: running one of these twice is what its client allows anyway.
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
-# Slots that gave a request back before it entered an application: so many in a row, and the pool is falling apart.
+# Slots that gave a request back before it entered an application: so many in a row, and the pool is falling
+# apart.
 _MOST_RETURNS = 16
 
 
@@ -115,7 +117,7 @@ class Exchange:
         return True
 
     def _judge_close(self, why: str) -> None:
-        """Our side closed the wire: for the clock, for the client, or for the sweep, which lets the request live."""
+        """Our side closed the wire: the clock, the client, or the sweep, which lets the request live."""
         if why in REASONS:
             raise refuse(why)
 

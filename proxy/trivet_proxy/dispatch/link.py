@@ -29,7 +29,7 @@ class Link:
         return f"<{type(self).__name__} {self.title} {self.wire!r}>"
 
     def start_clock(self, seconds: float | None) -> None:
-        """From now on the other side has so long; then the wire is closed, which wakes whoever waits for it."""
+        """The other side has so long from now; then the wire is closed, which wakes whoever waits for it."""
         if self.wire.fd >= 0:
             self._clock.move(seconds, self.why_late)
 

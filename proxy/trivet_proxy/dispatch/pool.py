@@ -29,7 +29,7 @@ HELD_UP = "held_up"  # why a wire was closed: its slot runs somebody else's requ
 
 
 class PoolDispatch:
-    """`run()` has its tasks. An Exchange begins with `try_claim`, and waits in `queue` if that gave nothing."""
+    """`run()` has its tasks. An Exchange begins with `try_claim` and waits in `queue` if there is none."""
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class PoolDispatch:
         now = time.monotonic()
         if now >= self._told.get(header, 0.0):
             self._told[header] = now + _TELL_AGAIN
+            name = header.decode("latin-1")
             self._warn(
-                f"pool {self.name}: {header.decode('latin-1')} of the application was dropped: files are not yet sent for it"
+                f"pool {self.name}: the application's {name} was dropped: files are not yet sent for it"
             )

@@ -1,7 +1,7 @@
 """Requests that wait for a slot: first in, first out, bounded in number and time.
 
-Owns their order and the one task that reads the FIFO while somebody waits. A token nobody waits for stays where
-it is, for whichever process needs it. Knows nothing of what a request does with a slot.
+Owns their order and the one task that reads the FIFO while somebody waits. A token nobody waits for stays
+where it is, for whichever process needs it. Knows nothing of what a request does with a slot.
 """
 
 from __future__ import annotations

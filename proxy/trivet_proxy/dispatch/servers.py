@@ -1,6 +1,7 @@
 """The servers of one upstream: turns, connections made and kept, names looked up.
 
-Owns every connection to them in this process. Knows no request; what is tried again is the handler's to decide.
+Owns every connection to them in this process. Knows no request; what is tried again is the handler's to
+decide.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ..wire import Wire
 from .link import Link
 
 CONNECT_TIMEOUT = 5.0
-# gunicorn closes an idle connection after 2 s, uvicorn after 5: to be the first saves an unsafe request its 502.
+# gunicorn closes an idle connection after 2 s, uvicorn after 5: to be the first saves an unsafe request its
+# 502.
 KEEP_IDLE = 1.5
 _MOST_KEPT = 64
 _LOOKED_UP = 5.0
@@ -61,7 +63,7 @@ class Server:
         return f"<Server {self.text} kept={len(self._kept)}>"
 
     def try_reuse(self) -> ServerLink | None:
-        """The kept connection that was used last. One with anything to read, be it its end, is never used again."""
+        """The kept connection that was used last. One with anything to read, even its end, is dropped."""
         while self._kept:
             link = self._kept.pop()
             if not link.wire.has_input():
@@ -138,9 +140,8 @@ class Servers:
     def _tell_of_order(self, header: bytes) -> None:
         if header not in self._told and len(self._told) < 16:
             self._told.add(header)
-            self._warn(
-                f"upstream {self.name}: its {header.decode('latin-1')} was dropped: files are not yet sent for it"
-            )
+            name = header.decode("latin-1")
+            self._warn(f"upstream {self.name}: its {name} was dropped: files are not yet sent for it")
 
 
 async def _connect(family: socket.AddressFamily, address: object) -> socket.socket | None:

@@ -1,7 +1,8 @@
 """The proxy's side of the slots: tokens read, boards looked at, connections kept.
 
-Owns the FIFO, the boards and the kept connections of one pool in this process. Trusts none of them: a token is a
-hint, a board is bounds-checked, a kept connection with anything to read is thrown away. Knows no request.
+Owns the FIFO, the boards and the kept connections of one pool in this process. Trusts none of them: a token
+is a hint, a board is bounds-checked, a kept connection with anything to read is thrown away. Knows no
+request.
 """
 
 import os

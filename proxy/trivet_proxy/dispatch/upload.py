@@ -65,7 +65,8 @@ class Upload:
     async def during(self, converse: Callable[[], Awaitable[bool]]) -> bool:
         """Send while `converse` awaits the answer, and stop when it is through.
 
-        Two tasks, one a direction: with a server that answers while it reads, one after the other would deadlock.
+        Two tasks, one a direction: with a server that answers while it reads, one after the other would
+        deadlock.
         """
         problem: Exception | None = None
         is_answered = False
@@ -111,7 +112,7 @@ class Upload:
             await wire.send(LAST_CHUNK)
 
     async def _receive(self) -> bytes:
-        """The next piece; whatever goes wrong with the client is an HttpError, and its slowness not the upstream's."""
+        """The next piece; what goes wrong with the client is an HttpError, its slowness is its own."""
         self._link.stop_clock()
         self.is_spent = True
         try:

@@ -58,7 +58,7 @@ class _Visit:
         raise refuse("upstream_refused", f"No server of {self._servers.name} could be reached.")
 
     async def _ask(self, link: ServerLink) -> bool:
-        """Send and pass the answer on; False when a kept connection turned out to be dead and another may be tried."""
+        """Send, and pass the answer on; False when a kept connection was dead and another may be tried."""
         self._link = link
         upload = self._send(link)
         return await (self._converse() if upload is None else upload.during(self._converse))
@@ -91,7 +91,7 @@ class _Visit:
         return True
 
     def _judge_loss(self, link: ServerLink) -> None:
-        """RFC 9110, 9.2.2: only what is safe is sent again, and only if the server may have closed before it came."""
+        """RFC 9110, 9.2.2: only what is safe is sent again, and only if it may not have been received."""
         link.discard()
         is_repeatable = link.is_kept and link.reader.is_empty and self._request.head.method in SAFE
         if not is_repeatable or not self._request.body.is_complete:
