@@ -14,7 +14,7 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 @dataclass
 class Verdict:
-    """`ends`: after how many bytes each request was complete. `why` and `status` of the refusal, or None and 0;
+    """`ends`: after how many bytes each request was complete; `status` and `why` of the refusal, or 0, None;
     `is_waiting`: the connection ended amid a request."""
 
     requests: list[Request] = field(default_factory=list)

@@ -26,7 +26,6 @@ is_plain_name = re.compile(rb"[a-z0-9][a-z0-9\-]*+").fullmatch
 
 # RFC 9110, 5.5: HTAB, SP, VCHAR, obs-text. Deleting all of them from a value leaves what is wrong with it.
 FIELD_VALUE_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-HEAD_BYTES = FIELD_VALUE_BYTES + b"\r\n"
 
 # The first place where CR and LF do not stand together; a CR at the very end is not judged yet.
 find_bare_line_end = re.compile(rb"\r[^\n]|(?<!\r)\n").search

@@ -5,7 +5,7 @@ writes it anew from these values.
 """
 
 from . import grammar
-from .collector import HeadCollector, HeadLimits, find_head_end, judge_line_ends
+from .collector import HeadCollector, HeadLimits, count_clean_lines, find_head_end, judge_line_ends
 from .cutting import OWS, cut_request
 from .errors import HttpError
 from .framing import Body, Chunked, Counted, NoBody
@@ -72,13 +72,13 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
         request, parsed = RequestHead(method, target, path, path, query or b"", minor == b"0"), None
     else:
         request, parsed = _judge_request_line(head[: head.index(b"\n") + 1])
-    lines = head.count(b"\n")
-    if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
+    lines = count_clean_lines(head)
+    if lines < 0:
         judge_line_ends(head, 0, len(head))
     if lines - 2 > limits.headers:
         raise refuse("bad_head:too_many", f"{lines - 2} fields; limits.headers is {limits.headers}.")
     request.headers = cut_request(head)
-    if len(request.headers) != lines - 2 or head.translate(None, grammar.HEAD_BYTES):
+    if len(request.headers) != lines - 2:
         raise _explain(head, request, parsed)  # llhttp and we do not count alike: believe neither
     judge_fields(request, parsed)
     return request

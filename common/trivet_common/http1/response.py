@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from . import grammar
-from .collector import HeadCollector
+from .collector import HeadCollector, count_clean_lines
 from .cutting import OWS, Field, cut_response
 from .errors import HttpError, Source
 from .fields import NOT_NOMINATED
@@ -99,11 +99,11 @@ class ResponseReader:
 def parse_response_head(head: bytes) -> ResponseHead:
     """`head` ends with its empty line. Pure; raises HttpError upstream_bad."""
     response = _judge_status_line(head)
-    lines = head.count(b"\n")
-    if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
+    lines = count_clean_lines(head)
+    if lines < 0 and grammar.find_bare_line_end(head):
         raise _bad(_LINE_END)
     response.headers = cut_response(head)
-    if len(response.headers) != lines - 2 or head.translate(None, grammar.HEAD_BYTES):
+    if len(response.headers) != lines - 2:
         raise _bad("The head of the answer is malformed.")
     _judge_fields(response)
     return response
