@@ -4,15 +4,21 @@ Each case is a file and the lines it must earn, `LINE: words … more words`, al
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trivet_common.config import ConfigError, Settings, from_mapping, from_overrides, load
 
 CASES: list[tuple[str, str, list[str]]] = []
+
+
+# Broken on purpose: a case is easier to read with its longest line whole.
+# ruff: noqa: E501
 
 
 def wrong(name: str, text: str, *expected: str) -> None:
@@ -731,3 +737,194 @@ def test_a_wrong_file_earns_its_lines(folder: Path, text: str, expected: list[st
     for line, words in zip(found, expected, strict=True):
         pattern = r"trivet\.yaml:" + ".*".join(re.escape(part.strip()) for part in words.split("…"))
         assert re.match(pattern, line), f"{line}\n  is not\n{words}"
+
+
+def test_the_report_is_sorted_by_line_and_has_every_file_of_an_include(folder: Path) -> None:
+    (folder / "trivet.yaml").write_text(
+        "include: sites/*.yaml\nlog: {levl: info}\npools: {web: {app: shop}}\n"
+    )
+    (folder / "sites").mkdir()
+    (folder / "sites" / "b.yaml").write_text("routes:\n  - {path: /b/, pool: wbe}\nlisten: 80\n")
+    (folder / "sites" / "a.yaml").write_text("routes:\n  - {path: /a/, pool: web, statik: 1}\n")
+    with pytest.raises(ConfigError) as caught:
+        load("trivet.yaml", environ={})
+    assert [problem.where for problem in caught.value.problems] == [
+        "trivet.yaml:2",
+        "sites/a.yaml:2",
+        "sites/b.yaml:2",
+        "sites/b.yaml:3",
+    ]
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"pools: {web: {app: caf\xe9}}\n", "the file is not UTF-8 text (line 1); save it as UTF-8"),
+        (b"a: b\nc: \x00\n", "a control character (\\x00) stands here"),
+        (b"#" * (1024 * 1024 + 1), "larger than 1024 KiB"),
+        (b"a: " + b"[" * 1000, "nested too deep"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+    ],
+)
+def test_bytes_that_are_no_settings(folder: Path, data: bytes, words: str) -> None:
+    (folder / "trivet.yaml").write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        load("trivet.yaml", environ={})
+    assert words in str(caught.value)
+
+
+def test_a_report_has_a_bound(folder: Path) -> None:
+    (folder / "trivet.yaml").write_text("".join(f"key{number}: 1\n" for number in range(500)))
+    with pytest.raises(ConfigError) as caught:
+        load("trivet.yaml", environ={})
+    assert len(caught.value.problems) == 101
+    assert "and 400 more mistakes" in str(caught.value.problems[-1])
+
+
+def test_nothing_from_outside_can_write_on_the_terminal(folder: Path) -> None:
+    (folder / "trivet.yaml").write_text('pools: {web: {app: "\\e[2Jshop\\n", "\\x9bkey": 1}}\n')
+    with pytest.raises(ConfigError) as caught:
+        load("trivet.yaml", environ={})
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+WORDS = st.sampled_from(
+    [
+        "listen",
+        "include",
+        "proxy",
+        "processes",
+        "run_dir",
+        "spool",
+        "dir",
+        "memory",
+        "limit",
+        "trusted_proxies",
+        "client_ip",
+        "limits",
+        "body",
+        "headers",
+        "log",
+        "access",
+        "format",
+        "stop_timeout",
+        "defaults",
+        "upstreams",
+        "servers",
+        "routes",
+        "host",
+        "path",
+        "files",
+        "file",
+        "pool",
+        "mount",
+        "upstream",
+        "redirect",
+        "to",
+        "respond",
+        "status",
+        "json",
+        "health",
+        "timeout",
+        "stream",
+        "response_headers",
+        "set",
+        "add",
+        "remove",
+        "pools",
+        "web",
+        "app",
+        "directory",
+        "env",
+        "env_file",
+        "user",
+        "prepare",
+        "workers",
+        "threads",
+        "queue",
+        "reload",
+        "ready",
+        "8000",
+        "64KiB",
+        "30s",
+        "off",
+        "true",
+        "/",
+        "/api/",
+        "/api",
+        "shop.wsgi",
+        "unix:/run/x",
+        "http://127.0.0.1:1",
+        "*.example.com",
+        "${HOME}",
+        "${X:-1}",
+        "{uri}",
+        "/etc/passwd",
+        "~",
+        "1e9",
+        "0x10",
+        "-1",
+        "ready",
+    ]
+)
+LEAVES = WORDS | st.text(max_size=12) | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=8), inner, max_size=5)
+    ),
+    max_leaves=30,
+)
+SITES = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("listen", "routes", "pools", "upstreams", "defaults", "log", "limits"), TREES)
+)
+LINES = st.lists(
+    st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(["", "  ", "    ", "\t", "- ", "  - ", "  - {", "[", "{"]),
+        WORDS | st.text(max_size=6),
+        st.sampled_from([": ", ":", " :", "", ": {", ": [", ': "', ": &a ", ": *", ": |", ": !!x "]),
+        WORDS | st.text(max_size=6),
+    ),
+    max_size=12,
+).map("\n".join)
+
+whatever = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def only_settings_or_mistakes(attempt: Callable[[], Settings]) -> None:
+    try:
+        problems = list(attempt().warnings)
+    except ConfigError as error:
+        problems = error.problems or pytest.fail("an error without a mistake")
+    for problem in problems:
+        assert str(problem).isprintable()
+        assert not re.search(r"pydantic|validat|Traceback|should be a valid|<class", str(problem)), problem
+
+
+@whatever
+@given(LINES | st.text() | st.binary())
+@example("pools: {web: {app: shop}}\nroutes: [{path: /, respond: {json: {a: ~}}}]\n")
+@example("? [a, b]\n: c\n")
+@example("a: 1\n" * 3)
+def test_garbage_is_answered_and_never_a_traceback(folder: Path, text: str | bytes) -> None:
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    (folder / "trivet.yaml").write_bytes(data)
+    only_settings_or_mistakes(lambda: load("trivet.yaml", environ={"HOME": "/"}))
+
+
+@whatever
+@given(SITES)
+def test_any_tree_is_answered_and_never_a_traceback(folder: Path, site: dict[str, object]) -> None:
+    only_settings_or_mistakes(lambda: from_mapping(site, base=folder, environ={"HOME": "/"}))
+    only_settings_or_mistakes(lambda: from_overrides(site, base=folder, environ={"PORT": "x"}))
+
+
+@whatever
+@given(SITES)
+def test_any_tree_in_a_file_is_answered_and_never_a_traceback(folder: Path, site: dict[str, object]) -> None:
+    (folder / "trivet.yaml").write_text(yaml.safe_dump(site, allow_unicode=True), "utf-8", "surrogatepass")
+    only_settings_or_mistakes(lambda: load("trivet.yaml", environ={"HOME": "/"}))

@@ -1,4 +1,4 @@
-"""What to write instead of a key that is not ours: other servers' names, misplaced keys, slips of spelling."""
+"""What to write instead of a key that is not ours: names of other servers, misplaced keys, misspellings."""
 
 import difflib
 

@@ -124,6 +124,8 @@ def node_from(value: object, place_of: "PlaceOf", folder: Path, loc: Loc = ()) -
     if isinstance(value, (list, tuple)):
         items = [node_from(item, place_of, folder, (*loc, index)) for index, item in enumerate(value)]
         return Node(items, place, folder)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise Mistake(f"{place}: the number is too large")
     if value is None or isinstance(value, (bool, int, float)):
         return Node(value, place, folder)
     # Options of the command arrive as text and mean what the same word means in the file.

@@ -3,10 +3,8 @@
 Owns how they are collected, sorted and printed. Knows neither YAML nor any setting.
 """
 
-import re
 from typing import NamedTuple
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_REPORTED = 100
 
 
@@ -18,7 +16,8 @@ class Place(NamedTuple):
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
+        file = shown_path(self.file)
+        return f"{file}:{self.line}" if self.line else file
 
 
 class Problem(NamedTuple):
@@ -65,10 +64,10 @@ class Findings:
         return f"<Findings {len(self._mistakes)} mistakes, {len(self._warnings)} warnings>"
 
     def mistake(self, place: Place, message: str, hint: str = "") -> None:
-        self._mistakes.setdefault((place, message), Problem(str(place), message, hint))
+        self._mistakes.setdefault((place, message), _problem(place, message, hint))
 
     def warning(self, place: Place, message: str, hint: str = "") -> None:
-        self._warnings.setdefault((place, message), Problem(str(place), message, hint))
+        self._warnings.setdefault((place, message), _problem(place, message, hint))
 
     @property
     def mistake_count(self) -> int:
@@ -91,8 +90,29 @@ class Findings:
 
 def shown(value: object, limit: int = 60) -> str:
     """A value from outside, safe to print: control characters escaped, long text cut."""
-    text = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found.group()):02x}", str(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = str(value)
+    return _printable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def shown_path(path: object) -> str:
+    """A path, safe to print, and whole: a path cut short helps nobody."""
+    return shown(path, 4096)
+
+
+def _problem(place: Place, message: str, hint: str) -> Problem:
+    # Whatever a message quotes, it must not write on somebody's terminal.
+    return Problem(str(place), _printable(message), _printable(hint))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _in_order(problems: dict[tuple[Place, str], Problem]) -> list[Problem]:

@@ -10,7 +10,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from .problems import shown
+from .problems import shown_path
 
 
 def why_not_a_file(path: Path) -> str | None:
@@ -19,7 +19,7 @@ def why_not_a_file(path: Path) -> str | None:
     if reason:
         return reason
     if os.path.isdir(path):
-        return f"{shown(path)} is a folder, not a file"
+        return f"{shown_path(path)} is a folder, not a file"
     return None if os.access(path, os.R_OK, effective_ids=True) else _barred(path, "read")
 
 
@@ -29,7 +29,7 @@ def why_not_a_folder(path: Path) -> str | None:
     if reason:
         return reason
     if not os.path.isdir(path):
-        return f"{shown(path)} is a file, not a folder"
+        return f"{shown_path(path)} is a file, not a folder"
     return None if os.access(path, os.X_OK, effective_ids=True) else _barred(path, "enter")
 
 
@@ -39,7 +39,7 @@ def why_unreachable(path: Path) -> str | None:
         os.stat(path)
         return None
     except ValueError:
-        return f"{shown(path)} is not a path"
+        return f"{shown_path(path)} is not a path"
     except OSError as error:
         problem = error
     for part in [*reversed(path.absolute().parents), path.absolute()]:
@@ -47,31 +47,33 @@ def why_unreachable(path: Path) -> str | None:
             os.stat(part)
         except OSError as error:
             return _explained(path, part, error)
-    return f"{shown(path)}: {problem.strerror}"
+    return f"{shown_path(path)}: {problem.strerror}"
 
 
 def _explained(path: Path, part: Path, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return _barred(part.parent, "enter", path)
-    of = "" if part == path.absolute() else f" (on the way to {shown(path)})"
+    of = "" if part == path.absolute() else f" (on the way to {shown_path(path)})"
     if error.errno == errno.ENOENT:
         if os.path.islink(part):
-            return f"{shown(part)} is a link to {shown(os.readlink(part))}, which does not exist{of}"
-        return f"there is no {shown(part)}{of}"
+            return (
+                f"{shown_path(part)} is a link to {shown_path(os.readlink(part))}, which does not exist{of}"
+            )
+        return f"there is no {shown_path(part)}{of}"
     if error.errno == errno.ENOTDIR:
-        return f"{shown(part.parent)} is a file, not a folder{of}"
-    return f"{shown(part)}: {error.strerror}{of}"
+        return f"{shown_path(part.parent)} is a file, not a folder{of}"
+    return f"{shown_path(part)}: {error.strerror}{of}"
 
 
 def _barred(barrier: Path, verb: str, wanted: Path | None = None) -> str:
-    to = f", so {shown(wanted)} is out of reach" if wanted else ""
+    to = f", so {shown_path(wanted)} is out of reach" if wanted else ""
     uid = os.geteuid()
     try:
         found = os.stat(barrier)
     except OSError:
-        return f"uid {uid}{_name_of(uid)} may not {verb} {shown(barrier)}{to}"
+        return f"uid {uid}{_name_of(uid)} may not {verb} {shown_path(barrier)}{to}"
     owner = f"{_user(found.st_uid)}:{_group(found.st_gid)} {stat.filemode(found.st_mode)}"
-    return f"uid {uid}{_name_of(uid)} may not {verb} {shown(barrier)} ({owner}){to}"
+    return f"uid {uid}{_name_of(uid)} may not {verb} {shown_path(barrier)} ({owner}){to}"
 
 
 def _name_of(uid: int) -> str:

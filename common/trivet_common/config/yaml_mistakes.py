@@ -161,13 +161,8 @@ def _quotes(number: int, problem: str, error: Any) -> Diagnosis:
 def _unprintable(text: str, error: yaml.YAMLError) -> Diagnosis | None:
     if not isinstance(error, yaml.reader.ReaderError):
         return None
-    position = error.position if isinstance(error.position, int) else 0
-    line = text.count("\n", 0, position) + 1
-    return (
-        line,
-        f"a control character (\\x{ord(str(error.character)[:1] or ' '):02x}) stands here",
-        "remove it",
-    )
+    line = text.count("\n", 0, error.position) + 1
+    return line, f"a control character (\\x{int(error.character):02x}) stands here", "remove it"
 
 
 def _line_of(error: Any, count: int) -> int:
