@@ -18,12 +18,17 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from trivet_backend.app_name import AppError, AppName, parse_app
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# What is tried when only a module is named; the first is PEP 3333's own word and Django's, the second Flask's.
+# What is tried when only a module is named: PEP 3333's own word and Django's, then Flask's.
 DEFAULT_NAMES = ("application", "app")
+
+
+__all__ = ["AppError", "WsgiApplication", "load_application"]
 
 
 class ApplicationPool(Protocol):
@@ -37,35 +42,9 @@ class ApplicationPool(Protocol):
     def python_path(self) -> Sequence[Any]: ...
 
 
-class AppError(Exception):
-    """The application cannot be used: `text` says why in a sentence, `hint` what to do, `trace` where."""
-
-    def __init__(self, text: str, hint: str = "", trace: str = "") -> None:
-        super().__init__(text)
-        self.text = text
-        self.hint = hint
-        self.trace = trace
-
-    def __str__(self) -> str:
-        lines = [self.text]
-        if self.hint:
-            lines.append(f"hint: {self.hint}")
-        if self.trace:
-            lines.append(self.trace.rstrip())
-        return "\n".join(lines)
-
-
-class _Spec(NamedTuple):
-    """A parsed `app:` value. `call` is None when the object itself is the application."""
-
-    module: str
-    name: str
-    call: ast.Call | None
-
-
 def load_application(pool: ApplicationPool) -> WsgiApplication:
     """Import and return the WSGI callable of `pool`, from its directory. Raises AppError, nothing else."""
-    spec = _parse(pool.app)
+    spec = parse_app(pool.app)
     _enter(pool)
     module = _import(spec.module)
     if not spec.name:
@@ -76,37 +55,6 @@ def load_application(pool: ApplicationPool) -> WsgiApplication:
         found = _made(found, where, spec.call)
         where += "()"
     return _checked(found, where, module)
-
-
-def _parse(app: str) -> _Spec:
-    module, colon, expression = app.strip().partition(":")
-    if not module or (colon and not expression):
-        raise AppError(
-            f"app: {app!r} names no application", "write module, module:callable or module:factory()"
-        )
-    if not expression:
-        return _Spec(module, "", None)
-    try:
-        node = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        node = None
-    call = node if isinstance(node, ast.Call) else None
-    name = _dotted(call.func if call else node)
-    if not name:
-        raise AppError(
-            f"app: {expression!r} (after {module}:) is neither a name nor a call of one",
-            "write module:callable or module:factory(), e.g. shop.wsgi:application",
-        )
-    return _Spec(module, name, call)
-
-
-def _dotted(node: ast.AST | None) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        owner = _dotted(node.value)
-        return f"{owner}.{node.attr}" if owner else ""
-    return ""
 
 
 def _enter(pool: ApplicationPool) -> None:
@@ -200,7 +148,7 @@ def _import_failed(name: str, error: BaseException) -> AppError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = f"{name} was found; it needs {error.name!r}, which is not installed for {sys.executable}"
     elif isinstance(error, SystemExit):
-        hint = "a module that is imported must not end the process (sys.exit outside `if __name__ == '__main__'`?)"
+        hint = "a module must not call sys.exit() when it is imported; put that below `if __name__ == ...`"
     elif isinstance(error, SyntaxError) and error.filename:
         hint = f"{error.filename}:{error.lineno}"
     return AppError(f"app: importing {name} failed: {_one_line(error)}", hint, _trace(error))
@@ -243,7 +191,7 @@ def _default(module: ModuleType, where: str) -> object:
     return getattr(module, name)
 
 
-def _attribute(module: ModuleType, spec: _Spec) -> object:
+def _attribute(module: ModuleType, spec: AppName) -> object:
     found: object = module
     for part in spec.name.split("."):
         try:
@@ -285,7 +233,7 @@ def _made(factory: object, where: str, call: ast.Call) -> object:
             raise ValueError("**")
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise AppError(
-            f"app: the arguments of {where}(...) must be plain values (text, numbers, True, None, lists of these)",
+            f"app: the arguments of {where}(...) must be plain values: text, numbers, True, lists",
             f"write a module with `app = {where.rpartition(':')[2]}(...)` and name that",
         ) from None
     try:
@@ -318,11 +266,10 @@ def _checked(found: object, where: str, module: ModuleType) -> WsgiApplication:
 
 def _is_asgi(value: object) -> bool:
     """True for async callables (Starlette, FastAPI, Quart, Django's ASGIHandler) and ASGI's signature."""
-    call = (
-        value
-        if inspect.isroutine(value)
-        else getattr(value if inspect.isclass(value) else type(value), "__call__", None)
-    )
+    call: object = value
+    if not inspect.isroutine(value):
+        # The class's own method: an instance's attribute of that name is not what a call runs.
+        call = _class_attributes(value).get("__call__")
     if inspect.iscoroutinefunction(call):
         return True
     try:
@@ -330,6 +277,12 @@ def _is_asgi(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     return names[:3] == ["scope", "receive", "send"]
+
+
+def _class_attributes(value: object) -> dict[str, Any]:
+    """The attributes of its class and of the classes above, or of the class it is."""
+    kind = value if inspect.isclass(value) else type(value)
+    return {name: found for base in reversed(kind.__mro__) for name, found in vars(base).items()}
 
 
 def _asgi(found: object, where: str) -> AppError:

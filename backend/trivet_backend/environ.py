@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -29,7 +30,8 @@ _ONLY_BELIEVED = {
 }  # fmt: skip
 # Of the connection, not of the request (RFC 9110, 7.6.1), and `proxy` (CVE-2016-5385: HTTP_PROXY).
 _NEVER = {
-    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy",
+    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    "http2-settings", "expect", "proxy",
 }  # fmt: skip
 _OWN_VARIABLE = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
@@ -204,8 +206,8 @@ def _split_host(host: str) -> tuple[str, str]:
     return name, port
 
 
+@lru_cache(maxsize=1024)  # clients come back; a flood of others only misses
 def _is_address(text: str) -> bool:
-    # The cheap half first: our own proxy sends nothing else, but pool.sock is open to other front ends.
     if not text or len(text) > 45:
         return False
     try:

@@ -16,11 +16,11 @@ _PIECE = 65536
 
 
 class BodyLost(OSError):
-    """The body ended before its end: the client left or was too slow. Never a short read that looks complete."""
+    """The body ended before its end: the client left or was too slow. Never a short read that looks whole."""
 
 
 class Spool:
-    """Collects a body that is read before the application runs: memory first, above `memory` an unnamed file."""
+    """Collects a body that is read before the application runs; above `memory` bytes in an unnamed file."""
 
     __slots__ = ("_directory", "_file", "_memory", "_pieces", "size")
 
@@ -43,7 +43,7 @@ class Spool:
         self._pieces.append(data)
         if self.size > self._memory:
             # TemporaryFile uses O_TMPFILE where it can: no name, gone with the process.
-            self._file = tempfile.TemporaryFile(dir=self._directory)
+            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115  closed by close()
             self._file.write(b"".join(self._pieces))
             self._pieces.clear()
 

@@ -33,8 +33,8 @@ class Link:
     """A kept connection, or one of pool.sock and TCP, which serves one request."""
 
     __slots__ = (
-        "answer_after", "away", "deadline", "fd", "is_slots_own", "peer", "reader", "sock", "state", "used_at",
-        "write_timeout",
+        "answer_after", "away", "deadline", "fd", "is_slots_own", "peer", "reader", "sock", "state",
+        "used_at", "write_timeout",
     )  # fmt: skip
 
     def __init__(

@@ -11,25 +11,24 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from trivet_backend.prepare import run_prepare
+from trivet_backend.roster import (
+    PoolWorker,
+    Seat,
+    WorkerState,
+    claim_rows,
+    last_words,
+    manner,
+    worker_status,
+)
 from trivet_backend.worker import run_worker
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Listen, Pool, Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import BoundListener, ListenError, bind
 from trivet_common.logs import ErrorLog
-from trivet_common.pool.board import (
-    CLAIM_WORDS,
-    HEADER_WORDS,
-    ROW_WORDS,
-    BoardError,
-    SlotState,
-    SlotView,
-    read_board,
-)
 from trivet_common.pool.claims import Repair
 from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PlaceError, PoolPlaces
@@ -40,49 +39,10 @@ REPAIR_TICK = 0.2
 _WORKER, _PREPARE = "worker", "prepare"
 
 
-class WorkerState(Enum):
-    STARTING = "starting"
-    READY = "ready"
-    RETIRING = "retiring"
-
-
-class PoolWorker:
-    """What the master knows of one of its workers."""
-
-    __slots__ = ("board", "child", "incarnation", "problem", "seat", "slots", "started", "state")
-
-    def __init__(self, child: Child, incarnation: int, seat: "Seat", slots: int) -> None:
-        self.child = child
-        self.incarnation = incarnation
-        self.seat = seat
-        self.slots = slots
-        self.state = WorkerState.STARTING
-        self.started = time.monotonic()
-        self.board = -1  # its descriptor, read by pread: a mapping could be truncated under us
-        self.problem = ""
-
-    def __repr__(self) -> str:
-        return f"<PoolWorker w{self.incarnation} pid={self.child.pid} {self.state.name}>"
-
-
-class Seat:
-    """One of the places that are to be filled. `pause` grows when its workers die at once."""
-
-    __slots__ = ("index", "pause", "worker")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.pause = Pause()
-        self.worker: PoolWorker | None = None
-
-    def __repr__(self) -> str:
-        return f"<Seat {self.index} {self.worker!r}>"
-
-
 class Reload:
     """A release that is taking over: one new worker at a time, each before an old one leaves."""
 
-    __slots__ = ("done", "newcomer", "pool", "seats", "settings")
+    __slots__ = ("done", "leaving", "newcomer", "pool", "seats", "settings")
 
     def __init__(
         self, pool: Pool, settings: Settings, seats: list[Seat], done: Callable[[str | None], None]
@@ -92,6 +52,7 @@ class Reload:
         self.seats = seats  # those still to be replaced
         self.done = done
         self.newcomer: PoolWorker | None = None
+        self.leaving: PoolWorker | None = None  # whom the last newcomer replaced
 
     def __repr__(self) -> str:
         return f"<Reload of {self.pool.name}, {len(self.seats)} to go>"
@@ -180,21 +141,23 @@ class PoolMaster(Master):
             os.close(worker.board)
         self._places.remove_incarnation(worker.incarnation)
         if self._reload is not None and worker is self._reload.newcomer:
-            self._end_reload(worker.problem or f"the new worker {_manner(status)} before it was ready")
+            self._end_reload(worker.problem or f"the new worker {manner(status)} before it was ready")
         elif worker.seat.worker is worker:
             worker.seat.worker = None
             self._fill_again(worker)
-        elif self._reload is not None and self._reload.newcomer is None:
+        elif self._reload is not None and worker is self._reload.leaving:
             self._replace_next()
 
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         pool, site = settings
+        if pool.listen != self._pool.listen:
+            self.log.warning(f"{pool.where}: listen of a pool changes with the next start, not with a reload")
 
         def prepared(problem: str | None) -> None:
             if problem is not None:
                 self._finished_reload(problem, done)
                 return
-            self._reload = Reload(pool, site, list(self._seats), done)
+            self._reload = Reload(pool, site, self._seats[: pool.workers], done)
             self._replace_next()
 
         self._prepare(pool, prepared)
@@ -202,10 +165,16 @@ class PoolMaster(Master):
     def drain(self) -> None:
         # No new connection finds pool.sock; what is in the kernel's hands already is still answered.
         self._places.pool_socket.unlink(missing_ok=True)
-        self.tell_all(b"retire")
+        self._end_reload("the pool is stopping")
+        for worker in self._workers.values():
+            worker.child.tell(b"retire")
+            if worker.state is WorkerState.STARTING:
+                worker.child.kill(
+                    signal.SIGTERM
+                )  # it may import for a minute, and nobody would ask it anything
 
     def status(self) -> dict[str, Any]:
-        workers = [self._worker_status(worker) for _, worker in sorted(self._workers.items())]
+        workers = [worker_status(worker, self._places) for _, worker in sorted(self._workers.items())]
         return {
             "pool": self._pool.name,
             "app": self._pool.app,
@@ -245,7 +214,7 @@ class PoolMaster(Master):
             os.umask(before)
         if self._places.group is not None:
             os.chown(fresh, -1, self._places.group)
-        sock.listen(self._pool.queue.limit or 1)
+        sock.listen(max(self._pool.queue.limit, 1))
         os.rename(fresh, place)
         if self._bound is None:
             listens: tuple[Listen, ...] = self._pool.listen
@@ -277,7 +246,7 @@ class PoolMaster(Master):
         then, self._after_prepare = self._after_prepare, None
         if then is None or self.is_leaving():
             return
-        then(None if status == 0 else self._prepare_problem or f"prepare {_manner(status)}")
+        then(None if status == 0 else self._prepare_problem or f"prepare {manner(status)}")
 
     # ------------------------------------------------------------ workers
 
@@ -333,16 +302,7 @@ class PoolMaster(Master):
         if worker.problem:
             self.log.error(f"{name} could not start: {worker.problem}")
         elif status or not (worker.state is WorkerState.RETIRING or self.is_leaving()):
-            self.log.error(f"{name} {_manner(status)}{self._last_words(worker)}")
-
-    def _last_words(self, worker: PoolWorker) -> str:
-        """What it was doing, by its board: for show, and only of itself."""
-        try:
-            rows = read_board(self._places.board(worker.incarnation)).slots
-        except (OSError, BoardError):
-            return ""
-        running = [_describe(row) for row in rows if row.state in (SlotState.READING, SlotState.RUNNING)]
-        return f" while it ran {'; '.join(running[:16])}" if running else ""
+            self.log.error(f"{name} {manner(status)}{last_words(worker, self._places)}")
 
     def _fill_again(self, worker: PoolWorker) -> None:
         if self.is_leaving():
@@ -405,6 +365,7 @@ class PoolMaster(Master):
         if old is None:
             self._replace_next()
         else:
+            reload.leaving = old
             self._retire(old)  # its exit calls for the next: never more than one worker too many
 
     def _resize(self) -> None:
@@ -437,23 +398,9 @@ class PoolMaster(Master):
         if self.is_leaving() or self._fifo is None:
             return
         self.call_later(REPAIR_TICK, self._tick)
-        rows = [row for worker in self._workers.values() for row in _claim_rows(worker)]
+        rows = [row for worker in self._workers.values() for row in claim_rows(worker)]
         for token in self._repair.tick(self._fifo.is_empty(), rows):
             self._fifo.try_write(token)
-
-    def _worker_status(self, worker: PoolWorker) -> dict[str, Any]:
-        try:
-            slots = read_board(self._places.board(worker.incarnation)).slots
-        except (OSError, BoardError):
-            slots = ()
-        now = time.monotonic_ns()
-        return {
-            "incarnation": worker.incarnation,
-            "pid": worker.child.pid,
-            "state": worker.state.value,
-            "age": round(time.monotonic() - worker.started, 3),
-            "slots": [_slot_status(row, now) for row in slots],
-        }
 
     def _tell_parent(self, message: bytes) -> None:
         if self.parent is not None:
@@ -461,47 +408,3 @@ class PoolMaster(Master):
                 self.parent.send(message)
             except ChannelClosed:
                 pass  # its end of file is on the way
-
-
-def _claim_rows(worker: PoolWorker) -> list[tuple[int, int, memoryview]]:
-    """The claim words of a ready worker's slots, copied; as many as we gave it, whatever the board says."""
-    if worker.state is not WorkerState.READY or worker.board < 0:
-        return []
-    size = worker.slots * ROW_WORDS * 8
-    try:
-        raw = os.pread(worker.board, size, HEADER_WORDS * 8)
-    except OSError:
-        return []
-    if len(raw) != size:
-        return []
-    words = memoryview(raw).cast("Q")
-    return [
-        (worker.incarnation, slot, words[slot * ROW_WORDS : slot * ROW_WORDS + CLAIM_WORDS])
-        for slot in range(worker.slots)
-    ]
-
-
-def _slot_status(row: SlotView, now: int) -> dict[str, Any]:
-    is_busy = row.state in (SlotState.READING, SlotState.RUNNING)
-    return {
-        "state": row.state.name.lower(),
-        "done": row.done,
-        "method": row.method if is_busy else "",
-        "path": row.path if is_busy else "",
-        "request_id": row.request_id if is_busy else "",
-        "seconds": round(max(now - row.since, 0) / 1e9, 3) if is_busy and row.since else 0.0,
-    }
-
-
-def _describe(row: SlotView) -> str:
-    return f"{row.method} {row.path} (request {row.request_id})"
-
-
-def _manner(status: int) -> str:
-    """How a child ended, in words."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was killed by signal {-status}"

@@ -25,7 +25,7 @@ class Identity(NamedTuple):
 
 
 def find_identity(user: str | None, group: str | None) -> Identity | None:
-    """The identity to take on, or None to stay as we are (nothing asked for, or not root). Raises DropError."""
+    """The identity to take on; None: stay (nothing asked for, or we are not root). Raises DropError."""
     if (user is None and group is None) or os.geteuid() != 0:
         return None
     account = _account(user) if user is not None else _own_account()

@@ -1,45 +1,36 @@
 """One response of PEP 3333: start_response, write, and what becomes of the iterable.
 
-Owns the judgement of what an application says (status, headers, lengths), the framing, and that close() is
-called once. Knows no socket: bytes go to a Link that sends them or says that the client has left.
+Owns the framing, the length that was promised, and that close() is called once. Knows no socket: bytes go
+to a Link that sends them or says that the client has left.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import re
-import stat
-import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from trivet_backend.application import WsgiApplication
+from trivet_backend.file_wrapper import FileWrapper, real_file
+from trivet_backend.input import BodyLost
+from trivet_backend.said import (
+    ResponseError,
+    judge_name,
+    judge_status,
+    judge_value,
+    known_names,
+    known_status,
+)
 from trivet_common.http1.dates import date_now
-from trivet_common.http1.fields import HOP_BY_HOP
 from trivet_common.http1.framing import LAST_CHUNK, encode_chunk
 from trivet_common.http1.request import RequestHead
 
 # Above this a copy of body and head into one buffer costs more than a second system call.
 _JOINED = 64 * 1024
-_REMEMBERED = 512
-_STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\xa0-\xff]*)?\Z")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
-_HOP_BY_HOP = {name.decode("ascii") for name in HOP_BY_HOP}
-
-# Filled by the slots of this worker; threads may race to write the same entry, and both would be right.
-_known_names: dict[str, str] = {}
-_known_status: dict[str, tuple[int, str]] = {}
 
 
 class ClientLeft(ConnectionError):
     """Nobody takes the answer any more: the peer closed, or did not read for write_timeout."""
-
-
-class ResponseError(ValueError):
-    """The application broke PEP 3333 or HTTP; the text says how. It is answered 500."""
 
 
 class Link(Protocol):
@@ -54,29 +45,12 @@ class ErrorSink(Protocol):
     def debug(self, text: str) -> None: ...
 
 
-class FileWrapper:
-    """wsgi.file_wrapper: an iterable over a file; a real one is sent by the kernel instead."""
-
-    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
-        self.filelike = filelike
-        self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __repr__(self) -> str:
-        return f"<FileWrapper {self.filelike!r}>"
-
-    def __iter__(self) -> Iterator[bytes]:
-        while piece := self.filelike.read(self.block_size):
-            yield piece
-
-
 class Response:
     """The response to one request. `keep`: the connection may serve another afterwards."""
 
     __slots__ = (
-        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_head", "_left", "_link", "_log",
-        "_request", "_request_id", "_too_much", "code", "keep", "must_reset",
+        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_head", "_left", "_link",
+        "_log", "_request", "_request_id", "_too_much", "code", "is_broken", "keep",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +64,7 @@ class Response:
         self._is_head = request.method == b"HEAD"
         self._is_claimed = is_claimed
         self.keep = keep
-        self.must_reset = False  # a broken body whose only end would be the end of the connection
+        self.is_broken = False  # it was begun and will not be ended as it should be
         # For the response.
         self._head: str | None = None
         self._head_sent = False
@@ -117,20 +91,20 @@ class Response:
                 exc_info = None  # the frame would hold itself in a cycle
         elif self._head is not None:
             raise ResponseError("start_response was called twice, without exc_info")
-        known = _known_status.get(status) if type(status) is str else None
-        code, line = known or _judge_status(status)
+        known = known_status.get(status) if type(status) is str else None
+        code, line = known or judge_status(status)
         self._left = None
         lines = [line]
-        names = _known_names
+        names = known_names
         for name, value in headers:
             lower = names.get(name) if type(name) is str else None
             if lower is None:
-                lower = _judge_name(name)
+                lower = judge_name(name)
                 if lower == "content-length":
                     self._take_length(value)
                     continue
             if type(value) is not str or not (value.isascii() and value.isprintable()):
-                _judge_value(name, value)
+                judge_value(name, value)
             lines.append(f"{lower}: {value}\r\n")
         self.code = code
         self._has_body = not self._is_head and code != 204 and code != 304
@@ -147,8 +121,11 @@ class Response:
     # ------------------------------------------------------------ what the slot calls
 
     def send_all(self, iterable: Iterable[bytes]) -> None:
-        """Send what the application returned, and the end. Raises ClientLeft, ResponseError, and whatever it raises."""
+        """Send what the application returned, and the end. Raises ClientLeft, ResponseError and whatever
+        the iterable raises."""
         kind = type(iterable)
+        if iterable is None:
+            raise ResponseError("the application returned None instead of the body's pieces")
         if (kind is list or kind is tuple) and len(iterable) == 1 and not self._head_sent:  # type: ignore[arg-type]
             self._send_only(iterable[0])  # type: ignore[index]
             return
@@ -162,12 +139,11 @@ class Response:
         self._finish()
 
     def fail(self, error: BaseException) -> None:
-        """The application raised. Before the head: 500. After it: the connection ends without an end of the body."""
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        self.note(trace)
+        """The application raised. Before the head: 500. After it: the client is cut off."""
+        self.note(_trace(error))
         if self._head_sent:
             self.keep = False
-            self.must_reset = self._has_body and not self._is_chunked and self._left is None
+            self.is_broken = True
             return
         # The proxy puts its own page in place of this one, by the mark.
         mark = "trivet-why: app_error\r\n" if self._is_claimed else ""
@@ -181,9 +157,11 @@ class Response:
         except ClientLeft:
             self.keep = False
 
-    def abandon(self, left: ClientLeft) -> None:
+    def abandon(self, left: OSError) -> None:
+        """Nobody is there any more, or what they sent broke off: no fault of the application."""
         self._log.debug(f"{self._name()}: client_left: {left}")
         self.keep = False
+        self.is_broken = True
 
     def note(self, text: str) -> None:
         self._log.error(f"{self._name()}: {text}")
@@ -205,7 +183,7 @@ class Response:
         """The whole body is at hand: it has a length, and one system call sends it with the head."""
         if not isinstance(piece, bytes):
             raise ResponseError(f"the body must be bytes, not {type(piece).__name__}")
-        if self._left is None and (piece or not self._is_head):
+        if self._left is None and (self._has_body or (piece and self.code == 200)):
             self._left = len(piece)
         if piece:
             self._send_piece(piece)
@@ -273,15 +251,16 @@ class Response:
             self.note("the application sent more than its Content-Length; the rest was cut off")
         elif self._left:
             self.keep = False
+            self.is_broken = True
             self.note(
-                f"the application sent {self._left} bytes less than its Content-Length; the connection was cut"
+                f"the application sent {self._left} bytes less than its Content-Length; the client is cut off"
             )
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
         """Let the kernel send a real file; False when this one is none (or there is no body to send)."""
         if self._head is None or self._head_sent or not self._has_body:
             return False
-        found = _real_file(wrapper.filelike)
+        found = real_file(wrapper.filelike)
         if found is None:
             return False
         fd, offset, size = found
@@ -301,7 +280,7 @@ def answer(application: WsgiApplication, environ: dict[str, Any], response: Resp
     try:
         iterable = application(environ, response.start)
         response.send_all(iterable)
-    except ClientLeft as left:
+    except (ClientLeft, BodyLost) as left:
         response.abandon(left)
     except BaseException as error:  # sys.exit() in a view ends the request, not the worker
         response.fail(error)
@@ -309,66 +288,10 @@ def answer(application: WsgiApplication, environ: dict[str, Any], response: Resp
         try:
             iterable.close()
         except BaseException as error:
-            trace = "".join(traceback.format_exception(error)).rstrip()
-            response.note(f"close() of the response failed: {trace}")
+            response.note(f"close() of the response failed: {_trace(error)}")
 
 
-def _judge_status(status: object) -> tuple[int, str]:
-    if type(status) is not str:
-        raise ResponseError(f"the status must be a str such as '200 OK', not {status!r:.60}")
-    if _STATUS.match(status) is None:
-        raise ResponseError(
-            f"the status is {status!r:.60}, not three digits (200 to 599), a space and a reason"
-        )
-    known = int(status[:3]), f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n"
-    if len(_known_status) < _REMEMBERED and len(status) < 64:
-        _known_status[status] = known
-    return known
-
-
-def _judge_name(name: object) -> str:
-    """The lower-case name; what is the server's own to say is refused."""
-    if type(name) is not str:
-        raise ResponseError(f"a header name must be a str, not {name!r:.60}")
-    if _TOKEN.match(name) is None:
-        raise ResponseError(f"{name!r:.60} is not a header name (RFC 9110, 5.1)")
-    lower = name.lower()
-    if lower in _HOP_BY_HOP:
-        raise ResponseError(f"an application must not set {name}: it is the server's (PEP 3333, hop-by-hop)")
-    if lower.startswith("trivet-"):
-        raise ResponseError(
-            f"an application must not set {name}: names beginning with trivet- are the server's"
-        )
-    if lower != "content-length" and len(_known_names) < _REMEMBERED and len(name) < 128:
-        _known_names[name] = lower
-    return lower
-
-
-def _judge_value(name: str, value: object) -> None:
-    if type(value) is not str:
-        raise ResponseError(f"the value of {name} must be a str, not {value!r:.60}")
-    found = _BAD_VALUE.search(value)
-    if found is not None:
-        what = "is not latin-1" if found[0] > "\xff" else "is a control character: response splitting?"
-        raise ResponseError(f"the value of {name} holds {found[0]!r}, which {what}")
-
-
-def _real_file(filelike: Any) -> tuple[int, int, int] | None:
-    """Descriptor, position and size of a regular file. Types are named one by one: a GzipFile has a fileno too."""
-    if isinstance(filelike, tempfile._TemporaryFileWrapper):
-        filelike = filelike.file
-    kind = type(filelike)
-    if kind is not io.FileIO and not (
-        kind in (io.BufferedReader, io.BufferedRandom) and type(filelike.raw) is io.FileIO
-    ):
-        return None
-    try:
-        if kind is io.BufferedRandom:
-            filelike.flush()
-        fd, offset = filelike.fileno(), filelike.tell()
-        info = os.fstat(fd)
-    except (OSError, ValueError):
-        return None
-    if not stat.S_ISREG(info.st_mode):
-        return None
-    return fd, offset, max(info.st_size - offset, 0)
+def _trace(error: BaseException) -> str:
+    """Without our own frame at the top: what lies above the application says nothing to its author."""
+    trace = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, trace.tb_next if trace else None)).rstrip()

@@ -20,9 +20,10 @@ import setproctitle
 
 from trivet_backend.application import AppError, WsgiApplication, load_application
 from trivet_backend.environ import EnvironBuilder
+from trivet_backend.file_wrapper import FileWrapper
+from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.privileges import DropError, become, find_identity
-from trivet_backend.response import FileWrapper
-from trivet_backend.slot import Slot, SlotLimits, Trust
+from trivet_backend.slot import Slot
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
 from trivet_common.http1.collector import HeadLimits
@@ -112,7 +113,7 @@ class Worker:
     # ------------------------------------------------------------ before the first request
 
     def _quiet_signals(self) -> None:
-        # Handlers that do nothing, not SIG_IGN: that would be inherited by the programs an application starts.
+        # Handlers that do nothing, not SIG_IGN: programs that an application starts would inherit that.
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(signum, lambda *_: None)
 
@@ -262,7 +263,10 @@ def run_worker(
     shared: Sequence[socket.socket] = (),
     uids: frozenset[int] = frozenset(),
 ) -> int:
-    """Be a worker, in a process forked for it. `shared`: pool.sock and the pool's TCP listeners; `uids`: the proxy's."""
+    """Be a worker, in a process forked for it.
+
+    `shared`: pool.sock and the pool's TCP listeners. `uids`: whose claims are believed besides our own.
+    """
     return Worker(pool, settings, places, incarnation, channel, shared=shared, uids=uids).run()
 
 

@@ -1,0 +1,49 @@
+"""wsgi.file_wrapper, and when a file behind it is one that the kernel can send.
+
+Knows no response and no socket.
+"""
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+
+class FileWrapper:
+    """wsgi.file_wrapper: an iterable over a file; a real one is sent by the kernel instead."""
+
+    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __repr__(self) -> str:
+        return f"<FileWrapper {self.filelike!r}>"
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.filelike.read(self.block_size):
+            yield piece
+
+
+def real_file(filelike: Any) -> tuple[int, int, int] | None:
+    """Descriptor, position and size of a regular file; by exact type, because a GzipFile has a fileno too."""
+    if isinstance(filelike, tempfile._TemporaryFileWrapper):
+        filelike = filelike.file
+    kind = type(filelike)
+    if kind is not io.FileIO and not (
+        kind in (io.BufferedReader, io.BufferedRandom) and type(filelike.raw) is io.FileIO
+    ):
+        return None
+    try:
+        if kind is io.BufferedRandom:
+            filelike.flush()
+        fd, offset = filelike.fileno(), filelike.tell()
+        info = os.fstat(fd)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    return fd, offset, max(info.st_size - offset, 0)
