@@ -38,6 +38,8 @@ class Reply:
             # Blocking with a bound: the asker is our own command and reads at once.
             asker.settimeout(1.0)
             asker.sendall(json.dumps(answer).encode() + b"\n")
+            # Not left to close(): a child forked while the asker waited has a copy of the descriptor.
+            asker.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         finally:
