@@ -1,0 +1,91 @@
+"""`trivet check`: what is wrong with a file, and with --app what is wrong with its applications.
+
+The mistakes of a file are the configuration's own words; this room prints them and loads the applications.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+
+from trivet_common.config import Pool, Settings, json_schema, load
+
+from . import screen
+from .refusal import FAILED, GOOD
+
+# Loading a large application takes seconds; one that takes longer than this waits for something.
+LOAD_TIMEOUT = 120.0
+
+
+def check(file: str, purpose: str, with_app: bool) -> int:
+    """Print `file: ok, ...` or (through ConfigError) every mistake. Returns the exit status."""
+    settings = load(file, purpose=purpose)
+    for problem in settings.warnings:
+        screen.tell(f"{problem.where}: warning: {str(problem).partition(': ')[2]}")
+    loaded = [_check_application(pool) for pool in settings.pools.values()] if with_app else []
+    good = all(loaded)
+    if good:
+        click.echo(f"{file}: ok, {_summary(settings)}")
+    return GOOD if good else FAILED
+
+
+def schema() -> str:
+    """The JSON schema of the file, for editors."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _summary(settings: Settings) -> str:
+    return f"{screen.count(len(settings.routes), 'route')}, {screen.count(len(settings.pools), 'pool')}"
+
+
+def _check_application(pool: Pool) -> bool:
+    """Load it as its worker will: in a process of its own, as its user, with its folder and environment."""
+    told = _load(pool)
+    if told.get("ok"):
+        click.echo(f"pool {pool.name}: {pool.app} loads in {told['seconds']:.2f} s")
+        return True
+    screen.tell(f"{pool.where}: pool {pool.name}: {told.get('text')}")
+    if told.get("hint"):
+        screen.tell(f"  hint: {told['hint']}")
+    for line in str(told.get("trace") or "").rstrip().splitlines():
+        screen.tell(f"  {line}")
+    return False
+
+
+def _load(pool: Pool) -> dict[str, object]:
+    read_end, write_end = os.pipe()
+    wish = {
+        "app": pool.app,
+        "directory": os.fspath(pool.directory),
+        "python_path": [os.fspath(path) for path in pool.python_path],
+        "user": pool.user,
+        "group": pool.group,
+    }
+    command = [sys.executable, "-m", "trivet_deploy.application_check", str(write_end)]
+    with os.fdopen(read_end, "rb") as answer:
+        try:
+            # What the application prints while it loads goes to our standard error: standard output is ours.
+            with os.fdopen(write_end, "wb"):
+                done = subprocess.run(
+                    command,
+                    input=json.dumps(wish).encode(),
+                    stdout=sys.stderr.fileno(),
+                    env=os.environ | pool.env,
+                    pass_fds=[write_end],
+                    timeout=LOAD_TIMEOUT,
+                )
+        except subprocess.TimeoutExpired:
+            return {
+                "text": f"{pool.app} was not loaded within {LOAD_TIMEOUT:g} s",
+                "hint": "what does it wait for?",
+            }
+        told = answer.read(1024 * 1024)
+    try:
+        found: dict[str, object] = json.loads(told)
+    except ValueError:
+        return {
+            "text": f"{pool.app} ended the process while it was loaded ({screen.ending(done.returncode)})"
+        }
+    return found

@@ -1,0 +1,214 @@
+"""The commands of `trivet` and their options. Each hands over to its own room; errors become one line here.
+
+Rooms are imported by the command that needs them, so that `trivet stop` does not wait for pydantic.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from trivet_common import __version__
+from trivet_common.control import ControlError, ask
+
+from . import running
+from .refusal import FAILED, GOOD, USAGE, Refusal
+from .whereabouts import find_file, locate
+
+FILE = click.argument("file", required=False)
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command. Whatever goes wrong is one clear line on standard error and an exit status."""
+    try:
+        status = trivet.main(args=list(arguments), prog_name="trivet", standalone_mode=False)
+    except click.ClickException as error:
+        _tell_usage(error)
+        return USAGE
+    except Refusal as refusal:
+        print(f"trivet: {refusal}", file=sys.stderr)
+        return refusal.status
+    except (KeyboardInterrupt, click.Abort):
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # `trivet status | head`: python(1) would complain about the same at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if type(error).__name__ != "ConfigError":
+            raise
+        return _tell_mistakes(error)
+    return status if isinstance(status, int) else GOOD
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="Trivet", message="%(prog)s %(version)s")
+def trivet() -> None:
+    """Serve Python web applications: a reverse proxy and a pool of WSGI workers, out of one YAML file.
+
+    FILE is a file ending in .yaml or .yml; left out, it is $TRIVET_FILE, else ./trivet.yaml.
+
+    Exit status: 0 good, 1 what was asked failed, 2 wrong usage, 3 nothing runs there.
+    """
+
+
+@trivet.command(short_help="Serve a site: the proxy and its pools.")
+@click.argument("what", metavar="[FILE | MODULE[:APP]]", required=False)
+@click.option(
+    "-b", "--listen", multiple=True, metavar="ADDRESS", help="Listen here instead; may be given again."
+)
+@click.option("-w", "--workers", metavar="N", help="Worker processes.")
+@click.option("--threads", metavar="N", help="Threads of each worker.")
+@click.option("--timeout", metavar="TIME", help="Time for an answer, for instance 30s.")
+@click.option("--chdir", metavar="FOLDER", help="The application's folder.")
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable for the application.")
+@click.option("--files", multiple=True, metavar="PATH=FOLDER", help="Static files: --files /static/=./static")
+@click.option("--reload", is_flag=True, help="Not yet: restart workers when code changes.")
+@click.option("--show-config", is_flag=True, help="Print the configuration as it will be used, and leave.")
+def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> int:
+    """Serve a site until Ctrl-C or `trivet stop`: its proxy, its pools, everything.
+
+    Without a file: trivet serve shop.wsgi, or trivet serve site:app -b 127.0.0.1:8080
+    """
+    started = time.monotonic()
+    from .site import Options, load_site
+
+    if reload:
+        raise Refusal("--reload is not yet possible; use: trivet reload", USAGE)
+    site = load_site(what, Options(**options))
+    if show_config:
+        from .effective import as_yaml
+
+        click.echo(as_yaml(site.settings), nl=False)
+        return GOOD
+    from .serve import serve as serve_site
+
+    return serve_site(site, started)
+
+
+@trivet.command(short_help="Run the proxy alone.")
+@FILE
+def proxy(file: str | None) -> int:
+    """Run the proxy alone, for containers and systemd; the pools are run by `trivet backend`."""
+    from .halves import proxy as run
+    from .site import load_site
+
+    return run(load_site(_file(file), purpose="proxy"))
+
+
+@trivet.command(short_help="Run a pool alone.")
+@FILE
+@click.option("--pool", metavar="NAME", help="Which pool; needed when the file has several.")
+def backend(file: str | None, pool: str | None) -> int:
+    """Run the pool alone, for containers and systemd; the proxy is run by `trivet proxy`."""
+    from .halves import backend as run
+    from .site import load_site
+
+    site = load_site(_file(file), purpose="backend")
+    names = list(site.settings.pools)
+    if pool is None and len(names) != 1:
+        raise Refusal(f"{site.asked} has {len(names)} pools; choose one: --pool {' | '.join(names)}", USAGE)
+    return run(site, pool or names[0])
+
+
+@trivet.command(short_help="Check the file, and with --app the applications.")
+@FILE
+@click.option(
+    "--for", "purpose", type=click.Choice(["serve", "proxy", "backend"]), default="serve", show_default=True,
+    help="What will be run here: the proxy's machine need not have the applications.",
+)  # fmt: skip
+@click.option("--app", is_flag=True, help="Load each application too, and say what is wrong with it.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of the file, for editors, and leave.")
+def check(file: str | None, purpose: str, app: bool, schema: bool) -> int:
+    """Read the file and report every mistake at once, each with its line and what to write instead."""
+    from . import check as room
+
+    if schema:
+        click.echo(room.schema(), nl=False)
+        return GOOD
+    return room.check(_file(file), purpose, app)
+
+
+@trivet.command(short_help="Show processes, workers, slots and queues.")
+@click.argument("what", metavar="[FILE]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.option("--probe", type=click.Choice(["ready", "live"]), help="Only an exit status, for health checks.")
+def status(what: str | None, as_json: bool, probe: str | None) -> int:
+    """Show what runs: masters, workers, and what each slot is doing at this moment."""
+    from . import status as room
+
+    assert probe is None, "cli.py sends probes another way"
+    return room.show(*locate(what), as_json=as_json)
+
+
+@trivet.command(short_help="Read the file again and renew the workers.")
+@click.argument("what", metavar="[FILE]", required=False)
+def reload(what: str | None) -> int:
+    """Read the file again and put new workers in the old ones' place. No request is lost.
+
+    A file with mistakes, or an application that does not load, changes nothing.
+    """
+    return _ask(what, "reload", "reloaded", timeout=3600.0)
+
+
+@trivet.command(short_help="Finish what is begun, then stop.")
+@click.argument("what", metavar="[FILE]", required=False)
+def stop(what: str | None) -> int:
+    """Let requests in flight end (within stop_timeout), then stop, and wait for that."""
+    return _ask(what, "stop", "stopped", timeout=3600.0)
+
+
+@trivet.command(short_help="Write a first trivet.yaml.")
+@click.argument("what", metavar="", required=False)
+def init(what: str | None) -> int:
+    """Write a first trivet.yaml from what is found here: manage.py, Flask applications, static folders.
+
+    An existing file is never overwritten.
+    """
+    from . import init as room
+
+    if what in ("systemd", "compose", "kubernetes"):
+        raise Refusal(f"init {what} is not yet possible", USAGE)
+    if what is not None:
+        raise Refusal(f"init takes no {what!r}; it looks into this folder", USAGE)
+    return room.init()
+
+
+def _ask(what: str | None, verb: str, done: str, timeout: float) -> int:
+    """Ask every master that is topmost there, one after the other; the first that fails ends it."""
+    asked, run_dir = locate(what)
+    masters = running.topmost(run_dir)
+    if not masters:
+        raise running.nothing_runs(asked, run_dir)
+    for master in masters:
+        try:
+            answer = ask(master.control, {"do": verb}, timeout)
+        except ControlError as error:
+            raise running.unanswered(error, asked, run_dir) from None
+        if not answer.get("ok"):
+            raise Refusal(f"{verb} failed: {answer.get('problem')}")
+    click.echo(f"{asked}: {done}")
+    return GOOD
+
+
+def _file(argument: str | None) -> str:
+    return os.fspath(find_file(argument))
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    print(f"trivet: {error.format_message()}", file=sys.stderr)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print(f"usage: {context.get_usage().removeprefix('Usage: ')} (--help says more)", file=sys.stderr)
+
+
+def _tell_mistakes(error: Exception) -> int:
+    problems: Sequence[object] = error.problems  # type: ignore[attr-defined]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return FAILED

@@ -1,0 +1,151 @@
+"""The configuration as it will be used, in the shape of the file: what `serve --show-config` prints.
+
+Defaults are written out, paths whole, so that the output can be served as a file. Secrets are hidden.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trivet_common.config import HeaderChanges, Listen, Pool, Respond, Route, Settings, Upstream
+from trivet_common.config.units import duration_text, size_text
+
+_SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN|_URL\Z", re.IGNORECASE)
+Shape = dict[str, Any]
+
+
+def as_yaml(settings: Settings) -> str:
+    """The whole of it."""
+    head = f"# {settings.name}" + (f", from {settings.file}" if settings.file else "")
+    text: str = yaml.safe_dump(_site(settings), sort_keys=False, allow_unicode=True, width=100)
+    return f"{head}\n{text}"
+
+
+def _site(settings: Settings) -> Shape:
+    spool, log, trusted = settings.spool, settings.log, settings.trusted_proxies
+    return _written(
+        listen=[_listen(each) for each in settings.listen],
+        proxy={"processes": settings.proxy.processes},
+        run_dir=_text(settings.run_dir),
+        state_dir=_text(settings.state_dir),
+        spool={"dir": str(spool.dir), "memory": size_text(spool.memory), "limit": size_text(spool.limit)},
+        trusted_proxies=[*map(str, trusted.networks), *(["unix"] if trusted.unix else [])],
+        client_ip=settings.client_ip,
+        limits=_limits(settings),
+        log={
+            "access": _text(log.access) or "off",
+            "format": log.format,
+            "error": str(log.error),
+            "level": log.level,
+        },
+        stop_timeout=duration_text(settings.stop_timeout),
+        upstreams={name: _upstream(each) for name, each in settings.upstreams.items()},
+        routes=[_route(each) for each in settings.routes],
+        pools={name: _pool(each) for name, each in settings.pools.items()},
+    )
+
+
+def _limits(settings: Settings) -> Shape:
+    limits = settings.limits
+    return {
+        "header_bytes": size_text(limits.header_bytes),
+        "headers": limits.headers,
+        "body": size_text(limits.body),
+        "header_timeout": duration_text(limits.header_timeout),
+        "body_timeout": duration_text(limits.body_timeout),
+        "body_rate": f"{size_text(limits.body_rate)}/s" if limits.body_rate else "off",
+        "idle_timeout": duration_text(limits.idle_timeout),
+        "write_timeout": duration_text(limits.write_timeout),
+        "connections": limits.connections,
+        "connections_per_client": limits.connections_per_client or "off",
+    }
+
+
+def _listen(listen: Listen) -> Shape:
+    return _written(
+        address=f"unix:{listen.path}" if listen.path else listen.address,
+        scheme=listen.scheme,
+        group=listen.group,
+        mode=None if listen.mode is None else f"{listen.mode:04o}",
+    )
+
+
+def _upstream(upstream: Upstream) -> list[str]:
+    return [f"unix:{server.path}" if server.path else server.text for server in upstream.servers]
+
+
+def _route(route: Route) -> Shape:
+    runs_code = route.pool is not None or route.upstream is not None
+    return _written(
+        host=list(route.host),
+        path=route.path,
+        files=_text(route.files.root) if route.files else None,
+        file=_text(route.file),
+        pool=route.pool,
+        mount=route.mount or None,
+        upstream=_upstream(route.upstream) if route.upstream else None,
+        redirect={"to": route.redirect.to, "permanent": route.redirect.permanent} if route.redirect else None,
+        respond=_respond(route.respond) if route.respond else None,
+        health=route.health,
+        limits={"body": size_text(route.limits.body)} if runs_code else None,
+        timeout=_duration(route.timeout) if runs_code else None,
+        stream=route.stream or None,
+        log=None if route.log else "off",
+        response_headers=_changes(route.response_headers),
+    )
+
+
+def _respond(respond: Respond) -> Shape:
+    body = respond.body.decode("utf-8", "replace") or None
+    return _written(status=respond.status, body=body, type=respond.type, headers=_fields(respond.headers))
+
+
+def _changes(changes: HeaderChanges) -> Shape:
+    return _written(
+        remove=list(changes.remove),
+        set=_fields(changes.set),
+        add=_fields(changes.add),
+        default=_fields(changes.default),
+    )
+
+
+def _fields(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _pool(pool: Pool) -> Shape:
+    reload = pool.reload
+    return _written(
+        app=pool.app,
+        directory=str(pool.directory),
+        python_path=[str(path) for path in pool.python_path],
+        env={name: "(hidden)" if _SECRET.search(name) else text for name, text in pool.env.items()},
+        env_file=_text(pool.env_file),
+        user=pool.user,
+        group=pool.group,
+        prepare=list(pool.prepare),
+        workers=pool.workers,
+        threads=pool.threads,
+        timeout=_duration(pool.timeout),
+        queue={"limit": pool.queue.limit, "timeout": duration_text(pool.queue.timeout)},
+        listen=[_listen(each) for each in pool.listen],
+        reload=_written(ready=reload.ready, timeout=duration_text(reload.timeout), surge=reload.surge),
+    )
+
+
+def _written(**values: Any) -> Shape:
+    """A mapping of what would be written: nothing that is absent or empty."""
+    return {name: value for name, value in values.items() if value is not None and value not in ([], {})}
+
+
+def _duration(seconds: float | None) -> str:
+    return "off" if seconds is None else duration_text(seconds)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

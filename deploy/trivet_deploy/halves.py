@@ -1,0 +1,94 @@
+"""One half of a site as a process: `trivet proxy`, `trivet backend`, and what `serve` runs in its children.
+
+Each half is imported where it runs: a proxy needs no WSGI worker, a pool no trio, `serve` neither.
+"""
+
+from collections.abc import Callable
+
+from trivet_common.channel import Channel
+from trivet_common.config import Pool, Settings
+from trivet_common.logs import ErrorLog, LogError
+
+from . import screen
+from .premises import Premises
+from .refusal import USAGE, Refusal
+from .site import Site
+
+
+def open_log(settings: Settings, who: str) -> ErrorLog:
+    """The error log, under a process's name. Raises Refusal."""
+    try:
+        return ErrorLog(settings.log.error, who, settings.log.level)  # type: ignore[arg-type]
+    except LogError as error:
+        raise Refusal(str(error)) from None
+
+
+def run_proxy(
+    settings: Settings,
+    premises: Premises,
+    log: ErrorLog,
+    parent: Channel | None,
+    read: Callable[[], Settings] | None = None,
+) -> int:
+    """Be the proxy's master until told to stop."""
+    from trivet_proxy import master
+
+    assert premises.listeners is not None
+    return master.run_proxy(settings, premises.run, premises.listeners, log, parent, read)
+
+
+def run_pool(
+    settings: Settings,
+    name: str,
+    premises: Premises,
+    log: ErrorLog,
+    parent: Channel | None,
+    read: Callable[[], Settings] | None = None,
+) -> int:
+    """Be one pool's master until told to stop."""
+    from trivet_backend.master import PoolMaster
+
+    def read_pool() -> tuple[Pool, Settings]:
+        assert read is not None
+        new = read()
+        return new.pools[name], new
+
+    bound = premises.pool_listeners.get(name)
+    return PoolMaster(
+        settings.pools[name],
+        settings,
+        premises.places[name],
+        log=log,
+        parent=parent,
+        listeners=bound.for_process(0) if bound else [],
+        reload_source=read_pool if read else None,
+    ).run()
+
+
+def proxy(site: Site) -> int:
+    """`trivet proxy`: this half alone, in this process. Raises Refusal."""
+    premises = Premises(site.settings, site.run_dir, proxy=True, pools=())
+    premises.take()
+    try:
+        screen.tell(screen.overview(site, premises))
+        screen.warn(site.settings, pools=())
+        return run_proxy(site.settings, premises, open_log(site.settings, "proxy"), None, site.read)
+    finally:
+        premises.leave()
+
+
+def backend(site: Site, name: str) -> int:
+    """`trivet backend`: one pool alone, in this process. Raises Refusal."""
+    if name not in site.settings.pools:
+        known = ", ".join(site.settings.pools) or "none"
+        raise Refusal(f"{site.asked} has no pool {name}; its pools: {known}", USAGE)
+    premises = Premises(site.settings, site.run_dir, proxy=False, pools=[name])
+    premises.take()
+    try:
+        screen.tell(screen.overview(site, premises))
+        screen.warn(site.settings, pools=[name])
+        return run_pool(
+            site.settings, name, premises, open_log(site.settings, f"pool {name}"), None, site.read
+        )
+    finally:
+        premises.leave()

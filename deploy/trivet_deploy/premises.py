@@ -1,0 +1,199 @@
+"""What one run of a site holds while it lives: locks, run directory, pool folders, listening sockets.
+
+Takes over what a killed run left, and leaves nothing behind. Knows nothing of processes.
+"""
+
+import grp
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from trivet_common.config import Pool, Settings
+from trivet_common.listeners import ListenError, Listeners, bind
+from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
+
+from . import running
+from .refusal import Refusal
+from .whereabouts import prepare_parent
+
+# How long the children of a killed run may take to leave: they promise 2 s (docs/architecture.md).
+PATIENCE = 3.0
+
+
+class Premises:
+    """For one run. `halves` says what is started here: "proxy" and the names of pools."""
+
+    def __init__(self, settings: Settings, path: Path, *, proxy: bool, pools: Iterable[str]) -> None:
+        self.settings = settings
+        self.has_proxy = proxy
+        self.groups = {name: group_of(settings.pools[name]) for name in pools}
+        self.run = RunDir(path, _common_group(self.groups.values()))
+        self.places: dict[str, PoolPlaces] = {}
+        self.listeners: Listeners | None = None
+        self.pool_listeners: dict[str, Listeners] = {}
+        self._locks: dict[Path, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Premises {self.run.path} locks={len(self._locks)}>"
+
+    def take(self) -> None:
+        """Take it all or nothing. Raises Refusal with one sentence."""
+        try:
+            prepare_parent(self.run.path)
+            self.run.create()
+            if len(set(self.groups.values()) - {None}) > 1:
+                os.chmod(
+                    self.run.path, 0o711
+                )  # several groups pass through; each pool's folder keeps to its own
+            self._lock()
+            self._sweep()
+            try:
+                self._settle()
+            except BaseException:
+                self.leave()
+                raise
+        except (PlaceError, ListenError) as error:
+            raise Refusal(str(error)) from None
+        except OSError as error:
+            raise Refusal(f"{self.run.path}: {error.strerror or error}") from None
+
+    def leave(self) -> None:
+        """Remove what is ours, once; only after the last child is gone."""
+        if not self._locks:
+            return
+        for listeners in self._bound():
+            listeners.unlink()
+            listeners.close()
+        for places in self.places.values():
+            places.remove()
+        for path in self._locks:
+            path.unlink(missing_ok=True)
+        if self._is_alone():
+            self.run.remove()
+        for descriptor in self._locks.values():
+            os.close(descriptor)
+        self._locks.clear()
+
+    def keep_only(self, part: str) -> None:
+        """In a forked child: close the listening sockets that are not for this part ("proxy", "pool NAME").
+
+        A worker that held the site's port would keep it from a successor, and its application could accept.
+        """
+        for name, listeners in self.pool_listeners.items():
+            if part != f"pool {name}":
+                listeners.close()
+        if self.listeners is not None and part != "proxy":
+            self.listeners.close()
+
+    def _settle(self) -> None:
+        patience = PATIENCE if self._wait_for_predecessor() else 0.0
+        for name, group in self.groups.items():
+            self.places[name] = PoolPlaces(self.run.path / name, group)
+            self.places[name].create()
+        settings = self.settings
+        if self.has_proxy:
+            self.listeners = bind(settings.listen, settings.proxy.processes, patience)
+        for name in self.groups:
+            if settings.pools[name].listen:
+                self.pool_listeners[name] = bind(settings.pools[name].listen, 1, patience)
+
+    def _wait_for_predecessor(self) -> bool:
+        """Wait until the masters of a killed run have left. True if there are traces of such a run."""
+        had_traces = self.run.control.exists() or bool(running.halves(self.run.path))
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and any(_is_listening(master.control) for master in self._ours()):
+            time.sleep(0.05)
+        return had_traces
+
+    def _ours(self) -> list[running.MasterAt]:
+        names = {f"pool {name}" for name in self.groups} | ({"proxy"} if self.has_proxy else set())
+        return [master for master in running.halves(self.run.path) if master.what in names]
+
+    def _lock(self) -> None:
+        """One lock a part, so that `proxy` and `backend` share a run directory and nothing runs twice."""
+        parts = [*(f"pool-{name}" for name in self.groups), *(["proxy"] if self.has_proxy else [])]
+        for part in parts:
+            path = self.run.path / f"{part}.lock"
+            try:
+                self._locks[path] = _take(path)
+            except PlaceError:
+                for descriptor in self._locks.values():
+                    os.close(descriptor)
+                raise Refusal(
+                    f"{part.replace('-', ' ')} of this site runs already: {_holder(path)}"
+                ) from None
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left of parts we do not start (a pool that was taken out of the file)."""
+        for path in self.run.path.glob("*.lock"):
+            if path in self._locks:
+                continue
+            try:
+                descriptor = _take(path)
+            except PlaceError:
+                continue  # alive: the other half, in another container or unit
+            if path.stem.startswith("pool-"):
+                PoolPlaces(self.run.path / path.stem.removeprefix("pool-")).remove()
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _is_alone(self) -> bool:
+        return not any(self.run.path.glob("*.lock"))
+
+    def _bound(self) -> list[Listeners]:
+        return [*([self.listeners] if self.listeners else []), *self.pool_listeners.values()]
+
+
+def group_of(pool: Pool) -> int | None:
+    """The group a pool's folder is shared with: that of its workers, when they are another user than we."""
+    if os.geteuid() != 0 or not (pool.user or pool.group):
+        return None
+    try:
+        if pool.group:
+            return int(pool.group) if pool.group.isdecimal() else grp.getgrnam(pool.group).gr_gid
+        assert pool.user is not None
+        user = pwd.getpwuid(int(pool.user)) if pool.user.isdecimal() else pwd.getpwnam(pool.user)
+    except KeyError:
+        raise Refusal(f"{pool.where}: pool {pool.name}: there is no such user or group") from None
+    return user.pw_gid
+
+
+def _common_group(groups: Iterable[int | None]) -> int | None:
+    found = set(groups) - {None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _take(path: Path) -> int:
+    run = RunDir(path.parent)
+    run.lock = path
+    while True:
+        descriptor = run.take_lock()
+        try:
+            if os.fstat(descriptor).st_ino == os.stat(path).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # the holder before us removed the file while we opened it: take the new one
+
+
+def _holder(path: Path) -> str:
+    try:
+        number = path.read_text().split("\n")[0]
+    except OSError:
+        number = "?"
+    return f"process {number or '?'}, run directory {path.parent}"
+
+
+def _is_listening(control: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+        asker.settimeout(0.2)
+        try:
+            asker.connect(os.fspath(control))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        return True

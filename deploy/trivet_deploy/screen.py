@@ -1,0 +1,121 @@
+"""What `serve` prints: on one screen what is served, where the logs are, how to stop and reload.
+
+To standard error, plainly: standard output may carry the access log to another program.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trivet_common import __version__
+from trivet_common.config import Pool, Route, Settings
+
+from .premises import Premises
+from .site import Site
+
+_MOST_ROUTES = 20
+
+
+def tell(text: str) -> None:
+    """Print; a terminal that is gone is no reason to stop serving."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass
+
+
+def warn(settings: Settings, pools: Iterable[str] | None = None) -> None:
+    """Print what the configuration found strange, and that applications run as root."""
+    for problem in settings.warnings:
+        tell(f"warning: {problem}")
+    here = settings.pools if pools is None else pools
+    rooted = [name for name in here if settings.pools[name].user in (None, "root", "0")]
+    if os.geteuid() == 0 and rooted:
+        tell(f"warning: the application of pool {', '.join(rooted)} runs as root; give the pool a user:")
+
+
+def overview(site: Site, premises: Premises) -> str:
+    """The screen."""
+    settings = site.settings
+    lines = [f"Trivet {__version__} serves {settings.name} ({site.asked})", ""]
+    if premises.listeners is not None:
+        lines += [f"  {listener.url}" for listener in premises.listeners]
+        lines += ["", *_block("routes", list(_routes(settings)))]
+    lines += _block("pools", list(_pools([settings.pools[name] for name in premises.groups], premises)))
+    lines += _block(
+        "logs", [("access", _target(settings.log.access)), ("errors", _target(settings.log.error))]
+    )
+    lines += _block("stop", [("Ctrl-C", f"or: trivet stop {site.asked}")])
+    lines += _block("reload", [("", f"trivet reload {site.asked}")])
+    lines += _block("watch", [("", f"trivet status {site.asked}")])
+    return "\n".join([*lines, ""])
+
+
+def action(route: Route) -> str:
+    """What a route does, in a few words."""
+    if route.pool:
+        return f"pool {route.pool}" + (", mounted here" if route.mount else "")
+    if route.files:
+        return f"files in {near(route.files.root)}"
+    if route.file:
+        return f"the file {near(route.file)}"
+    if route.upstream:
+        return "upstream " + ", ".join(map(str, route.upstream.servers))
+    if route.redirect:
+        return f"redirect to {route.redirect.to}"
+    if route.respond:
+        return f"answer {route.respond.status}"
+    return f"health: {route.health}"
+
+
+def near(path: Path) -> str:
+    """A path as one would write it here: relative when it lies below the working directory."""
+    full = os.path.abspath(path)
+    short = os.path.relpath(full)
+    return full if short.startswith("..") else short
+
+
+def count(number: int, what: str) -> str:
+    """A number and what it counts, in the right number."""
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
+def ending(status: int) -> str:
+    """How a process ended, by its exit status or, negative, its signal."""
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
+    for route in settings.routes[:_MOST_ROUTES]:
+        yield f"{', '.join(route.host)}{route.path or '(any path)'}", action(route)
+    more = len(settings.routes) - _MOST_ROUTES
+    if more > 0:
+        yield "...", f"and {more} more"
+
+
+def _pools(pools: Iterable[Pool], premises: Premises) -> Iterator[tuple[str, str]]:
+    for pool in pools:
+        size = f"{count(pool.workers, 'worker')} × {count(pool.threads, 'thread')}"  # noqa: RUF001
+        listeners = premises.pool_listeners.get(pool.name)
+        also = f", also at {', '.join(each.text for each in listeners)}" if listeners else ""
+        yield pool.name, f"{pool.app}, {size}{also}"
+
+
+def _block(title: str, rows: list[tuple[str, str]]) -> list[str]:
+    width = max((len(left) for left, _ in rows), default=0)
+    found = []
+    for number, (left, right) in enumerate(rows):
+        gap = f"{left:<{width}}  " if width else ""
+        found.append(f"  {title if number == 0 else '':<8}{gap}{right}".rstrip())
+    return found
+
+
+def _target(target: str | Path | None) -> str:
+    if target is None:
+        return "off"
+    return (
+        near(target)
+        if isinstance(target, Path)
+        else {"stdout": "standard output", "stderr": "standard error"}[target]
+    )

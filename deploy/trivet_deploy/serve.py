@@ -1,0 +1,172 @@
+"""The topmost process of a site: starts the proxy's master and one master a pool, and starts them again.
+
+Owns their order in a start, a reload and a stop. Knows no request; the sockets are the premises'.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trivet_common import __version__
+from trivet_common.channel import Channel
+from trivet_common.config import Settings
+from trivet_common.control import ControlServer
+from trivet_common.logs import ErrorLog
+from trivet_common.prefork import QUIT_GRACE, Child, Master, Pause, Phase
+
+from . import running, screen
+from .halves import open_log, run_pool, run_proxy
+from .premises import Premises
+from .refusal import FAILED
+from .rollout import Rollout, needs_restart
+from .site import Site
+
+PROXY = "proxy"
+
+
+def serve(site: Site, started: float, *, proxy: bool = True) -> int:
+    """Serve until told to stop; `started` is when the command began (time.monotonic). Raises Refusal."""
+    premises = Premises(site.settings, site.run_dir, proxy=proxy, pools=site.settings.pools)
+    premises.take()
+    try:
+        log = open_log(site.settings, "serve")
+        screen.tell(screen.overview(site, premises))
+        screen.warn(site.settings)
+        return ServeMaster(site, premises, log, started).run()
+    finally:
+        premises.leave()
+
+
+class ServeMaster(Master):
+    """The loop of the topmost process. A part is "proxy" or "pool NAME", and the kind of its child."""
+
+    quit_grace = 2 * QUIT_GRACE
+
+    def __init__(self, site: Site, premises: Premises, log: ErrorLog, started: float) -> None:
+        settings = site.settings
+        file = f" ({settings.file})" if settings.file else ""
+        super().__init__(
+            f"serve {settings.name}{file}", log, stop_timeout=settings.stop_timeout, reload_source=site.read
+        )
+        # for the process
+        self.site = site
+        self.premises = premises
+        self.parts = [*(f"pool {name}" for name in premises.groups), *([PROXY] if premises.has_proxy else [])]
+        self._began = started
+        self._pauses = {part: Pause() for part in self.parts}
+        # this release
+        self.settings = settings
+        self.ready: set[str] = set()
+        self._was_ready = False
+        self._rollout: Rollout | None = None
+
+    def __repr__(self) -> str:
+        return f"<ServeMaster {self.settings.name} ready={sorted(self.ready)} of {self.parts}>"
+
+    # ------------------------------------------------------------------ what the loop calls
+
+    def start(self) -> None:
+        self.open_control(ControlServer(self.premises.run.control))
+        for part in self.parts:
+            self._start(part)
+
+    def child_said(self, child: Child, message: bytes) -> None:
+        verb, _, text = message.partition(b" ")
+        if verb == b"ready":
+            self._became_ready(child.kind)
+        elif verb == b"failed":
+            self._failed(child.kind, text.decode("utf-8", "replace"))
+        elif verb == b"reloaded" and self._rollout is not None:
+            self._rollout.heard(child.kind, text.decode("utf-8", "replace"))
+
+    def child_exited(self, child: Child, status: int) -> None:
+        part = child.kind
+        self.ready.discard(part)
+        if self._rollout is not None:
+            self._rollout.heard(part, f"its master ended ({screen.ending(status)})")
+        if self.is_leaving():
+            self._drain_pools() if part == PROXY and self.phase is Phase.DRAINING else None
+        elif not self._was_ready:
+            self._failed(part, f"its master ended while it started ({screen.ending(status)})")
+        else:
+            pause = self._pauses[part].after(time.monotonic() - child.started)
+            self.log.error(f"the master of {part} ended ({screen.ending(status)}); starting it again")
+            self.call_later(pause, lambda: self._start(part))
+
+    def reload(self, settings: Settings, done: Callable[[str | None], None]) -> None:
+        problem = needs_restart(self.settings, settings)
+        if problem:
+            done(problem)
+            return
+
+        def finished(problem: str | None) -> None:
+            self._rollout = None
+            if problem is None:
+                self.settings = settings
+                self.stop_timeout = settings.stop_timeout
+            done(problem)
+
+        self._rollout = Rollout(settings, self.parts, self._tell, self.call_later, finished)
+        self._rollout.begin()
+
+    def drain(self) -> None:
+        """The proxy first: what it has accepted may still need the pools."""
+        if not self._tell(PROXY, b"drain"):
+            self._drain_pools()
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "name": self.settings.name,
+            "file": os.fspath(self.settings.file) if self.settings.file else None,
+            "pid": os.getpid(),
+            "uptime": time.monotonic() - self._began,
+            "phase": self.phase.name.lower(),
+            "ready": not self.is_leaving() and all(map(running.has_live_slot, self.premises.places.values())),
+            "reloading": self._rollout is not None,
+            "listen": [listener.text for listener in self.premises.listeners or ()],
+            "masters": [{"what": child.kind, "pid": child.pid} for child in self.children.values()],
+        }
+
+    def cleanup(self) -> None:
+        self.premises.leave()
+
+    # ------------------------------------------------------------------ private
+
+    def _start(self, part: str) -> None:
+        if not self.is_leaving():
+            self.spawn(part, 0, lambda channel: self._run_part(part, channel))
+
+    def _run_part(self, part: str, channel: Channel) -> int:
+        """In the child."""
+        self.premises.keep_only(part)
+        log = open_log(self.settings, part)
+        if part == PROXY:
+            return run_proxy(self.settings, self.premises, log, channel)
+        return run_pool(self.settings, part.removeprefix("pool "), self.premises, log, channel)
+
+    def _tell(self, part: str, message: bytes) -> bool:
+        found = [child for child in self.children.values() if child.kind == part]
+        for child in found:
+            child.tell(message)
+        return bool(found)
+
+    def _drain_pools(self) -> None:
+        for part in self.parts:
+            if part != PROXY:
+                self._tell(part, b"drain")
+
+    def _became_ready(self, part: str) -> None:
+        self.ready.add(part)
+        if not self._was_ready and self.ready >= set(self.parts):
+            self._was_ready = True
+            screen.tell(f"ready in {time.monotonic() - self._began:.1f} s")
+
+    def _failed(self, part: str, text: str) -> None:
+        """At the first start nothing old can go on serving: say why and leave."""
+        if self._was_ready or self.is_leaving():
+            return  # the part's own log has it
+        screen.tell(f"trivet: {part}: {text}")
+        self.status_code = FAILED
+        self.quit()

@@ -1,0 +1,100 @@
+"""A site as the command meant it: its settings, its run directory, and how to read it all again.
+
+The one place where a file, `module:app` and the options of the command become one thing.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trivet_common.config import Settings, from_overrides, load
+
+from .refusal import USAGE, Refusal
+from .whereabouts import default_run_dir, find_file, is_app, name_of_app
+
+POOL_OF_APP = "web"
+
+
+class Site(NamedTuple):
+    """`asked` is what the user would write again: the file or the application. `read` loads it anew."""
+
+    settings: Settings
+    run_dir: Path
+    asked: str
+    read: Callable[[], Settings]
+
+
+class Options(NamedTuple):
+    """Options of `serve` that stand above what the file says. Their values are checked with the file's."""
+
+    listen: Sequence[str] = ()
+    workers: str | None = None
+    threads: str | None = None
+    timeout: str | None = None
+    chdir: str | None = None
+    env: Sequence[str] = ()
+    files: Sequence[str] = ()
+
+    def overrides(self, pool: str) -> dict[str, Any]:
+        """The options in the shape of the file."""
+        keys = {
+            "workers": self.workers,
+            "threads": self.threads,
+            "timeout": self.timeout,
+            "directory": self.chdir,
+        }
+        of_pool: dict[str, Any] = {key: value for key, value in keys.items() if value is not None}
+        if self.env:
+            of_pool["env"] = dict(_split(pair, "-e", "NAME=value") for pair in self.env)
+        overrides: dict[str, Any] = {"pools": {pool: of_pool}} if of_pool else {}
+        if self.listen:
+            overrides["listen"] = list(self.listen)
+        if self.files:
+            pairs = [_split(pair, "--files", "/static/=FOLDER") for pair in self.files]
+            overrides["routes"] = [{"path": path, "files": {"root": folder}} for path, folder in pairs]
+        return overrides
+
+
+def load_site(
+    argument: str | None,
+    options: Options = Options(),  # noqa: B008 (a tuple: nobody can change it)
+    *,
+    environ: Mapping[str, str] = os.environ,
+    purpose: str = "serve",
+) -> Site:
+    """Load what is meant. Raises Refusal and ConfigError."""
+    if is_app(argument):
+        assert argument is not None
+        return _load_app(argument, options, environ)
+    file = find_file(argument, environ)
+    overrides = options.overrides("*") or None
+
+    def read() -> Settings:
+        return load(file, environ=environ, overrides=overrides, purpose=purpose)
+
+    settings = read()
+    return Site(settings, _run_dir(settings, environ), os.fspath(file), read)
+
+
+def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
+    overrides = options.overrides(POOL_OF_APP)
+    overrides.setdefault("pools", {}).setdefault(POOL_OF_APP, {})["app"] = app
+    name = name_of_app(app)
+
+    def read() -> Settings:
+        return from_overrides(overrides, name=name, environ=environ)
+
+    settings = read()
+    return Site(settings, _run_dir(settings, environ), app, read)
+
+
+def _run_dir(settings: Settings, environ: Mapping[str, str]) -> Path:
+    return settings.run_dir or default_run_dir(settings.name, environ, os.geteuid())
+
+
+def _split(pair: str, option: str, shape: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not name or not equals:
+        raise Refusal(f"{option} {pair}: write {option} {shape}", USAGE)
+    return name, value
