@@ -59,7 +59,7 @@ class Exchange:
                 self.begin(link)
             else:
                 is_again = self._returns + self._deaths > 0
-                self._request.record.queued += await dispatch.queue.wait(self, is_again)
+                await dispatch.queue.wait(self, is_again)
             upload = self._upload
             if await (self._converse() if upload is None else upload.during(self._converse)):
                 return
@@ -72,6 +72,9 @@ class Exchange:
 
     def is_gone(self) -> bool:
         return self._writer.is_gone()
+
+    def has_queued(self, seconds: float) -> None:
+        self._request.record.queued += seconds
 
     def begin(self, link: SlotLink) -> None:
         """Send as much as goes at once; the ordinary request goes whole. Never waits."""

@@ -40,11 +40,15 @@ class QueueLimits(NamedTuple):
 
 
 class Claimant(Protocol):
-    """What waits: it can say whether its client is still there, and begin on a slot without waiting."""
+    """What waits: it can say whether its client is still there, and begin on a slot without waiting.
+
+    `has_queued` comes before `begin`, and before the error that ends the waiting; in seconds.
+    """
 
     @property
     def client_fd(self) -> int: ...
     def is_gone(self) -> bool: ...
+    def has_queued(self, seconds: float) -> None: ...
     def begin(self, link: SlotLink) -> None: ...
 
 
@@ -53,7 +57,7 @@ class _Place:
 
     __slots__ = ("_leave", "claimant", "error", "is_waiting", "since", "task")
 
-    def __init__(self, claimant: Claimant, leave: Callable[[_Place, Exception | None], None]) -> None:
+    def __init__(self, claimant: Claimant, leave: Callable[[_Place, Exception], None]) -> None:
         self.claimant = claimant
         self.since = time.monotonic()
         self.task: Task = current_task()
@@ -88,8 +92,8 @@ class Queue:
         place = self._first()
         return place.since if place is not None else None
 
-    async def wait(self, claimant: Claimant, is_again: bool = False) -> float:
-        """Seconds waited. Raises HttpError queue_full, queue_timeout or client_left."""
+    async def wait(self, claimant: Claimant, is_again: bool = False) -> None:
+        """`is_again`: it had a slot already. Raises HttpError queue_full, queue_timeout or client_left."""
         if self.waiting >= self.limits.limit and not is_again:
             raise refuse("queue_full", headers=_RETRY_AFTER)
         place = _Place(claimant, self._leave)
@@ -103,7 +107,6 @@ class Queue:
             deadline.stop()
         if place.error is not None:
             raise place.error
-        return time.monotonic() - place.since
 
     async def run(self) -> None:
         """The one task that turns tokens into requests under way."""
@@ -150,12 +153,14 @@ class Queue:
 
     def _start(self, place: _Place, link: SlotLink) -> None:
         error: Exception | None = None
+        self._stop_waiting(place)
         try:
             place.claimant.begin(link)
         except Exception as problem:  # its own task is the one to fail, not the one that serves everybody
             link.discard("never sent")
             error = problem
-        self._leave(place, error)
+        place.error = error
+        reschedule(place.task)
 
     def _first(self) -> _Place | None:
         for line in (self._again, self._line):
@@ -169,16 +174,18 @@ class Queue:
         for line in (self._again, self._line):
             yield from [place for place in line if place.is_waiting]
 
-    def _leave(self, place: _Place, error: Exception | None) -> None:
-        """Wake its task: with a slot under way, or with the reason why not."""
-        if not place.is_waiting:
-            return
-        place.is_waiting = False
-        place.error = error
-        self.waiting -= 1
-        reschedule(place.task)
+    def _leave(self, place: _Place, error: Exception) -> None:
+        """Wake its task with the reason why it gets no slot."""
+        if place.is_waiting:
+            self._stop_waiting(place)
+            place.error = error
+            reschedule(place.task)
 
     def _abandon(self, place: _Place) -> Abort:
+        self._stop_waiting(place)
+        return Abort.SUCCEEDED
+
+    def _stop_waiting(self, place: _Place) -> None:
         place.is_waiting = False
         self.waiting -= 1
-        return Abort.SUCCEEDED
+        place.claimant.has_queued(time.monotonic() - place.since)

@@ -39,14 +39,14 @@ def body_in_memory(request: Request) -> bytes:
 class Upload:
     """`run` sends what is left. When the client fails to deliver, the link is closed with the reason."""
 
-    __slots__ = ("_link", "_request", "_rest", "_seconds", "is_spent")
+    __slots__ = ("_is_live", "_link", "_request", "_rest", "_seconds")
 
     def __init__(self, request: Request, link: Link, rest: bytes, seconds: float | None) -> None:
         self._request = request
         self._link = link
         self._rest = rest
         self._seconds = seconds
-        self.is_spent = False  # bytes that came from the client are gone for good
+        self._is_live = not request.body.is_complete
         link.is_sending = True
 
     def __repr__(self) -> str:
@@ -61,6 +61,11 @@ class Upload:
             link.is_sending = False
             return None
         return cls(request, link, (head + body)[sent:], seconds)
+
+    @property
+    def is_spent(self) -> bool:
+        """Bytes that came straight from the client are gone for good."""
+        return self._is_live and self._request.body.received > 0
 
     async def during(self, converse: Callable[[], Awaitable[bool]]) -> bool:
         """Send while `converse` awaits the answer, and stop when it is through.
@@ -85,10 +90,11 @@ class Upload:
         """Ends quietly when the upstream stops reading: it may answer all the same."""
         link, body = self._link, self._request.body
         try:
-            await link.wire.send(self._rest)
-            if not body.is_complete:
+            if self._rest:
+                await link.wire.send(self._rest)
+            if self._is_live:
                 await self._stream()
-            elif body.in_memory is None:
+            elif body.fileno is not None:
                 await self._replay()
             link.is_sending = False
         except WireClosed:
@@ -114,7 +120,6 @@ class Upload:
     async def _receive(self) -> bytes:
         """The next piece; what goes wrong with the client is an HttpError, its slowness is its own."""
         self._link.stop_clock()
-        self.is_spent = True
         try:
             return await self._request.body.receive()
         except WireClosed as closed:

@@ -13,12 +13,9 @@ def pool_handler(dispatch: PoolDispatch) -> Handler:
     async def ask_pool(request: Request, writer: ResponseWriter) -> None:
         route = request.route
         assert route is not None
-        if not request.body.is_complete:
-            if route.stream:
-                request.body.limit = route.limits.body
-            else:
-                # A slot is worth more than a place in memory: nobody's slow upload holds one.
-                await request.body.read_all(route.limits.body)
+        if not route.stream and not request.body.is_complete:
+            # A slot is worth more than a place in memory: nobody's slow upload holds one.
+            await request.body.read_all(request.body.limit)
         await Exchange(dispatch, request, writer).run()
 
     return ask_pool

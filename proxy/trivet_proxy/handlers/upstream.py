@@ -22,11 +22,8 @@ def upstream_handler(servers: Servers) -> Handler:
     async def ask_upstream(request: Request, writer: ResponseWriter) -> None:
         route = request.route
         assert route is not None
-        if not request.body.is_complete:
-            if route.stream:
-                request.body.limit = route.limits.body
-            else:
-                await request.body.read_all(route.limits.body)
+        if not route.stream and not request.body.is_complete:
+            await request.body.read_all(request.body.limit)
         await _Visit(servers, request, writer).run()
 
     return ask_upstream
