@@ -1,12 +1,20 @@
 """A server without sockets: feeds pieces to the gate as a connection would, and says what came of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
 from tests.requests.corpus import Request
-from trivet_common.http1.errors import HttpError
+from trivet_common.http1.errors import HttpError, Source
 from trivet_common.http1.framing import Body
-from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader, body_framing
+from trivet_common.http1.request import (
+    HeadLimits,
+    RequestHead,
+    RequestReader,
+    body_framing,
+    parse_request_head,
+)
 
 LIMITS = HeadLimits(32 * 1024, 100)
 LARGEST_BODY = 64 * 1024 * 1024
@@ -62,6 +70,31 @@ def two_pieces(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         }
         points = sorted(mark for mark in marks if 0 < mark < size)
     return ((data[:at], data[at:]) for at in points)
+
+
+def parse(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes | None = b"a.example") -> RequestHead:
+    """A head of that request line and these fields, with a Host unless told otherwise."""
+    lines = [line, *([b"Host: " + host] if host is not None else []), *fields, b"", b""]
+    return parse_request_head(b"\r\n".join(lines), LIMITS)
+
+
+def why(read: Callable[[], object]) -> str:
+    """The reason for which a client is refused."""
+    with pytest.raises(HttpError) as refused:
+        read()
+    assert refused.value.source is Source.CLIENT
+    return refused.value.why
+
+
+def feed_body(body: Body, *pieces: bytes) -> bytes:
+    """The data of all pieces, as a connection would feed them; what follows the end stays in `rest`."""
+    data = b""
+    for piece in pieces:
+        if body.is_complete:
+            body.rest += piece
+        else:
+            data += body.feed(piece)
+    return data
 
 
 class _Connection:

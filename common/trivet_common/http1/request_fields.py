@@ -91,7 +91,7 @@ def _judge_connection(request: RequestHead, value: bytes, upgrade: bytes | None)
     if upgrade is not None and b"upgrade" in options and not request.is_http10 and grammar.is_token(upgrade):
         request.upgrade = upgrade.lower()
     names = {option for option in options if grammar.is_token(option)} - known.NOT_NOMINATED
-    request.hop_by_hop = frozenset(names - known.HOP_BY_HOP)
+    request.hop_by_hop = frozenset(names - known.HOP_BY_HOP - {b"close"})
 
 
 def _judge_body(request: RequestHead, judged: dict[bytes, bytes]) -> None:
