@@ -139,8 +139,12 @@ class Body:
 
     async def receive(self) -> bytes:
         """The next data, b"" at the end."""
-        while (data := self.try_receive()) is None:
-            await self.wire.wait_until_readable()
+        try:
+            while (data := self.try_receive()) is None:
+                await self.wire.wait_until_readable()
+        except BaseException:
+            self._stop_waiting()  # cancelled: nobody waits for the client any more
+            raise
         await self.wire.give_way()
         return data
 

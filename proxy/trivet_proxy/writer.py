@@ -42,7 +42,7 @@ class Process(Protocol):
 class ResponseWriter:
     """The second argument of every handler: `send`; or `start`, then `write` or `send_file`, then `finish`.
 
-    Headers given have lower-case names; content-length, transfer-encoding and connection are not among them. Any
+    Headers given have lower-case names; content-length, transfer-encoding, connection are not among them. Any
     method that sends raises WireClosed when the client is gone or takes nothing for `write_timeout`.
     """
 
@@ -147,11 +147,11 @@ class ResponseWriter:
                 piece = piece[:left]
                 self.keep_alive = False
             self._left = left - len(piece)
-        self.sent += len(piece)
         if self._is_chunked:
             self._put(chunk_head(len(piece)), piece, CHUNK_END)
         else:
             self._put(piece)
+        self.sent += len(piece)
 
     @property
     def has_room(self) -> bool:
@@ -261,9 +261,9 @@ class ResponseWriter:
         """Send what the kernel takes at once, keep the rest in order."""
         if self._head is not None:
             parts = (self._head, *parts)
-            self._head = None
         size = sum(map(len, parts))
         if self._backlog is not None and self._backlog.size:
+            self._head = None
             self._keep(parts, 0)
             self._flush()
             return
@@ -272,6 +272,7 @@ class ResponseWriter:
         else:
             parts = (b"".join(parts),)
             sent = self.wire.try_send(parts[0])
+        self._head = None  # not before: what could not be sent at all can be taken back
         if sent < size:
             self._keep(parts, sent)
 
@@ -305,9 +306,10 @@ class ResponseWriter:
 
     async def _clear_the_way(self) -> None:
         """Nothing may stand before what is about to be sent past the backlog."""
-        head, self._head = self._head, None
+        head = self._head
         if head is not None:
             sent = 0 if self._has_backlog() else self.wire.try_send(head, more=True)
+            self._head = None
             if sent < len(head):
                 self._keep((head,), sent)
         while self._has_backlog():

@@ -1,0 +1,359 @@
+"""One client connection: read, route, handle, finish, log; and again, as long as both sides want to.
+
+The only place of this program where an exception becomes an answer. Knows no route's action, no master. No
+request has a task or scope of its own: one deadline moves with what the client owes us, one with what we owe.
+"""
+
+import base64
+import binascii
+import errno
+import time
+import traceback
+
+import trio
+
+from trivet_common.access_log import AccessRecord
+from trivet_common.http1.errors import HttpError, Source
+from trivet_common.http1.reasons import REASONS, refuse
+from trivet_common.http1.request import RequestHead, RequestReader
+
+from . import error_pages
+from .body import EMPTY, Body
+from .clients import Clients
+from .complaints import Complaints
+from .forwarded import client_of
+from .request import Client, Request
+from .resources import Resources
+from .wire import Wire, WireClosed
+from .writer import DRAIN_CAP, ResponseWriter
+
+# Closing a socket with unread bytes sends a reset, which can destroy the answer before the client has read it
+# (RFC 9112, 9.6). So: the end of ours first, then read for a moment what still comes.
+_LINGER = 2.0
+_LINGER_CAP = 4 * 1024 * 1024
+
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+# Overload is seen in the access log and the status; these would fill the error log with what is known.
+_SAID_ELSEWHERE = frozenset({"queue_full", "queue_timeout", "draining", "overloaded", "pool_down"})
+
+
+class Connection:
+    """A client's. `run()` is its task and returns when it is over, whatever happens in it."""
+
+    __slots__ = (
+        "_client",
+        "_client_key",
+        "_clients",
+        "_complaints",
+        "_has_asked",
+        "_is_unread",
+        "_patience",
+        "_reader",
+        "_resources",
+        "_rest",
+        "_scheme",
+        "_stall",
+        "_writer",
+        "wire",
+    )  # fmt: skip
+
+    def __init__(
+        self, wire: Wire, scheme: str, resources: Resources, clients: Clients, complaints: Complaints
+    ) -> None:
+        # For the process.
+        self._resources = resources
+        self._clients = clients
+        self._complaints = complaints
+        # For this connection.
+        self.wire = wire
+        self._scheme = scheme
+        self._reader = RequestReader(resources.head_limits)
+        header_timeout = resources.settings.limits.header_timeout
+        self._patience = resources.deadlines.start(header_timeout, wire, "header_timeout")
+        self._stall = resources.deadlines.start(None, wire, "write_timeout")
+        self._client: Client | None = None
+        self._client_key: tuple[bytes, object] = b"", None
+        self._has_asked = False
+        self._rest = b""  # received, and after the last request
+        self._is_unread = False  # the client may still be sending
+        # For this request.
+        self._writer: ResponseWriter | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.wire!r} {self._writer!r}>"
+
+    async def run(self) -> None:
+        self._clients.enter()
+        try:
+            while (head := await self._read()) is not None and await self._exchange(head):
+                pass
+            if self._is_unread:
+                await self._linger()
+        except WireClosed:
+            pass  # between two requests, or after the last: nobody is owed anything
+        except Exception as error:
+            self._complain(error)  # ours alone: the other connections go on
+        finally:
+            self._patience.stop()
+            self._stall.stop()
+            self.wire.close()
+            self._clients.leave(self)
+
+    async def _exchange(self, head: RequestHead) -> bool:
+        """One request; whether another one may follow."""
+        started = time.monotonic()
+        request = self._begin(head)
+        writer = self._writer
+        assert writer is not None
+        try:
+            await self._handle(request, writer)
+            return await self._finish(request, writer)
+        except WireClosed as closed:
+            self._note_loss(request, writer, closed)
+            return False
+        except trio.Cancelled:
+            request.record.why = "draining"
+            raise
+        finally:
+            writer.close()
+            request.body.close()
+            self._writer = None
+            request.record.total = time.monotonic() - started
+            self._log(request, writer)
+
+    # Read.
+
+    async def _read(self) -> RequestHead | None:
+        """The next head; None when there is none to come, or it was refused."""
+        try:
+            return await self._receive_head()
+        except HttpError as error:
+            await self._turn_away(error)
+        except WireClosed as closed:
+            if not self._reader.is_between_requests and closed.why in REASONS:
+                self._log_unread(refuse(closed.why))
+            raise
+        return None
+
+    async def _receive_head(self) -> RequestHead | None:
+        reader, wire = self._reader, self.wire
+        rest, self._rest = self._rest, b""
+        head = reader.feed(rest) if rest else None
+        is_timed = not self._has_asked  # a new connection's time runs since it was accepted
+        while head is None:
+            data = wire.try_receive()
+            if data is None:
+                if not is_timed and reader.is_between_requests:
+                    if not await self._is_asked_again():
+                        return None
+                    continue
+                if not is_timed:
+                    self._patience.move(self._resources.settings.limits.header_timeout, "header_timeout")
+                    is_timed = True
+                await wire.wait_until_readable()
+            elif not data:
+                return None
+            else:
+                head = reader.feed(data)
+                await wire.give_way()
+        self._patience.stop()
+        self._has_asked = True
+        return head
+
+    async def _is_asked_again(self) -> bool:
+        """Wait for the first byte of the next request; False when we are leaving."""
+        if self._resources.is_draining:
+            return False
+        clients = self._clients
+        self._patience.move(self._resources.settings.limits.idle_timeout, "idle_timeout")
+        clients.begin_idle(self)
+        try:
+            await self.wire.wait_until_readable()
+        finally:
+            clients.end_idle(self)
+        return True
+
+    def _begin(self, head: RequestHead) -> Request:
+        """Everything a request has, before anybody looks at it."""
+        resources, wire = self._resources, self.wire
+        self._clients.requests += 1
+        first = self._reader.take_rest()
+        if head.has_body:
+            body = Body(
+                head, wire, first, patience=self._patience, limits=resources.settings.limits,
+                spool=resources.spool, interim=self._interim,
+            )  # fmt: skip
+        else:
+            body, self._rest = EMPTY, first
+        self._writer = ResponseWriter(
+            wire, self._stall, resources, body, head.method, head.is_http10, head.keep_alive
+        )
+        client = self._who(head)
+        record = AccessRecord()
+        record.time = time.time()
+        return Request(head, body, client, resources.request_ids.take(head, client), record, resources)
+
+    def _who(self, head: RequestHead) -> Client:
+        """Of a peer nobody trusts, a request says nothing new as long as it names the same host."""
+        client, settings = self._client, self._resources.settings
+        authority, believed_by = self._client_key
+        if client is None or client.is_trusted or head.authority != authority or settings is not believed_by:
+            client = client_of(self.wire.peer, head, settings, self._scheme)
+            self._client, self._client_key = client, (head.authority, settings)
+        return client
+
+    def _interim(self) -> None:
+        if self._writer is not None:
+            self._writer.interim()
+
+    # Route, handle.
+
+    async def _handle(self, request: Request, writer: ResponseWriter) -> None:
+        try:
+            await self._route(request, writer)
+            if not writer.finished and self.wire.fd >= 0:
+                raise RuntimeError(f"the handler of {request.route!r} left {writer!r}")
+            return
+        except HttpError as error:
+            problem = error
+        except WireClosed:
+            raise
+        except Exception as error:
+            problem = self._explain(error, request)
+        await self._answer_problem(request, writer, problem)
+
+    async def _route(self, request: Request, writer: ResponseWriter) -> None:
+        route = self._clients.site.find(request.head)
+        if route is None:
+            raise refuse("no_route")
+        request.route = route
+        request.record.route = route.id
+        writer.shape = route.shape
+        if route.limits is not None:
+            request.body.limit = route.limits.body
+        await route.handler(request, writer)
+
+    async def _answer_problem(self, request: Request, writer: ResponseWriter, problem: HttpError) -> None:
+        """Our own answer, or a cut where a handler's has begun."""
+        record = request.record
+        record.why = problem.why
+        if problem.source is not Source.CLIENT and problem.why not in _SAID_ELSEWHERE:
+            self._complaints.say(problem.why, f"{request.request_id} {request.head!r}: {problem}")
+        if problem.status == _CLIENT_LEFT:
+            self.wire.close(problem.why)
+        elif not writer.take_back():
+            writer.close_without_end()
+        else:
+            accept = request.head.get(b"accept")
+            headers, page = error_pages.render(problem, request.request_id, accept)
+            await writer.send(problem.status, headers, page)
+
+    def _explain(self, error: Exception, request: Request) -> HttpError:
+        """What nobody foresaw. The connection ends with it: who knows what state it left behind."""
+        assert self._writer is not None
+        self._writer.keep_alive = False
+        if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
+            return refuse("overloaded", str(error))
+        self._complain(error, request)
+        return refuse("internal", f"{type(error).__name__}: {error}")
+
+    # Finish.
+
+    async def _finish(self, request: Request, writer: ResponseWriter) -> bool:
+        """Drain or refuse what is left of the body; keep or close."""
+        body = request.body
+        keeps = writer.keep_alive and writer.finished
+        if keeps and (body.is_complete or await body.drain(DRAIN_CAP)):
+            self._rest += body.take_rest()
+            return True
+        # It wanted to go on, or is not through with its body: then it may be sending at this moment.
+        self._is_unread = not body.is_complete or request.head.keep_alive
+        return False
+
+    async def _linger(self) -> None:
+        self.wire.end_sending()
+        self._patience.move(_LINGER, "linger")
+        taken = 0
+        while taken < _LINGER_CAP and (data := await self.wire.receive()):
+            taken += len(data)
+
+    def _note_loss(self, request: Request, writer: ResponseWriter, closed: WireClosed) -> None:
+        """The connection went before the answer was out."""
+        record = request.record
+        why = closed.why if closed.why in REASONS else "client_left"
+        record.why = record.why or why
+        if writer.take_back():
+            record.status = REASONS[why].status
+
+    async def _turn_away(self, error: HttpError) -> None:
+        """Answer what is no request. Nothing after it is interpreted (hardening S17)."""
+        resources = self._resources
+        self._patience.stop()
+        writer = ResponseWriter(self.wire, self._stall, resources, EMPTY, b"", False, False)
+        request_id = resources.request_ids.new()
+        headers, page = error_pages.render(error, request_id, None)
+        try:
+            await writer.send(error.status, headers, page)
+            self._is_unread = True
+        finally:
+            writer.close()
+            self._log_unread(error, request_id, writer.sent)
+
+    # Log.
+
+    def _log(self, request: Request, writer: ResponseWriter) -> None:
+        log, route = self._resources.access_log, request.route
+        if log is None or (route is not None and not route.log):
+            return
+        head, client, record = request.head, request.client, request.record
+        record.client = client.address
+        record.method = head.method.decode("latin-1")
+        record.target = head.target.decode("latin-1")
+        if head.is_http10:
+            record.version = "HTTP/1.0"
+        record.status = record.status or writer.status or _CLIENT_LEFT
+        record.sent = writer.sent
+        record.host = head.host
+        record.request_id = request.request_id
+        for name, value in head.headers:
+            if name == b"user-agent":
+                record.user_agent = value.decode("latin-1")
+            elif name == b"referer":
+                record.referer = value.decode("latin-1")
+            elif name == b"authorization":
+                record.user = _basic_user(value)
+        log.write(record)
+
+    def _log_unread(self, error: HttpError, request_id: str = "", sent: int = 0) -> None:
+        """A line for what never became a request."""
+        log = self._resources.access_log
+        if log is None:
+            return
+        record = AccessRecord()
+        record.time = time.time()
+        record.client = self.wire.peer or ""
+        record.request_id = request_id
+        record.status, record.why, record.sent = error.status, error.why, sent
+        log.write(record)
+
+    def _complain(self, error: Exception, request: Request | None = None) -> None:
+        """The whole traceback, once; the same one again a second later at the earliest."""
+        where = traceback.extract_tb(error.__traceback__)[-1:]
+        kind = f"{type(error).__name__} {where}"
+        what = f"{request.request_id} {request.head!r}" if request is not None else repr(self)
+        self._complaints.say(kind, f"{what}: {''.join(traceback.format_exception(error))}", every=1.0)
+
+
+_CLIENT_LEFT = REASONS["client_left"].status
+
+
+def _basic_user(value: bytes) -> str:
+    """The name of Basic credentials, believed or not, as other servers log it; "" for what is none."""
+    scheme, _, credentials = value.partition(b" ")
+    if scheme.lower() != b"basic" or len(credentials) > 1024:
+        return ""
+    try:
+        name, _, _ = base64.b64decode(credentials, validate=True).partition(b":")
+    except binascii.Error:
+        return ""
+    return name.decode("utf-8", "replace")

@@ -1,0 +1,314 @@
+"""One proxy process: accepts connections, obeys its master, and leaves when both have ended.
+
+Owns the process's tasks. Knows no HTTP. Only the master's word, the master's death or TERM ends the process.
+"""
+
+import errno
+import gc
+import pickle
+import signal
+import socket
+import traceback
+from collections.abc import Awaitable, Callable
+
+import trio
+from trio.lowlevel import wait_readable
+
+from trivet_common.access_log import AccessLog
+from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.config import Settings
+from trivet_common.listeners import BoundListener, Listeners
+from trivet_common.logs import ErrorLog, LogError
+from trivet_common.pool.places import RunDir
+from trivet_common.prefork import ORPHAN_GRACE
+
+from .clients import Clients
+from .complaints import Complaints
+from .connection import Connection
+from .front_board import FrontRow
+from .resources import Resources
+from .site import Site, SiteError, build_site
+from .wire import Wire
+
+_BATCH = 64  # accepted from one wake-up of a socket that is ours alone
+_BACKLOG_AT_MOST = 4096  # what is taken from the backlog in one go when we leave
+_SHOW = 0.25  # seconds between two looks at what the board should show
+_FLUSH = 1.0
+# Out of descriptors: seconds until the next try, and how many idle connections make room.
+_PAUSE = 0.1
+_MAKE_ROOM = 16
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def run_front(
+    index: int, count: int, settings: Settings, listeners: Listeners, channel: Channel, error_log: ErrorLog
+) -> int:
+    """Process `index` of `count`, from its fork to its exit status. `settings.run_dir` is set.
+
+    Takes all listeners: a copy of another process's socket would keep it open after that one has left.
+    """
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)  # sent to a whole group: the master decides what they mean
+    try:
+        return trio.run(Front(index, count, settings, listeners, channel, error_log).run)
+    except (SiteError, LogError, OSError) as error:
+        try:
+            channel.send(b"failed " + str(error).encode())
+        except ChannelClosed:
+            error_log.error(str(error))
+        return 1
+
+
+class Front:
+    """The process. `run()` returns its exit status."""
+
+    def __init__(
+        self,
+        index: int,
+        count: int,
+        settings: Settings,
+        listeners: Listeners,
+        channel: Channel,
+        error_log: ErrorLog,
+    ) -> None:
+        """Raises LogError, OSError."""
+        # for the process
+        self._index = index
+        self._count = count
+        self._listeners = listeners
+        self._channel = channel
+        self._error_log = error_log
+        self._complaints = Complaints(error_log.warning)
+        assert settings.run_dir is not None, "the master says where the run directory is"
+        self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
+        # for the settings
+        self._settings = settings
+        self._access_log = _open_access_log(settings)
+        self._next: tuple[Site, AccessLog | None] | None = None  # built, and not yet switched to
+
+    def __repr__(self) -> str:
+        return f"<Front {self._index} of {self._count}, {self._clients!r}>"
+
+    async def run(self) -> int:
+        """Raises SiteError."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._resources = resources = Resources(
+                    self._settings,
+                    index=self._index,
+                    count=self._count,
+                    nursery=self._nursery,
+                    access_log=self._access_log,
+                    error_log=self._error_log,
+                )
+                site = build_site(self._settings, resources)
+                site.begin()
+                self._clients = Clients(site, resources.connections)
+                self._accepting = trio.CancelScope()
+                for task in (
+                    resources.deadlines.run,
+                    self._obey,
+                    self._obey_signals,
+                    self._show,
+                    self._flush,
+                ):
+                    self._nursery.start_soon(self._keep, task)
+                gc.freeze()  # what is here now stays: no collection needs to look at it again
+                self._say(b"ready")
+                await self._accept()
+                await self._clients.wait_until_empty()
+                self._nursery.cancel_scope.cancel()
+        finally:
+            self._row.clear()
+            if self._resources.access_log is not None:
+                self._resources.access_log.close()
+        return 0
+
+    # Clients.
+
+    async def _accept(self) -> None:
+        """Until we leave; then once more, since the kernel has accepted what waits in the backlog."""
+        own = self._listeners.for_process(self._index)
+        with self._accepting:
+            async with trio.open_nursery() as nursery:
+                for listener in own:
+                    nursery.start_soon(self._keep, self._accept_on, listener)
+        for listener in own:
+            for _ in range(_BACKLOG_AT_MOST):
+                if not await self._is_accepted(listener):
+                    break
+        self._listeners.close()
+
+    async def _accept_on(self, listener: BoundListener) -> None:
+        batch = 1 if listener.is_shared else _BATCH
+        while True:
+            await wait_readable(listener.socket)
+            for _ in range(batch):
+                await self._clients.wait_for_room()
+                if not await self._is_accepted(listener):
+                    break
+
+    async def _is_accepted(self, listener: BoundListener) -> bool:
+        """Take one connection from the backlog; False when that is enough for now."""
+        try:
+            sock, address = listener.socket.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTORS:
+                await self._make_room(error)
+                return False
+            return True  # one that was over before it began (accept(2): treat as EAGAIN and try again)
+        self._welcome(sock, address, listener)
+        return True
+
+    def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
+        wire = Wire(sock, _peer(address))
+        connection = Connection(wire, listener.scheme, self._resources, self._clients, self._complaints)
+        self._nursery.start_soon(connection.run)
+
+    async def _make_room(self, error: OSError) -> None:
+        closed = self._clients.close_idle(_MAKE_ROOM, "overloaded")
+        self._complaints.say(
+            "accept", f"no new connection can be accepted ({error.strerror}); {closed} idle ones closed"
+        )
+        await trio.sleep(_PAUSE)
+
+    # The master.
+
+    async def _obey(self) -> None:
+        while True:
+            await wait_readable(self._channel.fileno())
+            try:
+                while (message := self._channel.receive()) is not None:
+                    self._act(message)
+            except ChannelClosed:
+                self._error_log.warning("the master is gone: leaving")
+                self._leave(ORPHAN_GRACE)
+                return
+
+    def _act(self, message: bytes) -> None:
+        verb, _, carried = message.partition(b" ")
+        match verb:
+            case b"reload":
+                self._prepare(carried)
+            case b"switch":
+                self._switch()
+            case b"drop":
+                self._drop()
+            case b"drain":
+                self._leave(self._settings.stop_timeout)
+            case b"quit":
+                self._nursery.cancel_scope.cancel()
+            case b"reopen":
+                self._reopen()
+
+    async def _obey_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                self._leave(self._settings.stop_timeout)
+
+    def _leave(self, seconds: float) -> None:
+        """Accept no more, finish what was begun, be gone in so many seconds; the shortest time holds."""
+        self._resources.is_draining = True
+        self._clients.close_idle(self._clients.connections, "draining")
+        self._accepting.cancel()
+        scope = self._nursery.cancel_scope
+        scope.deadline = min(scope.deadline, trio.current_time() + seconds)
+
+    def _prepare(self, pickled: bytes) -> None:
+        """First half of a reload: build, change nothing."""
+        self._drop()
+        try:
+            # From our own master over an inherited socket pair: as trusted as our own memory.
+            settings: Settings = pickle.loads(pickled)
+            log = _open_access_log(settings)
+            self._next = build_site(settings, self._resources), log
+        except Exception as error:  # a boundary: whatever is wrong with it, the old site goes on
+            self._say(b"no " + (str(error) or type(error).__name__).encode())
+        else:
+            self._say(b"ok")
+
+    def _switch(self) -> None:
+        """Second half: every process has built it."""
+        if self._next is None:
+            return
+        (site, log), self._next = self._next, None
+        site.begin()
+        self._settings = site.settings
+        self._clients.site = site
+        self._clients.set_most(self._resources.connections)
+        old, self._resources.access_log = self._resources.access_log, log
+        if old is not None:
+            old.close()
+        gc.freeze()
+
+    def _drop(self) -> None:
+        if self._next is not None:
+            (site, log), self._next = self._next, None
+            site.drop()
+            if log is not None:
+                log.close()
+
+    def _reopen(self) -> None:
+        self._error_log.reopen()
+        if self._resources.access_log is not None:
+            try:
+                self._resources.access_log.reopen()
+            except LogError as error:
+                self._error_log.error(str(error))
+
+    def _say(self, message: bytes) -> None:
+        try:
+            self._channel.send(message)
+        except ChannelClosed:
+            pass  # the end of file is on its way
+
+    # Housekeeping.
+
+    async def _keep(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """A task of the process goes on after whatever happens in it."""
+        while True:
+            try:
+                return await task(*args)
+            except Exception:
+                self._complaints.say(repr(task), traceback.format_exc())
+                await trio.sleep(1.0)
+
+    async def _show(self) -> None:
+        while True:
+            queues = [dispatch.queue for dispatch in self._resources.dispatches.values()]
+            since = [queue.oldest_since for queue in queues if queue.waiting]
+            oldest = min((at for at in since if at is not None), default=0.0)
+            clients = self._clients
+            self._row.show(
+                sum(queue.waiting for queue in queues),
+                int(oldest * 1e9),
+                clients.connections,
+                clients.idle,
+                clients.requests,
+            )
+            await trio.sleep(_SHOW)
+
+    async def _flush(self) -> None:
+        while True:
+            await trio.sleep(_FLUSH)
+            self._error_log.flush()
+            if self._resources.access_log is not None:
+                self._resources.access_log.flush()
+
+
+def _open_access_log(settings: Settings) -> AccessLog | None:
+    log = settings.log
+    if log.access is None:
+        return None
+    return AccessLog(log.access, log.format)  # type: ignore[arg-type]
+
+
+def _peer(address: object) -> str | None:
+    """The client's address as text, IPv4 also where a dual-stack socket maps it; None on a Unix socket."""
+    if not isinstance(address, tuple):
+        return None
+    host: str = address[0].partition("%")[0]
+    mapped = host.removeprefix("::ffff:")
+    return mapped if "." in mapped else host
