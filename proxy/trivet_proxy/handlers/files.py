@@ -149,8 +149,10 @@ def _open(folder: Folder, name: bytes, complaints: Complaints) -> int:
 
 
 def _translate(error: OSError, path: Path, served: Path, complaints: Complaints) -> HttpError:
-    """To the client there is no such file; what an operator can mend is said in the log, once a minute for what
-    the route serves: whoever asks for unreadable files again and again shall not fill the disk."""
+    """To the client there is no such file; what an operator can mend is said in the log.
+
+    Once a minute a route: whoever asks for unreadable files again and again shall not fill the disk.
+    """
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE):
         return refuse("internal", f"{path}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
