@@ -6,7 +6,6 @@ Knows nothing of what runs there.
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def default_run_dir(name: str, environ: Mapping[str, str], uid: int) -> Path:
     session = environ.get("XDG_RUNTIME_DIR", "")
     if session and _owner(session) == uid:
         return Path(session) / "trivet" / name
-    return _fallback(uid) / name
+    return _fallback(uid, environ) / name
 
 
 def prepare_parent(run_dir: Path) -> None:
@@ -108,7 +107,7 @@ def prepare_parent(run_dir: Path) -> None:
     Everybody may create names in /tmp: who made ours first could swap the sockets below it.
     """
     uid = os.geteuid()
-    parent = _fallback(uid)
+    parent = _fallback(uid, os.environ)
     if run_dir.parent != parent:
         return
     parent.mkdir(mode=0o700, exist_ok=True)
@@ -148,5 +147,5 @@ def _owner(path: str) -> int | None:
     return found.st_uid if stat.S_ISDIR(found.st_mode) else None
 
 
-def _fallback(uid: int) -> Path:
-    return Path(tempfile.gettempdir()) / f"trivet-{uid}"
+def _fallback(uid: int, environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("TMPDIR") or "/tmp").absolute() / f"trivet-{uid}"
