@@ -3,6 +3,7 @@ are cut, and it takes nothing that h11 would not.
 """
 
 import re
+from collections.abc import Iterable
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from tests.common import h11_driver
 from tests.common.gate_driver import bytewise, read
 from tests.requests.corpus import accepted
-from tests.requests.strategies import connections
+from tests.requests.strategies import answers, connections
+from trivet_common.http1.errors import HttpError
+from trivet_common.http1.framing import Body
+from trivet_common.http1.response import ResponseReader, body_framing
 
 # The budget of an ordinary run; fixed seeds, so that a failure is everybody's.
 budget = settings(max_examples=400, deadline=None, derandomize=True, database=None)
@@ -77,3 +81,43 @@ def _is_same_target(ours: bytes, theirs: bytes) -> bool:
         theirs = re.sub(rb"\A[a-zA-Z]+://[^/?]*(/?)", rb"/", theirs)
         return ours in (theirs, b"*")
     return ours == re.sub(rb"[\\^`{|}]", lambda found: b"%%%02X" % found[0][0], theirs)
+
+
+@budget
+@given(answers(), st.lists(st.integers(1, 40), max_size=6))
+def test_an_answer_is_judged_alike_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
+    whole = read_answer([data])
+    assert whole[0].startswith(("complete", "no head", "upstream_bad "))
+    assert read_answer(bytewise(data)) == whole
+    pieces, rest = [], data
+    for cut in cuts:
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+    assert read_answer([piece for piece in (*pieces, rest) if piece]) == whole
+
+
+def read_answer(pieces: Iterable[bytes]) -> tuple[str, bytes, bytes]:
+    """What became of an answer to a GET (complete, or its flaw), its body if complete, and what followed."""
+    reader = ResponseReader()
+    body: Body | None = None
+    data = rest = b""
+    try:
+        for piece in pieces:
+            if body is not None and body.is_complete:
+                rest += piece
+                continue
+            if body is None:
+                head = reader.feed(piece)
+                if head is None:
+                    continue
+                body, piece = body_framing(b"GET", head), reader.take_rest()
+            if body.is_complete:
+                rest += piece
+            else:
+                data += body.feed(piece)
+                rest += body.rest
+        if body is not None:
+            body.eof()
+    except HttpError as refused:
+        return f"{refused.why} {refused.detail}", b"", b""
+    return "complete" if body is not None else "no head", data, rest

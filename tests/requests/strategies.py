@@ -72,3 +72,25 @@ def spoilt(draw: st.DrawFn) -> bytes:
 
 
 connections = st.lists(requests(), min_size=1, max_size=3).map(b"".join) | spoilt()
+
+status_lines = st.sampled_from(
+    b"HTTP/1.1 200 OK|HTTP/1.1 200|HTTP/1.0 404 Not Found|HTTP/1.1 204 |HTTP/1.1 304 X|HTTP/1.1 100 Continue|"
+    b"HTTP/1.1 999 X|HTTP/2.0 200 OK|RTSP/1.0 200 OK|HTTP/1.1 20 X|http/1.1 200 OK|HTTP/1.1\t200 OK".split(
+        b"|"
+    )
+)
+answer_fields = st.sampled_from(
+    b"Content-Length: 5|Content-Length: +5|Transfer-Encoding: chunked|Transfer-Encoding: chunked|"
+    b"Connection: close|Transfer-Encoding: gzip|X_Y: \xff|Set-Cookie: a=b|no colon|a b: c| folded|: empty|NUL: \x00".split(
+        b"|"
+    )
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Bytes of the shape of a response, some of them wrong."""
+    data = draw(status_lines) + draw(line_ends)
+    for field in draw(st.lists(answer_fields, max_size=3)):
+        data += field + draw(line_ends)
+    return data + b"\r\n" + draw(bodies)
