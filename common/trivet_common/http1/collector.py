@@ -75,9 +75,7 @@ class HeadCollector:
         self._first_byte = judge_first_byte
         self._first_line = judge_first_line
         self._blank_lines = blank_lines
-        self._refused: tuple[str, str] | None = (
-            None  # not the exception: its traceback would hold us in a cycle
-        )
+        self._refused: tuple[str, str] | None = None  # why and detail: an exception's traceback would hold us
         self._rest = b""
         # For this head.
         self._buffer = bytearray()
