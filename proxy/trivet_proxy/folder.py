@@ -23,14 +23,16 @@ _HIDDEN = re.compile(rb"(?:\A|/)(?:[./]|\Z)|~(?:/|\Z)|\.(?:swp|swo)(?:/|\Z)|\x00
 class Folder:
     """Opens files below `path`, whatever directory that is today."""
 
-    __slots__ = ("_clock", "_identity", "_inside", "_look_at", "_root", "path")
+    __slots__ = ("_clock", "_identity", "_inside", "_look_at", "_problem", "_root", "path")
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises OSError: there is no such folder, or it may not be entered."""
         self.path = path
         self._clock = clock
         self._root = -1
-        self._reopen()
+        self._problem: OSError | None = None  # why the root could not be opened
+        self._identity = (0, 0)
+        self._inside: tuple[bytes, ...] = ()
+        self._keep_up()
 
     def __repr__(self) -> str:
         return f"<Folder {self.path} fd={self._root}>"
@@ -39,7 +41,14 @@ class Folder:
         """A descriptor for reading, of whatever kind of file it is. Raises OSError."""
         if self._clock() >= self._look_at:
             self._keep_up()
+        if self._root < 0 and self._problem is not None:
+            raise self._problem
         return open_beneath(self._root, name, self._inside)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there has been a folder to serve from, ever."""
+        return self._root >= 0
 
     def close(self) -> None:
         root, self._root = self._root, -1
@@ -56,8 +65,9 @@ class Folder:
             now = os.stat(self.path)
             if (now.st_dev, now.st_ino) != self._identity:
                 self._reopen()
-        except OSError:
-            pass  # between two steps of a deploy: what was opened last serves on
+        except OSError as problem:
+            # Between two steps of a deploy what was opened last serves on.
+            self._problem = problem.with_traceback(None)
 
     def _reopen(self) -> None:
         root = os.open(self.path, ROOT)
@@ -65,9 +75,7 @@ class Folder:
         self._root = root
         info = os.fstat(root)
         self._identity = (info.st_dev, info.st_ino)
-        named = {os.fsencode(self.path), os.fsencode(os.path.realpath(self.path))}
-        self._inside = tuple(named)
-        self._look_at = self._clock() + _LOOK_AGAIN
+        self._inside = (os.fsencode(self.path), os.fsencode(os.path.realpath(self.path)))
 
 
 def is_hidden(name: bytes) -> bool:

@@ -101,7 +101,7 @@ class Front:
                     access_log=self._access_log,
                     error_log=self._error_log,
                 )
-                site = build_site(self._settings, resources)
+                site = build_site(self._settings, resources, is_forgiving=True)
                 site.begin()
                 self._clients = Clients(site, resources.connections)
                 self._accepting = trio.CancelScope()

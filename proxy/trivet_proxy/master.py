@@ -111,8 +111,7 @@ class ProxyMaster(Master):
         if self.is_leaving():
             return
         if not self._was_ready:
-            self.log.error(f"{ending} while it started")
-            self._failed(f"{ending} while it started; the error log says why")
+            self._failed(f"{ending} while it started")
             return
         pause = self._pauses[child.index].after(time.monotonic() - child.started)
         self.log.error(f"{ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
@@ -206,10 +205,8 @@ class ProxyMaster(Master):
             self._tell_parent(b"ready")
 
     def _failed(self, text: str) -> None:
-        """At the first start there is nothing to fall back to: say why and leave.
-
-        Later the pause before the next try is all there is to do; the process has logged what is wrong.
-        """
+        """At the first start there is nothing to fall back to; later there is the pause and the next try."""
+        self.log.error(text)
         if self._was_ready or self.is_leaving():
             return
         self._tell_parent(b"failed " + text.encode())

@@ -76,21 +76,26 @@ class Site:
                 dispatch.slots.close()
 
 
-def build_site(settings: Settings, resources: Resources) -> Site:
-    """Compile every route; the running site is not touched. Raises SiteError with all that is wrong."""
-    return _Builder(settings, resources).build()
+def build_site(settings: Settings, resources: Resources, *, is_forgiving: bool = False) -> Site:
+    """Compile every route; the running site is not touched. Raises SiteError with all that is wrong.
+
+    `is_forgiving`: one folder that is missing by now is logged and keeps nobody from the rest, because a
+    process that starts in place of a dead one has no old site to fall back to.
+    """
+    return _Builder(settings, resources, is_forgiving).build()
 
 
 class _Builder:
     """One build: what several routes share is made once."""
 
-    def __init__(self, settings: Settings, resources: Resources) -> None:
+    def __init__(self, settings: Settings, resources: Resources, is_forgiving: bool) -> None:
         assert settings.run_dir is not None, "the master says where the run directory is"
         self._settings = settings
         self._resources = resources
         self._places = {name: RunDir(settings.run_dir).pool(name) for name in settings.pools}
         self._dispatches: dict[str, PoolDispatch] = {}
         self._servers: dict[Upstream, Servers] = {}
+        self._is_forgiving = is_forgiving
         self._problems: list[Problem] = []
         self._complaints = Complaints(resources.error_log.warning)
 
@@ -137,18 +142,21 @@ class _Builder:
 
     def _files(self, route: Route) -> Handler:
         if route.files is not None:
-            path = route.files.root
-            try:
-                return files_handler(Folder(path), (route.path or "/").encode(), self._complaints)
-            except OSError as error:
-                reason = why_not_a_folder(path) or f"{path}: {error.strerror}"
+            root = route.files.root
+            self._judge(route, why_not_a_folder(root))
+            return files_handler(Folder(root), (route.path or "/").encode(), self._complaints)
+        assert route.file is not None, "the configuration gives every route one action"
+        self._judge(route, why_not_a_file(route.file))
+        return file_handler(route.file, self._complaints)
+
+    def _judge(self, route: Route, reason: str | None) -> None:
+        if reason is None:
+            return
+        problem = Problem(route.where, reason)
+        if self._is_forgiving:
+            self._resources.error_log.error(str(problem))
         else:
-            assert route.file is not None, "the configuration gives every route one action"
-            reason = why_not_a_file(route.file) or ""
-            if not reason:
-                return file_handler(route.file, self._complaints)
-        self._problems.append(Problem(route.where, reason))
-        return redirect_to_slash  # of a site that is not going to be
+            self._problems.append(problem)
 
     def _health(self, kind: str) -> Handler:
         if kind == "live":

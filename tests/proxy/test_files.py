@@ -542,9 +542,18 @@ async def test_one_file_that_is_none(tree, name):
     assert (await ask(handler, b"/")).status == 404
 
 
-def test_a_missing_folder_is_an_error_at_load(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        Folder(tmp_path / "none")
+async def test_a_folder_that_comes_later(tmp_path, way):
+    now = 0.0
+    said: list[str] = []
+    handler = files_handler(Folder(tmp_path / "late", clock=lambda: now), b"/", Complaints(said.append))
+    assert (await ask(handler, b"/a.txt")).status == 404
+    assert "there is no" in said[0]
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "a.txt").write_bytes(INSIDE)
+    assert (await ask(handler, b"/a.txt")).status == 404
+    now = 1.0
+    assert (await ask(handler, b"/a.txt")).body == INSIDE
+    assert len(said) == 1
 
 
 def test_both_ways_of_opening_agree(tree):

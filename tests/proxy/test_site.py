@@ -145,6 +145,22 @@ async def test_everything_that_has_gone_missing_is_said_at_once(place):
     assert all(line.startswith(route.where) for line, route in zip(lines, settings.routes[2:4], strict=True))
 
 
+async def test_a_forgiving_build_serves_the_rest(place):
+    settings = settings_of(place)
+    (place / "site" / "one.txt").unlink()
+    (place / "site").rmdir()
+    async with trio.open_nursery() as nursery:
+        site = build_site(settings, resources_of(settings, nursery), is_forgiving=True)
+        assert (await ask(site, "/gone")).status == 410
+        for target in ("/static/one.txt", "/one"):
+            with pytest.raises(HttpError):
+                await ask(site, target)
+        (place / "site").mkdir()
+        (place / "site" / "one.txt").write_bytes(b"back\n")
+        assert (await ask(site, "/one")).body == b"back\n"
+        site.drop()
+
+
 async def test_a_reload_keeps_the_pools_and_takes_new_limits(place):
     first = settings_of(place)
     async with trio.open_nursery() as nursery:

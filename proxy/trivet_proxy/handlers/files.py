@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trivet_common.config.reach import why_not_a_file
+from trivet_common.config.reach import why_not_a_file, why_not_a_folder
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 
@@ -145,6 +145,10 @@ def _open(folder: Folder, name: bytes, complaints: Complaints) -> int:
     try:
         return folder.open(name)
     except OSError as error:
+        if not folder.is_there:
+            reason = why_not_a_folder(folder.path) or "The folder has just come back."
+            complaints.say(str(folder.path), reason, _COMPLAIN_AGAIN)
+            raise refuse("not_found", reason) from None
         raise _translate(error, folder.path / os.fsdecode(name), folder.path, complaints) from None
 
 
