@@ -11,7 +11,7 @@ from pathlib import Path
 from .hints import hint_for_key
 from .model import INCLUDED, SiteKeys
 from .nodes import Node, Text, described
-from .problems import Findings, Place, shown
+from .problems import Findings, Place, shown, shown_path
 from .source import read_tree
 
 MAX_FILES = 1000
@@ -36,6 +36,17 @@ def join_included(main: Node, shown_as: str, findings: Findings) -> None:
         tree = read_tree(path, name, order, findings)
         if tree is not None:
             _join(main.value, tree, Place(order, name, 1), findings)
+
+
+def warn_if_writable(file: Path, place: Place, findings: Findings) -> None:
+    """Whoever runs us named the main file: a warning will do (mounted folders often look like this)."""
+    try:
+        if file.stat().st_mode & stat.S_IWOTH:
+            findings.warning(
+                place, "the file can be written by everyone", f"run chmod o-w {shown_path(file)}"
+            )
+    except OSError:
+        pass  # it was read a moment ago, and is gone: nobody can write it any more
 
 
 def _matches(pattern: Node, findings: Findings) -> list[Path]:
@@ -77,7 +88,9 @@ def _is_safe(path: Path, folder: Path, place: Place, findings: Findings) -> bool
     real = path.resolve()
     if not real.is_relative_to(folder.resolve()):
         findings.mistake(
-            place, f"include: {shown(path)} is a link out of the folder of this file", "copy the file here"
+            place,
+            f"include: {shown_path(path)} is a link out of the folder of this file",
+            "copy the file here",
         )
         return False
     for part in (real, real.parent):
@@ -87,7 +100,9 @@ def _is_safe(path: Path, folder: Path, place: Place, findings: Findings) -> bool
             return True  # reading it will say why
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             findings.mistake(
-                place, f"include: {shown(part)} can be written by everyone", f"run chmod o-w {shown(part)}"
+                place,
+                f"include: {shown_path(part)} can be written by everyone",
+                f"run chmod o-w {shown_path(part)}",
             )
             return False
     return True

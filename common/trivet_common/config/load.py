@@ -11,7 +11,7 @@ from typing import Any
 
 from .draft import Draft
 from .expand import expand
-from .include import join_included
+from .include import join_included, warn_if_writable
 from .nodes import Node, PlaceOf, described, node_from
 from .overrides import merge
 from .problems import Findings, Mistake, Place
@@ -47,6 +47,7 @@ def load(
             findings.mistake(start, "the file is empty", SMALLEST)
         findings.raise_if_any()
         raise AssertionError("a file without a tree has a mistake")
+    warn_if_writable(file, start, findings)
     join_included(tree, shown_as, findings)
     return _settle(tree, overrides, findings, purpose, environ, file, site_name(file))
 
@@ -60,7 +61,7 @@ def from_mapping(
     overrides: Mapping[str, Any] | None = None,
     purpose: str = "serve",
 ) -> Settings:
-    """Settings from values in the file's shape; places are dotted paths. Raises ConfigError."""
+    """Settings from values in the file's shape; places are "settings". Raises ConfigError."""
     findings = Findings()
     tree = _tree_of(mapping, PlaceOf(options=False), base or Path.cwd(), findings)
     return _settle(tree, overrides, findings, purpose, environ, None, sanitised(name), base)

@@ -6,10 +6,18 @@ from . import fields
 from .section import Section, required, setting
 
 
+def _parse_address(value: Any) -> str:
+    is_port = isinstance(value, int) and not isinstance(value, bool)
+    return fields.parse_text(str(value) if is_port else value)
+
+
+Address = Annotated[str, fields.Kind("address", _parse_address, {"type": ["string", "integer"]})]
+
+
 class ListenKeys(Section):
     """One listener"""
 
-    address: fields.Word = required(
+    address: Address = required(
         '`host:port`, a bare port (every address, both families), `"unix:/path"` or `"fd:NAME"` (systemd).'
     )
     scheme: Annotated[str, fields.choice("http", "https")] = setting(

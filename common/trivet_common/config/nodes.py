@@ -133,7 +133,7 @@ def node_from(value: object, place_of: "PlaceOf", folder: Path, loc: Loc = ()) -
 
 
 class PlaceOf:
-    """Names the option of the command that a value came from (`--workers`), or its dotted path."""
+    """Names the option of the command that a value came from (`--workers`); a program's are "settings"."""
 
     _OPTIONS = {
         "listen": "--listen",
@@ -152,7 +152,8 @@ class PlaceOf:
         for key in reversed(loc):
             if isinstance(key, str) and key in self._options:
                 return Place(-1, self._options[key], 0)
-        return Place(-1, ".".join(str(key) for key in loc) or "settings", 0)
+        # A route's messages name only its key, so its number stands here.
+        return Place(-1, f"routes.{loc[1]}" if loc[:1] == ("routes",) and len(loc) > 1 else "settings", 0)
 
 
 def core_value(text: object) -> object:

@@ -68,7 +68,7 @@ def _check_socket(listener: Listen, keys: ListenKeys, draft: Draft, loc: Loc) ->
 
 def _is_ours(folder: Path, draft: Draft) -> bool:
     """Whether it is the run directory, which is made at the start."""
-    own = [draft.environ.get("RUNTIME_DIRECTORY", "")]
+    own = draft.environ.get("RUNTIME_DIRECTORY", "").split(":")
     written = draft.tree.child("run_dir")
     if written is not None and isinstance(written.value, str):
         own.append(str(written.folder / written.value))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from . import matching
 from .addresses import parse_server
@@ -32,11 +33,13 @@ def resolve_routes(
     site: SiteKeys, pools: dict[str, Pool], upstreams: dict[str, Upstream], draft: Draft
 ) -> tuple[Route, ...]:
     """Every route, in order. Mistakes are reported; what is returned then is not to be used."""
-    routes = []
+    routes: dict[str, Route] = {}
     for index, keys in enumerate(site.routes or ()):
-        maker = _RouteMaker(index, keys, site, draft)
-        routes.append(maker.make(pools, upstreams))
-    return tuple(routes)
+        route = _RouteMaker(index, keys, site, draft).make(pools, upstreams)
+        # Ids name routes in logs: two that share their first host and path are told apart.
+        unique = route.id if route.id not in routes else f"{route.id}#{index + 1}"
+        routes[unique] = replace(route, id=unique)
+    return tuple(routes.values())
 
 
 def _upstream(name: str, servers: tuple[str, ...], draft: Draft, loc: Loc) -> Upstream:

@@ -23,6 +23,26 @@ _NO_SPACE = re.compile(r"^\s*(?:-\s+)?([A-Za-z_][\w-]*):([^\s/].*|/[^/].*)$")
 _TEMPLATE = re.compile(_VALUE + r"(\{\w+\}\S.*)$")
 _AFTER_QUOTE = re.compile(_VALUE + r"""(("[^"]*"|'[^']*')\s*\S.*)$""")
 
+# What the parser says, and what we say.
+_COMPLAINTS = (
+    ("stream end", "the file ends before a { or [ is closed", "close it with } or ]"),
+    (
+        "node content",
+        "a value is missing, or a bracket or comma stands alone here",
+        "remove it, or quote the whole value",
+    ),
+    (
+        "sequence entries",
+        'a list ("- …") cannot begin on the line of its key',
+        "put it on the next line, indented",
+    ),
+    (
+        "block collection",
+        "a key stands in the middle of a list",
+        'begin the line with "- ", or indent it differently',
+    ),
+)
+
 
 def diagnose(text: str, error: yaml.YAMLError) -> list[Diagnosis]:
     """(line, message, hint) for the known traps in the whole text, or else for the parser's own complaint."""
@@ -86,39 +106,19 @@ def _complaint(lines: list[str], number: int, error: yaml.YAMLError) -> Diagnosi
 
 def _structure(lines: list[str], number: int, problem: str, context: str, error: Any) -> Diagnosis:
     line = lines[number - 1] if 0 < number <= len(lines) else ""
-    if "flow" in context and ("or '}'" in problem or "or ']'" in problem):
-        opening = "{" if "or '}'" in problem else "["
-        start = error.context_mark.line + 1
-        closing = "}" if opening == "{" else "]"
-        return (
-            start,
-            f"the {opening} on this line is not closed, or a comma is missing",
-            f"close it with {closing}",
-        )
-    if "node content" in problem:
-        return (
-            number,
-            "a value is missing, or a bracket or comma stands alone here",
-            "remove it, or quote the whole value",
-        )
-    if template := _TEMPLATE.match(line):
+    for opening, closing in ("{}", "[]"):
+        if "flow" in context and f"or '{closing}'" in problem:
+            what = f"the {opening} on this line is not closed, or a comma is missing"
+            return error.context_mark.line + 1, what, f"close it with {closing}"
+    if "block end" in problem and (template := _TEMPLATE.match(line)):
         return number, "a value that begins with { must be quoted", f'write "{shown(template[1].strip())}"'
-    if quoted := _AFTER_QUOTE.match(line):
+    if "block end" in problem and (quoted := _AFTER_QUOTE.match(line)):
         inside = shown(quoted[1].strip())
         cure = "quote the whole value once" + ("" if '"' in inside else f': "{inside}"')
         return number, "something follows the closing quote", cure
-    if "sequence entries" in problem:
-        return (
-            number,
-            'a list ("- …") cannot begin on the line of its key',
-            "put it on the next line, indented",
-        )
-    if "'-' indicator" in problem or ("block collection" in context):
-        return (
-            number,
-            "a key stands in the middle of a list",
-            'begin the line with "- ", or indent it differently',
-        )
+    for words, message, hint in _COMPLAINTS:
+        if words in problem or words in context:
+            return number, message, hint
     return number, "this line does not fit the lines above it", _indentation_hint(line)
 
 
