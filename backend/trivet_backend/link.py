@@ -33,8 +33,8 @@ class Link:
     """A kept connection, or one of pool.sock and TCP, which serves one request."""
 
     __slots__ = (
-        "answer_after", "away", "deadline", "fd", "is_slots_own", "peer", "reader", "sock", "state",
-        "used_at", "write_timeout",
+        "_is_reset", "answer_after", "away", "deadline", "fd", "is_slots_own", "peer", "reader", "sock",
+        "state", "used_at", "write_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class Link:
         self.reader = RequestReader(limits)
         self.state = LinkState.READY
         self.used_at = 0.0
+        self._is_reset = False
         # While something is awaited or thrown away.
         self.deadline = 0.0
         self.away: Body | None = None
@@ -112,12 +113,16 @@ class Link:
     def reset(self) -> None:
         """Make the close look like what it is: a response that broke off, where TCP can say that."""
         if self.sock.family != socket.AF_UNIX:
+            self._is_reset = True
             try:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except OSError:
                 pass  # it has left
 
     def close(self) -> None:
+        if not self._is_reset:
+            # Not left to close(): a process that the application forked has a copy of the descriptor.
+            self.end(socket.SHUT_RDWR)
         self.sock.close()
 
     def _send_rest(self, rest: memoryview) -> None:

@@ -24,10 +24,10 @@ from trivet_backend.file_wrapper import FileWrapper
 from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_backend.slot import Slot
+from trivet_backend.streams import WorkerLog, WorkerStream
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
 from trivet_common.http1.collector import HeadLimits
-from trivet_common.logs import ErrorLog, LineStream
 from trivet_common.pool.board import Board
 from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PoolPlaces
@@ -36,20 +36,6 @@ from trivet_common.pool.places import PoolPlaces
 _BACKLOG = 64
 # Our proxy adds fields of its own (claim, forwarding) to a head that just fits its limits.
 _ROOM_BYTES, _ROOM_FIELDS = 16 * 1024, 32
-
-
-class WorkerLog(ErrorLog):
-    """The error log of a process whose threads write to it at the same time."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self, settings: Settings, who: str) -> None:
-        super().__init__(settings.log.error, who, settings.log.level)  # type: ignore[arg-type]
-        self._lock = threading.Lock()
-
-    def _log(self, level: str, text: str) -> None:
-        with self._lock:
-            super()._log(level, text)
 
 
 class Worker:
@@ -84,8 +70,8 @@ class Worker:
     def run(self) -> int:
         setproctitle.setproctitle(f"trivet: worker {self._pool.name} {self._incarnation} ({self._pool.app})")
         self._quiet_signals()
-        sys.stdout = LineStream(self._log, "info")
-        sys.stderr = LineStream(self._log, "error")
+        sys.stdout = WorkerStream(self._log, "info")
+        sys.stderr = WorkerStream(self._log, "error")
         try:
             # Before the drop: the run directory is the master's user's.
             board, listeners, fifo = self._take_place()
@@ -248,7 +234,7 @@ class Worker:
 
     def _end_lines(self) -> None:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, LineStream):
+            if isinstance(stream, WorkerStream):
                 stream.end_line()
         self._log.flush()
 
