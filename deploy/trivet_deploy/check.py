@@ -17,6 +17,7 @@ from .refusal import FAILED, GOOD
 
 # Loading a large application takes seconds; one that takes longer than this waits for something.
 LOAD_TIMEOUT = 120.0
+_STDERR = 2
 
 
 def check(file: str, purpose: str, with_app: bool) -> int:
@@ -71,7 +72,7 @@ def _load(pool: Pool) -> dict[str, object]:
                 done = subprocess.run(
                     command,
                     input=json.dumps(wish).encode(),
-                    stdout=sys.stderr.fileno(),
+                    stdout=_STDERR,
                     env=os.environ | pool.env,
                     pass_fds=[write_end],
                     timeout=LOAD_TIMEOUT,

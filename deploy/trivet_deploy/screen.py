@@ -88,7 +88,7 @@ def ending(status: int) -> str:
 
 def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
     for route in settings.routes[:_MOST_ROUTES]:
-        yield f"{', '.join(route.host)}{route.path or '(any path)'}", action(route)
+        yield f"{', '.join(route.host)}{route.path or '/'}", action(route)
     more = len(settings.routes) - _MOST_ROUTES
     if more > 0:
         yield "...", f"and {more} more"

@@ -1,0 +1,87 @@
+"""`trivet check`: what it prints and its exit status, with applications that load and that do not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trivet_common.config import ConfigError
+from trivet_deploy import check
+
+
+def write_site(folder: Path, app: str, source: str, **keys: str) -> str:
+    (folder / "hello.py").write_text(source)
+    lines = "".join(f"    {key}: {value}\n" for key, value in keys.items())
+    (folder / "trivet.yaml").write_text(f"pools:\n  web:\n    app: {app}\n{lines}")
+    return str(folder / "trivet.yaml")
+
+
+WSGI = "def app(environ, start_response):\n    return []\n"
+
+
+def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_site(tmp_path, "hello:app", WSGI)
+    assert check.check(file, "serve", False) == 0
+    assert capsys.readouterr() == (f"{file}: ok, 1 route, 1 pool\n", "")
+
+
+def test_mistakes_are_the_configurations_own_words(tmp_path: Path) -> None:
+    file = write_site(tmp_path, "hello:app", WSGI, wrokers="2")
+    with pytest.raises(ConfigError) as wrong:
+        check.check(file, "serve", False)
+    assert str(wrong.value).startswith(f"{file}:4: ")
+
+
+def test_warnings_do_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_site(tmp_path, "hello:app", WSGI)
+    with open(file, "a") as opened:
+        opened.write("routes:\n  - {path: /api, pool: web}\n")
+    assert check.check(file, "serve", False) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("ok, 1 route, 1 pool\n")
+    assert f"{file}:5: warning: " in said.err
+
+
+def test_an_application_that_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = "import os\nprint('hello from ' + os.environ['PLACE'])\n" + WSGI
+    file = write_site(tmp_path, "hello:app", source, env="{PLACE: here}")
+    assert check.check(file, "serve", True) == 0
+    said = capfd.readouterr()
+    assert said.out.startswith("pool web: hello:app loads in ")
+    assert said.out.endswith(f"{file}: ok, 1 route, 1 pool\n")
+    assert said.err == "hello from here\n", "what it prints is not part of our answer"
+
+
+@pytest.mark.parametrize(
+    ("app", "source", "said"),
+    [
+        ("hello:app", "import nowhere_to_be_found\n", "nowhere_to_be_found"),
+        ("hello:application", WSGI, "hello:app"),
+        ("hello:app", "async def app(scope, receive, send):\n    pass\n", "ASGI"),
+        ("hello:app", "import os\nos._exit(3)\n", "ended the process while it was loaded (exit status 3)"),
+        ("hello:app", "import os\nos.kill(os.getpid(), 9)\n", "(signal 9)"),
+        ("nowhere:app", WSGI, "nowhere"),
+    ],
+)
+def test_an_application_that_does_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], app: str, source: str, said: str
+) -> None:
+    file = write_site(tmp_path, app, source)
+    assert check.check(file, "serve", True) == 1
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"{file}:2: pool web: ")
+    assert said in told.err
+
+
+def test_an_application_that_waits_for_ever(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "LOAD_TIMEOUT", 0.5)
+    file = write_site(tmp_path, "hello:app", "import time\ntime.sleep(60)\n")
+    assert check.check(file, "serve", True) == 1
+    assert "was not loaded within 0.5 s" in capfd.readouterr().err
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(check.schema())["properties"]["pools"]

@@ -1,0 +1,59 @@
+"""`serve --show-config`: what it prints means what it was made from."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trivet_common.config import from_mapping, load
+from trivet_deploy.effective import as_yaml
+
+SITE: dict[str, Any] = {
+    "listen": ["127.0.0.1:8000", {"address": "unix:http.sock", "mode": "0660"}],
+    "run_dir": "/run/shop",
+    "trusted_proxies": ["10.0.0.0/8", "unix"],
+    "limits": {"body_rate": "off", "connections_per_client": 20},
+    "log": {"access": "off", "format": "json"},
+    "upstreams": {"old": {"servers": ["http://127.0.0.1:9000", "unix:old.sock"]}},
+    "routes": [
+        {
+            "path": "/static/",
+            "files": ".",
+            "response_headers": {"set": {"X-A": ["1", "2"]}, "remove": ["x-b"]},
+        },
+        {"host": "*.example.com", "redirect": {"to": "https://example.com{uri}", "permanent": True}},
+        {"path": "/old/", "upstream": "old", "timeout": "off", "stream": True},
+        {"path": "/gone", "respond": {"status": 410, "body": "gone", "headers": {"X-C": "3"}}},
+        {"path": "/healthz", "health": "live", "log": False},
+        {"path": "/", "pool": "web", "mount": False, "limits": {"body": "1MiB"}},
+    ],
+    "pools": {
+        "web": {
+            "app": "x:app",
+            "env": {"COLOUR": "green", "DATABASE_URL": "postgres://u:secret@db/x", "API_TOKEN": "t0p"},
+            "prepare": ["true"],
+            "listen": "127.0.0.1:9001",
+            "timeout": "1m",
+        }
+    },
+}
+
+
+def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
+    site = SITE | {"pools": {"web": SITE["pools"]["web"] | {"env": {"COLOUR": "green"}}}}
+    settings = from_mapping(site, base=tmp_path, environ={})
+    file = tmp_path / "again.yaml"
+    file.write_text(as_yaml(settings))
+    again = load(file, environ={})
+    assert as_yaml(again).split("\n", 1)[1] == as_yaml(settings).split("\n", 1)[1]
+    assert again.limits == settings.limits
+    assert again.upstreams["old"].servers[1].path == settings.upstreams["old"].servers[1].path
+    assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
+
+
+def test_secrets_are_hidden(tmp_path: Path) -> None:
+    text = as_yaml(from_mapping(SITE, base=tmp_path, environ={}))
+    env = yaml.safe_load(text)["pools"]["web"]["env"]
+    assert env == {"COLOUR": "green", "DATABASE_URL": "(hidden)", "API_TOKEN": "(hidden)"}
+    assert "t0p" not in text
+    assert "postgres" not in text

@@ -1,0 +1,180 @@
+"""What a run holds: taken whole or not at all, taken over from a killed run, left without a trace."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trivet_common.config import Pool, Settings, from_mapping
+from trivet_deploy import premises as room
+from trivet_deploy.premises import Premises, group_of
+from trivet_deploy.refusal import Refusal
+
+
+def site(folder: Path, **changes: Any) -> Settings:
+    mapping: dict[str, Any] = {
+        "listen": ["127.0.0.1:0", f"unix:{folder}/http.sock"],
+        "proxy": {"processes": 1},
+        "pools": {"web": {"app": "x", "listen": "127.0.0.1:0"}, "shop": {"app": "y"}},
+        "routes": [{"path": "/shop/", "pool": "shop"}, {"path": "/", "pool": "web"}],
+    }
+    return from_mapping(mapping | changes, base=folder, environ={})
+
+
+def whole(folder: Path, **changes: Any) -> Premises:
+    settings = site(folder, **changes)
+    return Premises(settings, folder / "run", proxy=True, pools=settings.pools)
+
+
+def half(folder: Path, *pools: str, proxy: bool = False) -> Premises:
+    return Premises(site(folder), folder / "run", proxy=proxy, pools=pools)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_everything_is_taken_and_nothing_left(tmp_path: Path) -> None:
+    premises = whole(tmp_path)
+    premises.take()
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert names(tmp_path / "run") == [
+        "pool-shop.lock", "pool-web.lock", "proxy.lock", "shop", "shop/idle.fifo", "web", "web/idle.fifo",
+    ]  # fmt: skip
+    assert premises.listeners is not None
+    assert len(list(premises.listeners)) == 2
+    assert list(premises.pool_listeners) == ["web"]
+    premises.leave()
+    assert names(tmp_path) == []
+    premises.leave()  # a second time is nothing: the place may be another's by now
+
+
+def test_a_second_run_is_refused_and_the_first_unharmed(tmp_path: Path) -> None:
+    first = whole(tmp_path)
+    first.take()
+    try:
+        before = names(tmp_path)
+        # Record locks are the process's: a second instance is a second process.
+        code = (
+            "import sys; from pathlib import Path; from tests.deploy import test_premises as t\n"
+            "try: t.whole(Path(sys.argv[1])).take()\n"
+            "except t.Refusal as refusal: print(refusal)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        said = f"pool web of this site runs already: process {os.getpid()}, run directory {tmp_path}/run\n"
+        assert (done.stdout, done.stderr) == (said, "")
+        assert names(tmp_path) == before
+    finally:
+        first.leave()
+
+
+def test_a_taken_port_leaves_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        premises = whole(tmp_path, listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(Refusal, match="taken by another program"):
+            premises.take()
+    assert names(tmp_path) == []
+
+
+def test_halves_share_a_run_directory(tmp_path: Path) -> None:
+    proxy, web, shop = half(tmp_path, proxy=True), half(tmp_path, "web"), half(tmp_path, "shop")
+    for premises in (proxy, web, shop):
+        premises.take()
+    proxy.leave()
+    assert "proxy.lock" not in names(tmp_path / "run")
+    web.leave()
+    assert names(tmp_path / "run") == ["pool-shop.lock", "shop", "shop/idle.fifo"]
+    shop.leave()
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.deploy import test_premises as t\n"
+        "changes = dict(pools={'old': {'app': 'x'}}, routes=[{'path': '/', 'pool': 'old'}])\n"
+        "t.whole(Path(sys.argv[1]), **changes).take()\n"
+        "print('taken', flush=True); input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as killed:  # fmt: skip
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"taken\n"
+        killed.send_signal(signal.SIGKILL)
+    assert "old/idle.fifo" in names(tmp_path / "run")
+    premises = whole(tmp_path)
+    premises.take()
+    assert not any(name.startswith(("old", "pool-old")) for name in names(tmp_path / "run"))
+    premises.leave()
+    assert names(tmp_path) == []
+
+
+def test_a_killed_runs_masters_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run" / "web").mkdir(parents=True)
+    (tmp_path / "run").chmod(0o700)
+    os.mkfifo(tmp_path / "run" / "web" / "idle.fifo")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(tmp_path / "run" / "web" / "control.sock"))
+        left.listen(8)
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            left.close()
+
+        monkeypatch.setattr(room.time, "sleep", sleep)
+        began = time.monotonic()
+        premises = whole(tmp_path)
+        premises.take()
+        assert len(slept) == 1
+        assert time.monotonic() - began < room.PATIENCE
+    premises.leave()
+
+
+def test_a_child_keeps_only_the_sockets_of_its_part(tmp_path: Path) -> None:
+    premises = whole(tmp_path)
+    premises.take()
+    try:
+        assert premises.listeners is not None
+        web = premises.pool_listeners["web"].for_process(0)[0].socket
+        site_socket = premises.listeners.for_process(0)[0].socket
+        premises.keep_only("pool web")
+        assert (web.fileno() >= 0, site_socket.fileno() >= 0) == (True, False)
+        premises.keep_only("proxy")
+        assert web.fileno() < 0
+    finally:
+        premises.leave()
+
+
+def pool_of(folder: Path, **keys: Any) -> Pool:
+    settings = site(folder, pools={"web": {"app": "x", **keys}}, routes=[{"path": "/", "pool": "web"}])
+    return settings.pools["web"]
+
+
+def test_groups_are_shared_only_when_root_drops_to_a_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert group_of(pool_of(tmp_path)) is None
+    monkeypatch.setattr(room.os, "geteuid", lambda: 0)
+    assert group_of(pool_of(tmp_path)) is None
+    assert group_of(pool_of(tmp_path, user="daemon")) == 1
+    assert group_of(pool_of(tmp_path, user="1")) == 1
+    assert group_of(pool_of(tmp_path, group="123456")) == 123456
+    monkeypatch.setattr(room.os, "geteuid", lambda: 1000)
+    assert group_of(pool_of(tmp_path, user="daemon")) is None
+
+
+def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(Refusal, match="run"):
+        whole(tmp_path).take()

@@ -1,0 +1,103 @@
+"""The screen of `serve`: what is served, where the logs are, how to stop."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trivet_common.config import from_mapping
+from trivet_deploy import screen
+from trivet_deploy.premises import Premises
+from trivet_deploy.site import Site
+
+SITE = {
+    "listen": "127.0.0.1:0",
+    "proxy": {"processes": 1},
+    "log": {"access": "off", "error": "errors.log"},
+    "routes": [
+        {"path": "/static/", "files": "."},
+        {"path": "/robots.txt", "file": "robots.txt"},
+        {"path": "/old/", "upstream": "http://127.0.0.1:9000"},
+        {"path": "/moved", "redirect": "/new"},
+        {"path": "/gone", "respond": 410},
+        {"path": "/healthz", "health": "ready"},
+        {"path": "/shop/", "pool": "shop", "mount": True},
+        {"host": "example.com", "pool": "web"},
+    ],
+    "pools": {
+        "web": {"app": "x:app", "workers": 2, "threads": 4},
+        "shop": {"app": "shop.wsgi", "workers": 1},
+    },
+}
+
+
+def test_one_screen_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "robots.txt").touch()
+    settings = from_mapping(SITE, base=tmp_path, name="demo", environ={})
+    premises = Premises(settings, tmp_path / "run", proxy=True, pools=settings.pools)
+    premises.take()
+    try:
+        text = screen.overview(Site(settings, tmp_path / "run", "demo.yaml", lambda: settings), premises)
+        assert premises.listeners is not None
+        url = next(iter(premises.listeners)).url
+    finally:
+        premises.leave()
+    assert text.splitlines()[2:] == [
+        f"  {url}",
+        "",
+        "  routes  /static/      files in .",
+        "          /robots.txt   the file robots.txt",
+        "          /old/         upstream http://127.0.0.1:9000",
+        "          /moved        redirect to /new",
+        "          /gone         answer 410",
+        "          /healthz      health: ready",
+        "          /shop/        pool shop, mounted here",
+        "          example.com/  pool web",
+        "  pools   web   x:app, 2 workers × 4 threads",  # noqa: RUF001
+        "          shop  shop.wsgi, 1 worker × 1 thread",  # noqa: RUF001
+        "  logs    access  off",
+        "          errors  errors.log",
+        "  stop    Ctrl-C  or: trivet stop demo.yaml",
+        "  reload  trivet reload demo.yaml",
+        "  watch   trivet status demo.yaml",
+    ]
+
+
+def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
+    routes = [{"path": f"/{number}", "respond": 204} for number in range(50)]
+    settings = from_mapping({"routes": routes}, base=tmp_path, environ={})
+    premises = Premises(settings, tmp_path / "run", proxy=True, pools=())
+    premises.take()
+    try:
+        text = screen.overview(Site(settings, tmp_path / "run", "x.yaml", lambda: settings), premises)
+    finally:
+        premises.leave()
+    assert len(text.splitlines()) < 36
+    assert "and 30 more" in text
+
+
+def test_root_is_warned_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "robots.txt").touch()
+    settings = from_mapping(SITE, base=tmp_path, environ={})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    screen.warn(settings)
+    assert capsys.readouterr().err == (
+        "warning: the application of pool web, shop runs as root; give the pool a user:\n"
+    )
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    screen.warn(settings)
+    assert capsys.readouterr().err == ""
+
+
+def test_paths_are_shown_as_one_would_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert screen.near(tmp_path / "a" / "b") == "a/b"
+    assert screen.near(Path("/etc")) == "/etc"
+
+
+def test_counting() -> None:
+    assert [screen.count(1, "pool"), screen.count(0, "pool")] == ["1 pool", "0 pools"]
+    assert [screen.ending(3), screen.ending(-9)] == ["exit status 3", "signal 9"]

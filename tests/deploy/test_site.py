@@ -1,0 +1,71 @@
+"""A file, `module:app` and the options of the command become one site."""
+
+from pathlib import Path
+
+import pytest
+
+from trivet_common.config import ConfigError
+from trivet_deploy.refusal import Refusal
+from trivet_deploy.site import Options, load_site
+
+FILE = "run_dir: run\npools:\n  web:\n    app: shop.wsgi\n    env: {A: '1', B: '2'}\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.yaml").write_text(FILE)
+    return Path("shop.yaml")
+
+
+def test_a_file(file: Path, tmp_path: Path) -> None:
+    site = load_site("shop.yaml", environ={})
+    assert (site.asked, site.settings.name, site.run_dir) == ("shop.yaml", "shop", tmp_path / "run")
+
+
+def test_options_stand_above_the_file_also_when_it_is_read_again(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "code").mkdir()
+    options = Options(
+        listen=["127.0.0.1:9000", "unix:here.sock"],
+        workers="3",
+        threads="5",
+        timeout="7s",
+        chdir="code",
+        env=["B=two=2", "C="],
+        files=["/static/=assets"],
+    )
+    site = load_site("shop.yaml", options, environ={})
+    file.write_text(FILE.replace("'1'", "'one'"))
+    for settings, a in ((site.settings, "1"), (site.read(), "one")):
+        pool = settings.pools["web"]
+        assert [str(listen) for listen in settings.listen] == ["127.0.0.1:9000", "unix:here.sock"]
+        assert (pool.workers, pool.threads, pool.timeout, pool.directory) == (3, 5, 7.0, tmp_path / "code")
+        assert pool.env == {"A": a, "B": "two=2", "C": ""}
+        assert [(route.path, route.pool) for route in settings.routes] == [("/static/", None), ("/", "web")]
+
+
+def test_an_application_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    site = load_site("hello:app", Options(workers="1"), environ={"TMPDIR": "/tmp", "PORT": "8123"})
+    assert site.asked == "hello:app"
+    assert site.run_dir.name == site.settings.name == "hello"
+    assert [listen.port for listen in site.settings.listen] == [8123]
+    assert site.settings.pools["web"].directory == tmp_path
+    assert [route.pool for route in site.settings.routes] == ["web"]
+    assert site.read() == site.settings
+
+
+def test_mistakes_in_options_name_the_option(file: Path) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load_site("shop.yaml", Options(workers="many", timeout="30"), environ={})
+    said = sorted(str(wrong.value).splitlines())
+    assert [line.split(":")[0] for line in said] == ["--timeout", "--workers"]
+
+
+@pytest.mark.parametrize("options", [Options(env=["B"]), Options(files=["static"]), Options(env=["=x"])])
+def test_pairs_need_both_halves(file: Path, options: Options) -> None:
+    with pytest.raises(Refusal, match=r"^(-e|--files) .*: write (-e|--files) ") as refused:
+        load_site("shop.yaml", options, environ={})
+    assert refused.value.status == 2
