@@ -174,6 +174,49 @@ pools:
     '4: a value with ": " in it must be quoted … write prepare: "echo a: b"',
 )
 wrong(
+    "two keys on one line",
+    """
+pools: web: {app: shop}
+""",
+    "1: two keys stand on one line, pools: and web: … put web: on the next line, indented",
+)
+wrong(
+    "keys that are not indented enough",
+    """
+pools:
+  web:
+  app: shop
+""",
+    "2: pools.web has no value",
+    '3: pools.app: this must be a mapping (key: value), not "shop" … indent app: deeper, to stand below the pool\'s name',
+)
+wrong(
+    "several addresses on one line, and variables as text",
+    """
+listen: 0.0.0.0:8000, 0.0.0.0:8001
+pools: {web: {app: shop, env: A=1}, two: {app: shop, env: {B=2}}}
+routes: [{path: /a/, pool: web}, {path: /b/, pool: two}]
+trusted_proxies: "*"
+""",
+    '1: listen: "0.0.0.0:8000, 0.0.0.0:8001" is more than one address … write a list: [0.0.0.0:8000, 0.0.0.0:8001]',
+    "2: pools.two.env.B=2 has no value … write B: 2",
+    '2: pools.web.env: this must be a mapping, not "A=1" … write env: {A: 1}',
+    '4: trusted_proxies: "*" is not a network … write private',
+)
+wrong(
+    "every trap at once",
+    """
+listen: [::]:8000
+routes:
+  - {host: *.example.com, pool: web}
+  - {path: /x/, pool: ${POOL}}
+pools: {web: {app: shop}}
+""",
+    '1: an address that begins with [ must be quoted … write listen: "[::]:8000"',
+    '3: a value that begins with * must be quoted … write "*.example.com"',
+    '4: within { } and [ ], ${…} must be quoted … write pool: "${POOL}"',
+)
+wrong(
     "a brace that is not closed",
     """
 log: {access: stdout, level: info
@@ -232,7 +275,6 @@ pools:
   two:
     <<: *web
 """,
-    "1: there are several pools and no routes",
     '2: "&web" without quotes is a YAML anchor',
     "4: merge keys (<<) are not used here … or use defaults:",
 )

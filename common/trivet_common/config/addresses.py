@@ -97,6 +97,9 @@ def parse_listen(text: str, folder: Path) -> Listen:
                 'write "fd:NAME" with the FileDescriptorName= of the socket',
             )
         return Listen(text, "fd", fd_name=text[3:])
+    if "," in text or " " in text:
+        words = ", ".join(text.replace(",", " ").split())
+        raise Mistake(f'"{shown(text)}" is more than one address', f"write a list: [{shown(words)}]")
     if "://" in text:
         rest = text.partition("://")[2].rstrip("/")
         raise Mistake(f'"{shown(text)}" is a URL, not an address', f"write {shown(rest) or '127.0.0.1:8000'}")
@@ -147,6 +150,9 @@ def parse_network(word: str) -> Network:
     try:
         right = ipaddress.ip_network(word, strict=False)
     except ValueError:
+        if word == "*":
+            hint = 'write private, or [0.0.0.0/0, "::/0"] to believe whoever connects'
+            raise Mistake('"*" is not a network', hint) from None
         message = f'"{shown(word)}" is neither a network nor "private" nor "unix"'
         raise Mistake(message, "write for example 10.0.0.0/8, 192.0.2.7 or private") from None
     raise Mistake(f'"{shown(word)}" has bits set beyond its mask', f"write {right}")

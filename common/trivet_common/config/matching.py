@@ -5,7 +5,7 @@ import re
 
 from .addresses import is_host_name
 from .draft import Draft
-from .model_routes import RouteKeys
+from .model_routes import ACTIONS, RouteKeys
 from .nodes import Loc
 from .problems import Mistake, shown
 from .settings import Route
@@ -41,14 +41,16 @@ def check_path(keys: RouteKeys, draft: Draft, loc: Loc) -> None:
 
 def check_reach(routes: tuple[Route, ...], draft: Draft) -> None:
     """A route behind one that takes everything it would match can never match."""
-    whole = [not draft.tree.at(("routes", index)).is_cut for index in range(len(routes))]
+    nodes = [draft.tree.at(("routes", index)) for index in range(len(routes))]
+    # What has a mistake of its own is not blamed for others.
+    whole = [not node.is_cut and any(map(node.has, ACTIONS)) for node in nodes]
     for later, route in enumerate(routes):
         for index, earlier in enumerate(routes[:later]):
             if whole[index] and whole[later] and _covers(earlier, route):
-                taker = f"{shown(earlier.id)} ({earlier.where})"
+                what, taker = (shown(one.id.partition("#")[0]) for one in (route, earlier))
                 draft.findings.mistake(
                     draft.place("routes", later),
-                    f"the route for {shown(route.id)} can never match: {taker} takes all of it",
+                    f"the route for {what} can never match: {taker} ({earlier.where}) takes all of it",
                     "move it up, or take it out",
                 )
                 break

@@ -6,7 +6,7 @@ from . import fields
 from .model_listen import Listeners
 from .model_routes import Words
 from .nodes import described
-from .problems import Mistake
+from .problems import Mistake, shown
 from .section import Section, required, section, setting
 
 
@@ -41,6 +41,11 @@ def _parse_workers(value: Any) -> int:
 
 def _environment(value: Any) -> Any:
     """Compose's list form, `[A=1, B=2]`, means the mapping."""
+    if isinstance(value, str):
+        name, _, text = value.partition("=")
+        raise Mistake(
+            f"this must be a mapping, not {described(value)}", f"write env: {{{shown(name)}: {shown(text)}}}"
+        )
     if not isinstance(value, (list, tuple)):
         return value
     pairs = {}

@@ -120,11 +120,20 @@ class RedirectKeys(Section):
     permanent: fields.Switch = setting(False, "Permanent (browsers remember it for good) or for now.")
 
 
+def _parse_body(value: Any) -> str:
+    if isinstance(value, (dict, list, tuple)):
+        raise Mistake(f"this must be text, not {described(value)}", "write json: in the place of body:")
+    return fields.parse_value(value)
+
+
+Body = Annotated[str, fields.Kind("text", _parse_body, {"type": ["string", "number", "boolean"]})]
+
+
 class RespondKeys(Section):
     """`respond`"""
 
     status: Annotated[int, fields.count(200, 599, "a status")] = setting(200, "The status of the answer.")
-    body: fields.Value | None = setting(None, "The body, as text.")
+    body: Body | None = setting(None, "The body, as text.")
     json_: fields.JsonValue = setting(None, "The body, as any JSON value. Instead of `body`.", alias="json")
     type: fields.HeaderValue | None = setting(
         None, "The content type; else `text/plain`, and `application/json` for `json`."

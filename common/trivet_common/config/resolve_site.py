@@ -100,7 +100,7 @@ class SiteResolver:
     def _check_pools_alone(self, pools: dict[str, Pool]) -> None:
         draft = self._draft
         names = draft.names["pools"]
-        if len(names) > 1 and draft.checks_front and not draft.tree.is_cut:
+        if len(names) > 1 and draft.checks_front and not draft.tree.at(("pools",)).is_cut:
             first = f"routes: [{{path: /, pool: {names[0]}}}, …]"
             draft.findings.mistake(
                 draft.place("pools"), "there are several pools and no routes", f"write {first}"

@@ -22,7 +22,7 @@ DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?\s?(ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?\s?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 RATE_PATTERN = SIZE_PATTERN[:-1] + "/s$"
 
-_QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s?([A-Za-zµ]*)\Z")
+_QUANTITY = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,18})?)\s?([A-Za-zµ]*)\Z")
 _DURATION_WORDS = {
     **dict.fromkeys(("msec", "millis", "milliseconds"), "ms"),
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),

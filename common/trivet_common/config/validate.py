@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from .hints import hint_for_key
 from .model import SiteKeys
+from .model_pools import PoolKeys
 from .nodes import Key, Loc, Node, described
-from .outline import section_at
+from .outline import keys_of, section_at
 from .problems import Findings, Mistake, shown
 
 # Each round takes out at least one thing; a model that is still wrong after these is given up.
@@ -105,7 +106,9 @@ def _mapping_hint(loc: Loc, value: object) -> str:
     key, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
     if colon and rest and key.isidentifier():
         return f"a space is missing after the colon: write {shown(key)}: {shown(rest)}"
-    if loc[:1] == ("pools",):
+    if loc[:1] == ("pools",) and len(loc) == 2 and loc[1] in keys_of(PoolKeys):
+        return f"indent {loc[1]}: deeper, to stand below the pool's name"
+    if loc[:1] == ("pools",) and len(loc) <= 2:
         return "write pools: {web: {app: module:callable}}"
     if loc[:1] == ("routes",):
         return "write for example - {path: /, pool: web}"
@@ -130,6 +133,13 @@ def _without_empty_values(tree: Node, findings: Findings) -> Node:
             what = (
                 f"{label(loc)} has no value" if isinstance(loc[-1], str) else "an item of the list is empty"
             )
-            findings.mistake(node.place, what, "write one, or take the line out")
+            findings.mistake(node.place, what, _empty_hint(str(loc[-1])))
             empty.add(id(node))
     return tree.without(empty) if empty else tree
+
+
+def _empty_hint(key: str) -> str:
+    name, equals, value = key.partition("=")
+    if equals and name.isidentifier():
+        return f"write {name}: {shown(value)}"
+    return "write one, or take the line out"

@@ -14,7 +14,7 @@ from .problems import shown
 Diagnosis = tuple[int, str, str]
 
 _VALUE = r"^\s*(?:-\s+)*(?:[\w.-]+:\s+)?"
-_TAB = re.compile(r"^ *\t+\s*\S")
+_TAB = re.compile(r"^[ -]*\t+\s*\S")
 _STAR = re.compile(r"(?:[:\[,]|^\s*-)\s+(\*[\w.*-]+)")
 _ENV_IN_FLOW = re.compile(r"""[{\[].*?(?:([\w.-]+):\s*|[\[,]\s*)([^\s"',{}\[\]]*\$\{[^}"']*\}[^\s"',}\]]*)""")
 _BRACES_IN_FLOW = re.compile(r"""\{.*?([\w.-]+):\s*([^\s"',{}\[\]]+\{\w+\}[^\s"',}\]]*)""")
@@ -146,6 +146,12 @@ def _colon(lines: list[str], number: int) -> Diagnosis:
             )
     line = lines[number - 1] if 0 < number <= len(lines) else ""
     key, _, value = line.strip().removeprefix("- ").partition(": ")
+    inner = re.match(r"([A-Za-z_][\w-]*):(\s|\Z)", value)
+    if inner:
+        hint = (
+            f'put {inner[1]}: on the next line, indented; or quote the value: {shown(key)}: "{shown(value)}"'
+        )
+        return number, f"two keys stand on one line, {shown(key)}: and {inner[1]}:", hint
     if ": " in value or value.endswith(":"):
         return number, 'a value with ": " in it must be quoted', f'write {shown(key)}: "{shown(value)}"'
     return number, "a key stands where none can", _indentation_hint(line)
