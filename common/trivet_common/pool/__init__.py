@@ -1,1 +1,1 @@
-"""The state proxy and pool share: paths, boards, the idle FIFO, the rules of a claim (docs/architecture.md)."""
+"""The state proxy and pool share: paths, boards, the idle FIFO, the rules of a claim."""
