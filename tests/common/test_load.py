@@ -87,6 +87,13 @@ def test_what_another_program_runs_is_not_looked_for(folder: Path, purpose: str,
     assert lines == places, str(caught.value)
 
 
+def test_a_backend_needs_a_pool(folder: Path) -> None:
+    (folder / "trivet.yaml").write_text("routes: [{respond: 204}]\n")
+    assert load("trivet.yaml", environ={}, purpose="proxy").pools == {}
+    with pytest.raises(ConfigError, match="there are no pools"):
+        load("trivet.yaml", environ={}, purpose="backend")
+
+
 def test_port_is_honoured_where_listen_is_absent(folder: Path) -> None:
     (listen,) = load("trivet.yaml", environ={"PORT": "5000"}).listen
     assert (listen.kind, listen.host, listen.port) == ("tcp", None, 5000)

@@ -933,7 +933,7 @@ LINES = st.lists(
 ).map("\n".join)
 
 whatever = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -1,7 +1,7 @@
 """Durations, sizes and rates."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivet_common.config.problems import Mistake
@@ -99,16 +99,19 @@ def test_what_is_no_rate(text: str) -> None:
         parse_rate(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 366 * 86400 * 1000))
 def test_durations_are_written_as_they_are_read(milliseconds: int) -> None:
     assert parse_duration(duration_text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**60))
 def test_sizes_are_written_as_they_are_read(size: int) -> None:
     assert parse_size(size_text(size)) == size
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_value_or_a_mistake(text: str) -> None:
     for parse in (parse_duration, parse_size, parse_rate):

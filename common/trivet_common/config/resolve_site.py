@@ -80,6 +80,10 @@ class SiteResolver:
         if self._site.routes is None:
             self._check_pools_alone(pools)
             return
+        if draft.purpose == "backend" and not draft.names["pools"]:
+            draft.findings.mistake(
+                draft.tree.place, "there are no pools, so there is nothing to run", SMALLEST
+            )
         matching.check_reach(routes, draft)
         matching.warn_of_lone_paths(routes, draft)
         if not draft.checks_front or draft.tree.at(("routes",)).is_cut:

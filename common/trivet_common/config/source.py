@@ -68,17 +68,17 @@ def _read_bytes(path: Path) -> bytes:
         raise Mistake(
             reason, "write one with `trivet init`" if isinstance(error, FileNotFoundError) else ""
         ) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Mistake("this is not a regular file", "give the path of a YAML file")
     try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise Mistake("this is not a regular file", "give the path of a YAML file")
-        if found.st_size > MAX_BYTES:
-            raise Mistake(f"the file is larger than {MAX_BYTES // 1024} KiB", "split it with include:")
-        return os.read(fd, MAX_BYTES + 1)[:MAX_BYTES]
+        with open(fd, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Mistake(f"the file cannot be read: {error.strerror}") from None
-    finally:
-        os.close(fd)
+    if len(data) > MAX_BYTES:
+        raise Mistake(f"the file is larger than {MAX_BYTES // 1024} KiB", "split it with include:")
+    return data
 
 
 def _pure_error(text: str) -> yaml.YAMLError | None:
