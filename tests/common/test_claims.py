@@ -375,7 +375,7 @@ class DyingWords(list[int]):
 
 @pytest.mark.parametrize("writes", range(8))
 def test_killed_between_two_writes_of_a_commit(writes: int) -> None:
-    """At no point of the commit does a request look entered, and none of `enter` leaves it repeatable after."""
+    """At no point of a commit does a request look entered; the first write of `enter` makes it so."""
     words = DyingWords([0] * CLAIM_WORDS)
     words[NUMBER] = 5
     claims = SlotClaims(words)
