@@ -63,6 +63,7 @@ class Worker:
         self._log = WorkerLog(settings, f"{pool.name} w{incarnation}")
         self._slots: list[Slot] = []
         self._is_leaving = False
+        self._is_told_to_quit = False
 
     def __repr__(self) -> str:
         return f"<Worker {self._pool.name} w{self._incarnation} slots={len(self._slots)}>"
@@ -180,15 +181,12 @@ class Worker:
             thread.start()
         poll = select.poll()
         poll.register(self._channel.fileno(), select.POLLIN)
-        while any(thread.is_alive() for thread in threads):
+        while not self._is_told_to_quit and any(thread.is_alive() for thread in threads):
             # A second at most: SIGTERM and a slot that ended do not make the channel readable.
-            if poll.poll(100 if self._is_leaving else 1000):
+            for fd, _ in poll.poll(100 if self._is_leaving else 1000):
                 self._hear()
                 if self._channel.fileno() < 0:
-                    break
-        for thread in threads:
-            if self._channel.fileno() >= 0:
-                thread.join()
+                    poll.unregister(fd)
 
     def _run_slot(self, slot: Slot) -> None:
         try:
@@ -209,7 +207,7 @@ class Worker:
         if message in (b"drain", b"retire"):
             self._retire()
         elif message == b"quit":
-            self._forget_channel()
+            self._is_told_to_quit = True
             for slot in self._slots:
                 slot.leave()
         elif message == b"reopen":

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 
@@ -50,7 +52,7 @@ class Pool:
             shared=[self.shared],
             application=self.counted(application),
             environs=EnvironBuilder(
-                errors=None, threads=1, workers=1, file_wrapper=FileWrapper, is_proxy=lambda a: False
+                errors=sys.stderr, threads=1, workers=1, file_wrapper=FileWrapper, is_proxy=lambda a: False
             ),
             limits=limits,
             trust=Trust(uids, lambda address: False),
@@ -614,6 +616,25 @@ def test_the_board_shows_what_runs(start: Start) -> None:
     go_on.set()
     receive(client)
     until(lambda: read_board(pool.places.board(1)).slots[0].done == 1)
+
+
+def judged(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    lines = [environ["wsgi.input"].readline(), *environ["wsgi.input"].readlines()]
+    yield from (environ["PATH_INFO"].encode(), *lines, environ["wsgi.input"].read(10))
+
+
+@pytest.mark.parametrize("application", [hello, judged])
+@pytest.mark.parametrize("path", ["slot", "pool"])
+def test_wsgiref_finds_nothing(start: Start, application: Any, path: str) -> None:
+    pool = start(validator(application))
+    to = pool.places.slot_socket(1, 0) if path == "slot" else pool.places.pool_socket
+    for method, body in (("GET", b""), ("HEAD", b""), ("POST", b"one\ntwo\n" * 1000)):
+        client = pool.connect(to)
+        client.sendall(request("/a%20b?x=y", method=method, body=body, connection="close", x_a="1"))
+        answer = receive_all(client)
+        assert answer.startswith(b"HTTP/1.1 200 OK"), pool.log.errors
+    assert pool.log.errors == []
 
 
 # ------------------------------------------------------------ retirement
