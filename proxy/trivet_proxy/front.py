@@ -80,6 +80,7 @@ class Front:
         self._error_log = error_log
         self._complaints = Complaints(error_log.warning)
         assert settings.run_dir is not None, "the master says where the run directory is"
+        self._lent: dict[int, trio.CancelScope] = {}  # a sibling's sockets, by its index
         self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
         # for the settings
         self._settings = settings
@@ -138,6 +139,26 @@ class Front:
                 if not await self._is_accepted(listener):
                     break
         self._listeners.close()
+        self._say(b"closed")
+
+    async def _accept_for(self, index: int, until: trio.CancelScope) -> None:
+        """Serve what is a sibling's alone until it can do so itself."""
+        lent = [one for one in self._listeners.for_process(index) if not one.is_shared]
+        with until:
+            async with trio.open_nursery() as nursery:
+                for listener in lent:
+                    nursery.start_soon(self._keep, self._accept_on, listener)
+
+    def _adopt(self, index: int) -> None:
+        if not self._resources.is_draining:
+            self._return(index)
+            self._lent[index] = trio.CancelScope()
+            self._nursery.start_soon(self._accept_for, index, self._lent[index])
+
+    def _return(self, index: int) -> None:
+        scope = self._lent.pop(index, None)
+        if scope is not None:
+            scope.cancel()
 
     async def _accept_on(self, listener: BoundListener) -> None:
         batch = 1 if listener.is_shared else _BATCH
@@ -202,6 +223,10 @@ class Front:
                 self._nursery.cancel_scope.cancel()
             case b"reopen":
                 self._reopen()
+            case b"adopt":
+                self._adopt(int(carried))
+            case b"return":
+                self._return(int(carried))
 
     async def _obey_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -213,6 +238,8 @@ class Front:
         self._resources.is_draining = True
         self._clients.close_idle(self._clients.connections, "draining")
         self._accepting.cancel()
+        for index in list(self._lent):
+            self._return(index)
         scope = self._nursery.cancel_scope
         scope.deadline = min(scope.deadline, trio.current_time() + seconds)
 

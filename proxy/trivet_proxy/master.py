@@ -6,6 +6,7 @@ Owns their order in a start, a reload and a stop. Never touches a client.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,13 +20,17 @@ from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
-from trivet_common.prefork import Child, Master, Pause
+from trivet_common.prefork import AT_ONCE, Child, Master, Pause
 
+from .custody import Custody
 from .front import run_front
 from .front_board import FrontView, read_front_board
 from .rollover import PATIENCE, Rollover
 
 RunFront = Callable[[int, int, Settings, Listeners, Channel, ErrorLog], int]
+
+# A pause above this one means that a process has died at once twice running.
+_SHORT = 0.1  # seconds
 
 # What is bound or shared with other programs is there for the whole run.
 _FIXED: dict[str, Callable[[Settings], object]] = {
@@ -75,6 +80,7 @@ class ProxyMaster(Master):
         self._pauses = [Pause() for _ in range(settings.proxy.processes)]
         self._starts = [0] * settings.proxy.processes
         self._ready: set[int] = set()
+        self._custody = Custody(listeners, settings.proxy.processes)
         self._was_ready = False
         # this configuration
         self.settings = settings
@@ -99,6 +105,8 @@ class ProxyMaster(Master):
             self._became_ready(child.index)
         elif verb == b"failed":
             self._failed(text)
+        elif verb == b"closed":
+            self._stopped_accepting(child.index)
         elif verb in (b"ok", b"no"):
             self._answered(child, None if verb == b"ok" else text)
 
@@ -109,11 +117,15 @@ class ProxyMaster(Master):
         if self._rollover is not None:
             self._rollover.lost(child, ending)
         if self.is_leaving():
+            self._stopped_accepting(child.index)
             return
         if not self._was_ready:
             self._failed(f"{ending} while it started")
             return
+        self._custody.replace(child, self._siblings())
         pause = self._pauses[child.index].after(time.monotonic() - child.started)
+        if pause > _SHORT:
+            self._custody.lend(child.index, self._siblings())
         self.log.error(f"{ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
         self.call_later(pause, lambda: self._start(child.index))
 
@@ -198,8 +210,24 @@ class ProxyMaster(Master):
         if self._owed[child.pid] == 0 and self._rollover is not None:
             self._rollover.heard(child, problem)
 
+    def _siblings(self) -> list[Child]:
+        return [child for child in self.children.values() if child.index in self._ready]
+
+    def _stopped_accepting(self, index: int) -> None:
+        """One is leaving: alone, or as all are."""
+        if self.is_leaving():
+            self._custody.shut(index)
+        else:
+            self._custody.lend(index, self._siblings())
+
+    def _take_back(self, index: int, starts: int) -> None:
+        """It has lived long enough, if it is still the same."""
+        if index in self._ready and self._starts[index] == starts:
+            self._custody.take_back(index)
+
     def _became_ready(self, index: int) -> None:
         self._ready.add(index)
+        self.call_later(AT_ONCE, functools.partial(self._take_back, index, self._starts[index]))
         if not self._was_ready and len(self._ready) == len(self._pauses):
             self._was_ready = True
             self._tell_parent(b"ready")

@@ -48,7 +48,10 @@ def front(index, count, settings, listeners, channel, log):
     if (place / f"dies{index}").exists():
         return 3
     channel.send(b"ready")
-    sockets = {one.socket.fileno(): one.socket for one in listeners.for_process(index)}
+    def sockets_of(index):
+        return {one.socket.fileno(): one.socket for one in listeners.for_process(index)}
+
+    sockets = sockets_of(index)
     candidate = None
     while True:
         readable, _, _ = select.select([channel, *sockets], [], [])
@@ -70,6 +73,13 @@ def front(index, count, settings, listeners, channel, log):
                 channel.send(b"no not this one" if candidate.name == "bad" and index == 1 else b"ok")
             elif verb == b"switch":
                 settings = candidate
+            elif verb == b"adopt":
+                sockets |= sockets_of(int(rest))
+            elif verb == b"return":
+                sockets = {fd: sock for fd, sock in sockets.items() if fd not in sockets_of(int(rest))}
+            elif verb == b"drain" and mode == "lingering":
+                sockets = {}
+                channel.send(b"closed")
             elif verb == b"reopen":
                 (place / f"reopened{index}").touch()
             elif verb == b"quit" or (verb == b"drain" and mode != "stubborn"):
@@ -289,6 +299,34 @@ def test_reopen_reaches_all(start):
     running.process.send_signal(signal.SIGUSR1)
     wait_for(lambda: (running.place / "reopened0").exists() and (running.place / "reopened1").exists())
     assert (running.place / "log").exists()
+
+
+def test_a_sibling_serves_the_sockets_of_one_that_dies_at_once(start):
+    running = start()
+    before = running.wait_until_ready()
+    (running.place / "dies1").touch()
+    os.kill(before[1]["pid"], signal.SIGKILL)
+    wait_for(lambda: running.log().count("exit status 3") >= 3)
+    # Long before the next try, everybody who comes is answered by the other one.
+    assert set(running.everyone()) == {0}
+    (running.place / "dies1").unlink()
+    running.wait_until_ready()
+    wait_for(lambda: set(running.everyone()) == {0, 1})
+
+
+def test_new_clients_are_refused_while_the_old_ones_are_finished(start):
+    running = start("lingering")
+    running.wait_until_ready()
+    running.process.send_signal(signal.SIGTERM)
+
+    def is_refused():
+        try:
+            running.say(b"who")
+        except ConnectionRefusedError:
+            return running.process.poll() is None
+
+    wait_for(is_refused, 0.45)  # the stop timeout is 500 ms
+    assert running.process.wait(5) == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
