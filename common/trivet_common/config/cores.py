@@ -62,6 +62,6 @@ def _ratio(quota: str, period: str) -> float | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("ascii", "replace")
+        return path.read_bytes().decode("utf-8", "replace")
     except OSError:
         return ""

@@ -22,7 +22,7 @@ def read_env_file(path: Path, shown_as: str, order: int, findings: Findings) -> 
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         findings.mistake(Place(order, shown_as, 0), f"the file cannot be read: {error.strerror}")
         return {}

@@ -148,7 +148,7 @@ def _ipv6_host(host: str, written: str) -> str:
 def _punycode_hint(host: str) -> str:
     try:
         return f"write {host.encode('idna').decode('ascii')}"
-    except UnicodeError:
+    except (UnicodeError, LookupError):
         return "write it as xn--…"
 
 

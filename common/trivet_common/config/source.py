@@ -52,7 +52,8 @@ def parse_tree(text: str, folder: Path, shown_as: str, order: int, findings: Fin
 def _read(path: Path) -> str:
     data = _read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        # Not utf-8-sig: a codec that is imported late may be out of reach once privileges are dropped.
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise Mistake(f"the file is not UTF-8 text (line {line})", "save it as UTF-8") from None
