@@ -325,6 +325,15 @@ async def test_a_client_that_leaves_ends_the_exchange(process, upstream):
     assert upstream.fate == ["discarded"]
 
 
+async def test_a_client_that_leaves_before_a_whole_answer_costs_no_connection(process, upstream):
+    client = FakeClient(process)
+    upstream.send(OK)
+    client.leave()
+    with pytest.raises(WireClosed):
+        await answer(upstream, client)
+    assert upstream.fate == ["released"]
+
+
 async def test_a_cancelled_exchange_leaves_nothing_on_the_wire(process, upstream):
     client = FakeClient(process)
     upstream.send(CHUNKED + b"4\r\nhalf\r\n")

@@ -161,6 +161,7 @@ async def test_a_request_that_killed_two_workers_is_not_tried_a_third_time(pool,
     error = await fail(dispatch, FakeClient(process))
     assert (error.status, error.why) == (502, "worker_twice")
     assert not living.entered
+    assert dispatch.statistics()["deaths"] == 2
 
 
 async def test_a_stale_claim_goes_to_the_next_slot_and_the_connection_is_kept(pool, process, dispatch):
@@ -177,6 +178,23 @@ async def test_a_stale_claim_goes_to_the_next_slot_and_the_connection_is_kept(po
     await ask(dispatch, client)
     assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
     assert slot.connections == 1
+
+
+async def test_a_spooled_body_is_sent_again_from_its_file(pool, process, dispatch):
+    def move_on(peer, asked):
+        if slot.refused:
+            return False
+        slot.refused += 1
+        peer.send(STALE)
+        slot.announce()
+        return True
+
+    body = bytes(range(256)) * 8192
+    raw = b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    slot = pool.worker(before=move_on)
+    await ask(dispatch, FakeClient(process, raw))
+    assert [asked.body == body for asked in slot.entered] == [True]
+    assert dispatch.statistics()["returns"] == 1
 
 
 async def test_a_pool_that_only_ever_refuses_is_given_up(pool, process, dispatch):

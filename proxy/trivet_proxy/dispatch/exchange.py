@@ -132,6 +132,7 @@ class Exchange:
             self._go_back()
             return
         self._deaths += 1
+        self._dispatch.deaths += 1
         if self._deaths > 1:
             raise refuse("worker_twice")
         if self._request.head.method not in SAFE:
@@ -141,6 +142,7 @@ class Exchange:
     def _go_back(self) -> None:
         """To the front of the queue, whatever the method: no application has seen it."""
         self._returns += 1
+        self._dispatch.returns += 1
         if self._returns > _MOST_RETURNS:
             raise refuse("pool_down", f"{_MOST_RETURNS} slots in a row could not take this request.")
         self._judge_body()

@@ -44,6 +44,8 @@ class PoolDispatch:
         self.queue = Queue(self.slots, deadlines, limits)
         self.in_flight: set[SlotLink] = set()  # sent, and nothing of the answer is here yet
         self.sieve = ResponseSieve(self._tell_of_order)
+        self.returns = 0  # requests a slot gave back before its application was entered
+        self.deaths = 0  # requests whose worker died while it ran them
         self._warn = warn
         self._told: dict[bytes, float] = {}
 
@@ -57,6 +59,17 @@ class PoolDispatch:
     def configure(self, limits: QueueLimits) -> None:
         """What a reload may change; those who wait already keep the timeout they came with."""
         self.queue.limits = limits
+
+    def statistics(self) -> dict[str, float]:
+        """For the status page and tests. `oldest_wait` in seconds."""
+        since = self.queue.oldest_since
+        return {
+            "waiting": self.queue.waiting,
+            "oldest_wait": time.monotonic() - since if since is not None else 0.0,
+            "in_flight": len(self.in_flight),
+            "returns": self.returns,
+            "deaths": self.deaths,
+        }
 
     async def run(self) -> None:
         try:

@@ -22,7 +22,7 @@ from .slots import SlotLink, Slots
 
 # RFC 9110, 10.2.3: seconds. A queue that is full now is seldom empty in less.
 _RETRY_AFTER = ((b"retry-after", b"1"),)
-# Tokens handed out before other tasks get a turn.
+# Slots handed out at most before other tasks get a turn.
 _BURST = 64
 
 
@@ -136,9 +136,13 @@ class Queue:
         self._again = deque(place for place in self._again if place.is_waiting)
 
     def _serve(self) -> bool:
-        """Hand slots out; whether there may be more. The client is asked before the token is read, so that
-        a slot is never spent on one that has left."""
-        for _ in range(_BURST):
+        """Hand slots out; whether there may be more.
+
+        Each slot once a turn: a fast one would be idle again before the task of its last answer has run, and
+        be claimed over one more connection each time. The client is asked before the token is read, so that a
+        slot is never spent on one that has left.
+        """
+        for _ in range(min(max(self._slots.known, 1), _BURST)):
             place = self._first()
             if place is None:
                 return True

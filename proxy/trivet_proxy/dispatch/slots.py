@@ -91,11 +91,17 @@ class Slots:
         kept = sum(len(slot.kept) for slot in self._slots.values())
         return f"<Slots {self._places.directory.name} boards={len(self._boards)} kept={kept}>"
 
+    @property
+    def known(self) -> int:
+        """How many slots have been heard of."""
+        return len(self._slots)
+
     def try_claim(self) -> SlotLink | None:
         """The caller sends on it at once, before anything else may run: nobody has the slot meanwhile."""
         fifo = self._fifo
         if fifo is None:
             return None
+        self.is_starved = False
         for _ in range(_MOST_TOKENS):
             token = fifo.try_read()
             if token is None:
@@ -116,7 +122,6 @@ class Slots:
     async def wait_for_token(self) -> None:
         """Until there may be one. Every process that waits here is woken by every token."""
         if self._fifo is None or self.is_starved:
-            self.is_starved = False
             await trio.sleep(_LOOK_AGAIN)
             return
         try:
@@ -127,7 +132,10 @@ class Slots:
     def refresh(self) -> None:
         """Forget what has gone from the pool's directory, and open the FIFO that lies there now."""
         self._open_fifo()
-        present = set(self._places.incarnations())
+        try:
+            present = set(self._places.incarnations())
+        except OSError:
+            return  # out of descriptors: nothing is forgotten for now
         for incarnation in [one for one in self._boards if one not in present]:
             del self._boards[incarnation]
             for key in [key for key in self._slots if key[0] == incarnation]:

@@ -9,7 +9,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 
 from ..dispatch.answer import receive_head, relay
 from ..dispatch.exchange import SAFE
-from ..dispatch.servers import Server, ServerLink, Servers
+from ..dispatch.servers import ServerLink, Servers
 from ..dispatch.upload import Upload, body_in_memory, framing_line
 from ..forwarded import build_upstream_head
 from ..request import Request
@@ -93,6 +93,3 @@ class _Visit:
         is_repeatable = link.is_kept and link.reader.is_empty and self._request.head.method in SAFE
         if not is_repeatable or not self._request.body.is_complete:
             raise refuse("upstream_bad", "The upstream closed the connection without an answer.")
-
-
-__all__ = ["Server", "Servers", "upstream_handler"]
