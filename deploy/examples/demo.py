@@ -39,7 +39,8 @@ def main() -> int:
     trivet = Path(sys.executable).with_name(
         "trivet"
     )  # not resolved: the link in the venv has trivet beside it
-    os.execve(trivet, [str(trivet), "serve", str(EXAMPLES / "demo.yaml")], os.environ | {"PORT": str(port)})
+    file = os.path.relpath(EXAMPLES / "demo.yaml")  # as one would write it here
+    os.execve(trivet, [str(trivet), "serve", file], os.environ | {"PORT": str(port)})
 
 
 class Refusal(Exception):

@@ -17,7 +17,7 @@ from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
 from . import running
 from .refusal import Refusal
-from .whereabouts import prepare_parent
+from .whereabouts import forget_parent, prepare_parent
 
 # How long the children of a killed run may take to leave: they promise 2 s (docs/architecture.md).
 PATIENCE = 3.0
@@ -73,6 +73,7 @@ class Premises:
             path.unlink(missing_ok=True)
         if self._is_alone():
             self.run.remove()
+            forget_parent(self.run.path)
         for descriptor in self._locks.values():
             os.close(descriptor)
         self._locks.clear()

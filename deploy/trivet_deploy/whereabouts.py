@@ -116,6 +116,16 @@ def prepare_parent(run_dir: Path) -> None:
         raise Refusal(f"{parent} is not a folder of ours alone; remove it, or set run_dir: in the file")
 
 
+def forget_parent(run_dir: Path) -> None:
+    """Remove that folder again when the last site has left it."""
+    parent = _fallback(os.geteuid(), os.environ)
+    if run_dir.parent == parent:
+        try:
+            parent.rmdir()
+        except OSError:
+            pass  # another site of ours lives there
+
+
 def _scalar(text: str, environ: Mapping[str, str]) -> str | None:
     text = text.strip()
     if text[:1] in ('"', "'"):

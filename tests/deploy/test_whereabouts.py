@@ -11,6 +11,7 @@ from trivet_deploy.whereabouts import (
     NotPlain,
     default_run_dir,
     find_file,
+    forget_parent,
     locate,
     name_of,
     name_of_app,
@@ -153,6 +154,14 @@ def test_the_folder_in_tmp_must_be_ours_alone(tmp_path: Path, monkeypatch: pytes
     parent = tmp_path / f"trivet-{os.geteuid()}"
     prepare_parent(parent / "shop")
     assert parent.stat().st_mode & 0o777 == 0o700
+    prepare_parent(parent / "shop")
+    (parent / "other").mkdir()
+    forget_parent(parent / "shop")
+    assert parent.exists()
+    (parent / "other").rmdir()
+    forget_parent(parent / "shop")
+    assert not parent.exists()
+    forget_parent(tmp_path / "elsewhere" / "shop")
     prepare_parent(parent / "shop")
     parent.chmod(0o770)
     with pytest.raises(Refusal, match="not a folder of ours alone"):
