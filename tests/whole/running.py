@@ -1,4 +1,4 @@
-"""A whole site in real processes: started by the command a user types, stopped by it, and nothing left behind."""
+"""A whole site in real processes: started by the command a user types, stopped by it, nothing left behind."""
 
 import json
 import os
