@@ -51,6 +51,8 @@ class FileHeaders:
         return self.etag[1:-1] in _ETAG.findall(tags)
 
     def _is_unmodified_since(self, since: bytes) -> bool:
+        if not self.last_modified:
+            return False
         if since == self.last_modified:
             return True
         date = parse_date(since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 import time
 from dataclasses import dataclass, field
@@ -102,6 +103,8 @@ def tree(tmp_path: Path) -> Path:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(root / "socket"))
     (root / "device").symlink_to("/dev/zero")
+    if os.geteuid() == 0:
+        os.mknod(root / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
     (tmp_path / "secret.txt").write_bytes(OUTSIDE)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret.txt").write_bytes(OUTSIDE)
@@ -296,22 +299,22 @@ def test_the_corpus_is_large_enough():
     assert len(set(ESCAPES)) >= 100
 
 
-@pytest.mark.parametrize("target", ESCAPES)
-async def test_nothing_else_is_served(site, target):
-    answer = await ask(site, target)
-    assert answer.status in (400, 404)
-    assert answer.body == b""
+async def test_nothing_else_is_served(site):
+    for target in ESCAPES:
+        answer = await ask(site, target)
+        assert answer.status in (400, 404), target
+        assert answer.body == b"", target
 
 
-@pytest.mark.parametrize("target", ESCAPES)
-async def test_nor_below_a_prefix(tree, way, target):
+async def test_nor_below_a_prefix(tree, way):
     handler = files_handler(Folder(tree), b"/static/", Complaints(print))
-    slash = (
-        b"" if target.startswith(b"/") else b"/"
-    )  # the router lets only what lies below the prefix through
-    answer = await ask(handler, b"/static" + slash + target)
-    assert answer.status in (400, 404)
-    assert answer.body == b""
+    for target in ESCAPES:
+        slash = (
+            b"" if target.startswith(b"/") else b"/"
+        )  # the router lets only what lies below the prefix through
+        answer = await ask(handler, b"/static" + slash + target)
+        assert answer.status in (400, 404), target
+        assert answer.body == b"", target
 
 
 async def test_a_prefix_is_cut_off(tree, way):
@@ -554,46 +557,3 @@ async def test_a_folder_that_comes_later(tmp_path, way):
     now = 1.0
     assert (await ask(handler, b"/a.txt")).body == INSIDE
     assert len(said) == 1
-
-
-def test_both_ways_of_opening_agree(tree):
-    """Anything the kernel opens beneath the root, the walk opens too, and the other way round."""
-    if not beneath._has_openat2:
-        pytest.skip("this kernel has no openat2")
-    root = os.open(tree, beneath.ROOT)
-    try:
-        for name in (
-            *(
-                b"a.txt",
-                b"css/up.txt",
-                b"link-in-dir/up.txt",
-                b"css/../a.txt",
-                b"../secret.txt",
-                b"loop",
-                b"",
-            ),
-            *(
-                b"link-out.txt",
-                b"css/../css/../../x",
-                b"dangling",
-                b"a.txt/",
-                b"css/",
-                b".",
-                b"css/.",
-                b"./a.txt",
-            ),
-        ):
-            assert identity(beneath.open_beneath, root, name) == identity(beneath.walk, root, name), name
-    finally:
-        os.close(root)
-
-
-def identity(opener, root, name):
-    try:
-        fd = opener(root, name)
-    except OSError as error:
-        return error.errno
-    try:
-        return os.fstat(fd).st_ino
-    finally:
-        os.close(fd)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
 from trivet_proxy.handlers.redirect import redirect_handler, redirect_to_slash
-from trivet_proxy.locations import encode_path, encode_rest, local_location
-from trivet_proxy.templates import NAMES, Template
 
 
 @dataclass
@@ -117,28 +113,3 @@ async def test_a_host_that_nobody_named():
 )
 async def test_to_the_slash(target, location):
     assert await follow(redirect_to_slash, target) == (308, location)
-
-
-@given(path=st.binary(max_size=40), query=st.binary(max_size=40))
-def test_a_local_location_stays_local_and_on_one_line(path, query):
-    location = local_location(path, query)
-    assert location.startswith(b"/")
-    assert location[1:2] not in (b"/", b"\\")
-    assert location.isascii()
-    assert not set(location) & set(b'\r\n\t\0 "<>\\^`{|}')
-
-
-@given(text=st.binary(max_size=60))
-def test_what_a_uri_has_no_place_for_is_encoded(text):
-    for encoded in (encode_path(text), encode_rest(text)):
-        assert not set(encoded) & set(b'\r\n\0 "<>\\')
-
-
-def test_templates():
-    template = Template("a{scheme}b{nothing}{{host}}")
-    assert template.names == {"scheme", "host"}
-    assert template.fill(FakeRequest(head_of(b"/"))) == b"ahttpsb%7Bnothing%7D%7Bshop.example%7D"
-    assert repr(template) == "<Template 'a{scheme}b{nothing}{{host}}'>"
-    everything = Template("".join("{" + name + "}" for name in NAMES))
-    assert everything.names == set(NAMES)
-    assert b"{" not in everything.fill(FakeRequest(head_of(b"/a?b")))

@@ -1,0 +1,88 @@
+"""A folder follows its path: replaced, gone for a moment, there only later. Some names are hidden."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from trivet_proxy.folder import Folder, is_hidden
+
+
+def read(folder, name):
+    fd = folder.open(name)
+    try:
+        return os.read(fd, 100)
+    finally:
+        os.close(fd)
+
+
+def test_it_follows_a_swapped_link_once_a_second(tmp_path):
+    now = 0.0
+    for release in ("one", "two"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "a").write_text(release)
+    (tmp_path / "current").symlink_to("one")
+    folder = Folder(tmp_path / "current", clock=lambda: now)
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    assert read(folder, b"a") == b"one"
+    now = 1.0
+    assert read(folder, b"a") == b"two"
+    (tmp_path / "current").unlink()
+    now = 2.0
+    assert read(folder, b"a") == b"two"  # between two steps of a deploy
+    (tmp_path / "current").symlink_to("one")
+    now = 3.0
+    assert read(folder, b"a") == b"one"
+
+
+def test_it_may_be_there_only_later(tmp_path):
+    now = 0.0
+    folder = Folder(tmp_path / "late", clock=lambda: now)
+    assert not folder.is_there
+    with pytest.raises(FileNotFoundError):
+        folder.open(b"a")
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "a").write_text("x")
+    now = 1.0
+    assert read(folder, b"a") == b"x"
+    assert folder.is_there
+
+
+def test_it_gives_its_descriptors_back(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    folder = Folder(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del folder
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b".a",
+        b"a/.b",
+        b"a/.b/c",
+        b"..",
+        b"a/..",
+        b".",
+        b"a//b",
+        b"/a",
+        b"a/",
+        b"",
+        b"a~",
+        b"a~/b",
+        b"x.swp",
+        b"a\0b",
+    ],
+)
+def test_hidden_names(name):
+    assert is_hidden(name)
+
+
+@pytest.mark.parametrize(
+    "name", [b"a", b"a.b", b"a/b.c", b"~a", b"a~b", b"a.swp.txt", b"a..b", b"a b", b"\xff"]
+)
+def test_names_for_everybody(name):
+    assert not is_hidden(name)
