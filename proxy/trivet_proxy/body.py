@@ -145,7 +145,8 @@ class Body:
         except BaseException:
             self._stop_waiting()  # cancelled: nobody waits for the client any more
             raise
-        await self.wire.give_way()
+        if data:
+            await self.wire.give_way()
         return data
 
     # The end.

@@ -24,6 +24,7 @@ from .complaints import Complaints
 from .forwarded import client_of
 from .request import Client, Request
 from .resources import Resources
+from .stall import Stall
 from .wire import Wire, WireClosed
 from .writer import DRAIN_CAP, ResponseWriter
 
@@ -70,7 +71,7 @@ class Connection:
         self._reader = RequestReader(resources.head_limits)
         header_timeout = resources.settings.limits.header_timeout
         self._patience = resources.deadlines.start(header_timeout, wire, "header_timeout")
-        self._stall = resources.deadlines.start(None, wire, "write_timeout")
+        self._stall = Stall(wire, resources.deadlines)
         self._client: Client | None = None
         self._client_key: tuple[bytes, object] = b"", None
         self._has_asked = False

@@ -5,10 +5,13 @@ a wait ends early only because another task closes the wire, which wakes the wai
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterable, Sequence
 
 import trio
@@ -195,6 +198,13 @@ class Wire:
         """The peer reads the end after what was sent; receiving goes on (for a lingering close)."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
+
+    def unsent(self) -> int:
+        """Bytes the kernel took and the peer has not acknowledged (SIOCOUTQ)."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+        except (OSError, ValueError):
+            return 0
 
     def has_input(self) -> bool:
         """Bytes or the end are waiting to be received."""

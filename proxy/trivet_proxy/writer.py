@@ -13,8 +13,8 @@ from trivet_common.http1.response import STATUS_LINES, build_response_head
 
 from .backlog import Backlog
 from .body import Body
-from .deadlines import Deadline
 from .spool import Spool
+from .stall import Stall
 from .wire import Wire, wait_either
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -69,14 +69,14 @@ class ResponseWriter:
     def __init__(
         self,
         wire: Wire,
-        stall: Deadline,
+        stall: Stall,
         process: Process,
         body: Body,
         method: bytes,
         is_http10: bool,
         keep_alive: bool,
     ) -> None:
-        """`stall` closes the wire; `keep_alive` is what the client wants."""
+        """`keep_alive` is what the client wants."""
         # For the connection.
         self.wire = wire  # only to wait for it together with others, and to ask whether it hung up
         self._stall = stall
@@ -182,7 +182,7 @@ class ResponseWriter:
             while sent < count:
                 taken = self.wire.try_send_file(fd, offset + sent, count - sent)
                 if taken is None:
-                    self._stall.move(self._process.write_timeout, "write_timeout")
+                    self._stall.start(self._process.write_timeout)
                     await self.wire.wait_until_writable()
                 elif taken == 0:
                     break
@@ -281,7 +281,7 @@ class ResponseWriter:
         if self._backlog is None:
             self._backlog = Backlog(self._process.spool)
         if not self._backlog.size:
-            self._stall.move(self._process.write_timeout, "write_timeout")
+            self._stall.start(self._process.write_timeout)
         for part in parts:
             if sent < len(part):
                 self._backlog.add(memoryview(part)[sent:] if sent else part)
@@ -296,7 +296,7 @@ class ResponseWriter:
         if backlog is None or not backlog.flush(self.wire):
             return
         if backlog.size:
-            self._stall.move(self._process.write_timeout, "write_timeout")
+            self._stall.start(self._process.write_timeout)
         else:
             self._stall.stop()
 

@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.proxy.fakes_core import NewPair, Peer, pair
+from trivet_proxy.wire import Wire
+
+
+@pytest.fixture
+def new_pair() -> Iterator[NewPair]:
+    """Makes wires with a peer; closes what a test leaves open."""
+    made: list[tuple[Wire, Peer]] = []
+
+    def make(buffer: int | None = None) -> tuple[Wire, Peer]:
+        made.append(pair(buffer))
+        return made[-1]
+
+    yield make
+    for wire, peer in made:
+        wire._sock.close()
+        peer.raw.close()
