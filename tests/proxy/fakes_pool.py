@@ -21,6 +21,7 @@ from trivet_proxy.dispatch.pool import PoolDispatch
 from trivet_proxy.dispatch.queue import QueueLimits
 from trivet_proxy.request import Client, Request
 from trivet_proxy.spool import Spool
+from trivet_proxy.stall import Stall
 from trivet_proxy.wire import Wire
 from trivet_proxy.writer import ResponseWriter
 
@@ -237,7 +238,7 @@ class FakeClient:
         wire = Wire(ours, "192.0.2.7")
         reader = RequestReader(HeadLimits())
         head = reader.feed(raw)
-        stall = process.deadlines.start(None, wire, "write_timeout")
+        stall = Stall(wire, process.deadlines)
         body = EMPTY
         if head.has_body:
             limits = SimpleNamespace(body_timeout=5.0, body_rate=None)
