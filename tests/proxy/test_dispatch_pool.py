@@ -1,0 +1,80 @@
+"""dispatch/pool.py: what is swept, and what may be told of a pool."""
+
+import pytest
+import trio
+
+from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, FakePool, Process
+from trivet_common.pool.board import NONCE, NUMBER
+from trivet_proxy.dispatch.exchange import Exchange
+from trivet_proxy.dispatch.queue import QueueLimits
+
+
+@pytest.fixture
+def pool(tmp_path):
+    pool = FakePool(tmp_path / "web")
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+async def process(tmp_path, nursery):
+    process = Process(tmp_path)
+    nursery.start_soon(process.deadlines.run)
+    yield process
+    process.close()
+
+
+async def test_only_what_is_passed_over_and_unanswered_is_taken_back(pool, process):
+    pool.worker(slots=3)
+    dispatch = process.dispatch(pool)
+    waiting, passed, answered = (dispatch.try_claim() for _ in range(3))
+    dispatch.in_flight |= {waiting, passed, answered}
+    for slot in pool.slots[1:]:
+        slot.words[NONCE] = 1
+        slot.words[NUMBER] += 1
+    with trio.fail_after(PATIENCE):
+        while not pool.slots[2].peers:
+            await trio.sleep(0.001)
+    pool.slots[2].peers[0].send(b"HTTP/1.1 200")
+    with trio.fail_after(PATIENCE):
+        while not answered.wire.has_input():
+            await trio.sleep(0.001)
+    dispatch.take_back()
+    assert [link.wire.ended_by for link in (waiting, passed, answered)] == [None, "held_up", None]
+    for link in (waiting, answered):
+        link.discard()
+    dispatch.slots.close()
+
+
+async def test_what_may_be_told(pool, process, nursery):
+    dispatch = process.dispatch(pool)
+    nursery.start_soon(dispatch.run)
+    client = FakeClient(process)
+    nursery.start_soon(Exchange(dispatch, client.request, client.writer).run)
+    await trio.testing.wait_all_tasks_blocked(0.005)
+    told = dispatch.statistics()
+    assert (told["waiting"], told["in_flight"], told["returns"], told["deaths"]) == (1, 0, 0, 0)
+    assert 0 < told["oldest_wait"] < PATIENCE
+    assert repr(dispatch).startswith("<PoolDispatch web in flight=0 <Queue waiting=1 of 100> <Slots web")
+    pool.worker()
+    await client.read_until(b"ok")
+    assert dispatch.statistics()["waiting"] == 0
+
+
+async def test_a_reload_changes_what_may_wait(pool, process):
+    dispatch = process.dispatch(pool)
+    dispatch.configure(QueueLimits(7, 1.0))
+    assert dispatch.queue.limits.limit == 7
+    dispatch.slots.close()
+
+
+async def test_an_order_to_send_a_file_is_dropped_and_told_once_an_hour(pool, process, nursery):
+    pool.worker(lambda peer, asked: OK.replace(b"\r\n\r\n", b"\r\nx-accel-redirect: /etc/passwd\r\n\r\n", 1))
+    dispatch = process.dispatch(pool)
+    nursery.start_soon(dispatch.run)
+    for _ in range(2):
+        client = FakeClient(process)
+        with trio.fail_after(PATIENCE):
+            await Exchange(dispatch, client.request, client.writer).run()
+        assert b"accel" not in client.read()
+    assert len(process.warnings) == 1
