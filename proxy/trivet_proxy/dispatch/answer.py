@@ -69,15 +69,14 @@ async def relay(
         framing = body_framing(request.head.method, head)
         rest = link.reader.take_rest()
         piece = framing.feed(rest) if rest else b""
+        headers = response_headers_for_client(head, sieve)
     except BaseException:
         link.discard()
         raise
-    headers = response_headers_for_client(head, sieve)
     reason = head.reason if head.reason != _PHRASES.get(head.status) else None
     if framing.is_complete:
-        let_go(
-            link, head, framing
-        )  # not ours any more: another request may have it while the client takes its time
+        # Not ours any more: another request may have the link while the client takes its time.
+        let_go(link, head, framing)
         if not isinstance(framing, NoBody):
             await writer.send(head.status, headers, piece, reason)
             return

@@ -1,7 +1,6 @@
 """One request's way through a pool: claim, send, and the answer, or the next slot where the rules allow it.
 
-Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no client's
-socket.
+Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no socket.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 
 # RFC 9110, 9.2.1: running one of these twice is what its client allows anyway.
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
-# Slots that gave a request back before it entered an application: so many in a row, and the pool is falling
-# apart.
+# Slots that gave one request back before its application was entered: by then the pool is falling apart.
 _MOST_RETURNS = 16
 
 
