@@ -23,39 +23,22 @@ from trivet_backend.roster import (
     manner,
     worker_status,
 )
+from trivet_backend.sockets import is_answered, listen_unix
+from trivet_backend.takeover import Takeover
 from trivet_backend.worker import run_worker
 from trivet_common.channel import Channel, ChannelClosed
-from trivet_common.config import Listen, Pool, Settings
+from trivet_common.config import Pool, Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import BoundListener, ListenError, bind
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.claims import Repair
 from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PlaceError, PoolPlaces
-from trivet_common.prefork import Child, Master, Pause
+from trivet_common.prefork import Child, Master
 
 # How often lost tokens are looked for (s); DESIGN section 3 gives the rule.
 REPAIR_TICK = 0.2
 _WORKER, _PREPARE = "worker", "prepare"
-
-
-class Reload:
-    """A release that is taking over: one new worker at a time, each before an old one leaves."""
-
-    __slots__ = ("done", "leaving", "newcomer", "pool", "seats", "settings")
-
-    def __init__(
-        self, pool: Pool, settings: Settings, seats: list[Seat], done: Callable[[str | None], None]
-    ) -> None:
-        self.pool = pool
-        self.settings = settings
-        self.seats = seats  # those still to be replaced
-        self.done = done
-        self.newcomer: PoolWorker | None = None
-        self.leaving: PoolWorker | None = None  # whom the last newcomer replaced
-
-    def __repr__(self) -> str:
-        return f"<Reload of {self.pool.name}, {len(self.seats)} to go>"
 
 
 class PoolMaster(Master):
@@ -88,6 +71,7 @@ class PoolMaster(Master):
         self._shared: list[socket.socket] = []
         self._repair = Repair()
         self._restarts = 0
+        self._is_ours = False
         self._was_ready = False
         self._last_reload_problem: str | None = None
         # For the release.
@@ -95,7 +79,7 @@ class PoolMaster(Master):
         self._settings = settings
         self._seats = [Seat(index) for index in range(pool.workers)]
         self._workers: dict[int, PoolWorker] = {}  # by incarnation, those that leave too
-        self._reload: Reload | None = None
+        self._takeover: Takeover | None = None
         self._after_prepare: Callable[[str | None], None] | None = None
         self._prepare_problem = ""
 
@@ -107,7 +91,11 @@ class PoolMaster(Master):
     def start(self) -> None:
         try:
             self._places.create()
-            self._places.sweep()  # what a killed run left; its board and sockets name nobody any more
+            if is_answered(self._places.control):
+                # Two masters in one directory would sweep each other's sockets.
+                raise PlaceError(f"{self._places.directory}: another master runs this pool already")
+            self._is_ours = True
+            self._places.sweep()  # what a killed run left; its boards and sockets name nobody any more
             self._fifo = IdleFifo(self._places.idle_fifo)
             self.open_control(ControlServer(self._places.control))
             self._bind()
@@ -140,38 +128,42 @@ class PoolMaster(Master):
         if worker.board >= 0:
             os.close(worker.board)
         self._places.remove_incarnation(worker.incarnation)
-        if self._reload is not None and worker is self._reload.newcomer:
-            self._end_reload(worker.problem or f"the new worker {manner(status)} before it was ready")
-        elif worker.seat.worker is worker:
+        if worker.seat.worker is worker:
             worker.seat.worker = None
             self._fill_again(worker)
-        elif self._reload is not None and worker is self._reload.leaving:
-            self._replace_next()
+        elif self._takeover is not None:
+            self._takeover.worker_exited(worker, status)
 
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         pool, site = settings
         if pool.listen != self._pool.listen:
             self.log.warning(f"{pool.where}: listen of a pool changes with the next start, not with a reload")
 
+        def finished(problem: str | None) -> None:
+            self._takeover = None
+            self._last_reload_problem = problem
+            done(problem)
+
         def prepared(problem: str | None) -> None:
             if problem is not None:
-                self._finished_reload(problem, done)
+                finished(problem)
                 return
-            self._reload = Reload(pool, site, self._seats[: pool.workers], done)
-            self._replace_next()
+            self._takeover = Takeover(self, pool, site, self._seats[: pool.workers], finished)
+            self._takeover.replace_next()
 
         self._prepare(pool, prepared)
 
     def drain(self) -> None:
-        # No new connection finds pool.sock; what is in the kernel's hands already is still answered.
-        self._places.pool_socket.unlink(missing_ok=True)
-        self._end_reload("the pool is stopping")
-        for worker in self._workers.values():
-            worker.child.tell(b"retire")
-            if worker.state is WorkerState.STARTING:
-                worker.child.kill(
-                    signal.SIGTERM
-                )  # it may import for a minute, and nobody would ask it anything
+        if self._is_ours:
+            # No new connection finds pool.sock; what the kernel has accepted for us is still answered.
+            self._places.pool_socket.unlink(missing_ok=True)
+        if self._takeover is not None:
+            self._takeover.end("the pool is stopping")
+        for worker in list(self._workers.values()):
+            self.retire_worker(worker)
+        for child in self.children.values():
+            if child.kind == _PREPARE:
+                child.kill(signal.SIGTERM)
 
     def status(self) -> dict[str, Any]:
         workers = [worker_status(worker, self._places) for _, worker in sorted(self._workers.items())]
@@ -184,7 +176,7 @@ class PoolMaster(Master):
             "threads": self._pool.threads,
             "ready": sum(w.state is WorkerState.READY for w in self._workers.values()),
             "restarts": self._restarts,
-            "reloading": self._reload is not None,
+            "reloading": self._takeover is not None,
             "last_reload_problem": self._last_reload_problem,
             "workers": workers,
         }
@@ -194,31 +186,18 @@ class PoolMaster(Master):
             sock.close()
         if self._fifo is not None:
             self._fifo.close()
-        # The FIFO and the number of the last incarnation stay: whoever comes next adopts them.
-        self._places.sweep()
+        if self._is_ours:
+            # The FIFO and the number of the last incarnation stay: whoever comes next adopts them.
+            self._places.sweep()
 
     # ------------------------------------------------------------ the start
 
     def _bind(self) -> None:
-        place = self._places.pool_socket
-        mode = 0o600 if self._places.group is None else 0o660
-        fresh = place.with_name(f".{place.name}.new")
-        fresh.unlink(missing_ok=True)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._shared.append(sock)
-        sock.setblocking(False)
-        before = os.umask(0o777 & ~mode)
-        try:
-            sock.bind(os.fspath(fresh))
-        finally:
-            os.umask(before)
-        if self._places.group is not None:
-            os.chown(fresh, -1, self._places.group)
-        sock.listen(max(self._pool.queue.limit, 1))
-        os.rename(fresh, place)
+        places = self._places
+        backlog = max(self._pool.queue.limit, 1)
+        self._shared.append(listen_unix(places.pool_socket, places.group, backlog))
         if self._bound is None:
-            listens: tuple[Listen, ...] = self._pool.listen
-            self._bound = bind(listens, 1).for_process(0)
+            self._bound = bind(self._pool.listen, 1).for_process(0)
         self._shared += [bound.socket for bound in self._bound]
 
     def _begin(self, problem: str | None) -> None:
@@ -244,7 +223,10 @@ class PoolMaster(Master):
 
     def _prepared(self, status: int) -> None:
         then, self._after_prepare = self._after_prepare, None
-        if then is None or self.is_leaving():
+        if then is None:
+            return
+        if self.is_leaving():
+            then("the pool is stopping")
             return
         then(None if status == 0 else self._prepare_problem or f"prepare {manner(status)}")
 
@@ -252,26 +234,7 @@ class PoolMaster(Master):
 
     def _fill(self, seat: Seat) -> None:
         if not self.is_leaving() and seat.worker is None and seat in self._seats:
-            seat.worker = self._spawn_worker(seat, self._pool, self._settings)
-
-    def _spawn_worker(self, seat: Seat, pool: Pool, settings: Settings) -> PoolWorker:
-        incarnation = self._places.next_incarnation()
-
-        def be_worker(channel: Channel) -> int:
-            self._close_ours()
-            return run_worker(
-                pool,
-                settings,
-                self._places,
-                incarnation,
-                channel,
-                shared=self._shared,
-                uids=self._uids,
-            )
-
-        child = self.spawn(_WORKER, incarnation, be_worker)
-        worker = self._workers[incarnation] = PoolWorker(child, incarnation, seat, pool.threads)
-        return worker
+            seat.worker = self.spawn_worker(seat, self._pool, self._settings)
 
     def _close_ours(self) -> None:
         """In a child: what is the master's and would only be kept alive by it."""
@@ -294,8 +257,8 @@ class PoolMaster(Master):
         if not self._was_ready:
             self._was_ready = True
             self._tell_parent(b"ready")
-        if self._reload is not None and worker is self._reload.newcomer:
-            self._take_over(worker)
+        if self._takeover is not None:
+            self._takeover.worker_ready(worker)
 
     def _note_exit(self, worker: PoolWorker, status: int) -> None:
         name = f"worker {worker.incarnation} (pid {worker.child.pid})"
@@ -312,85 +275,65 @@ class PoolMaster(Master):
             self._fail_to_start(worker.problem)
             return
         seat = worker.seat
-        pause = seat.pause.after(time.monotonic() - worker.started)
+        # One that never became ready died at once, however long its import took.
+        has_served = worker.state is not WorkerState.STARTING
+        pause = seat.pause.after(time.monotonic() - worker.started if has_served else 0.0)
         self._restarts += 1
         if pause:
             self.call_later(pause, lambda: self._fill(seat))
         else:
             self._fill(seat)
 
-    def _retire(self, worker: PoolWorker) -> None:
+    # ------------------------------------------------------------ what a reload uses (see takeover.Crew)
+
+    def spawn_worker(self, seat: Seat, pool: Pool, settings: Settings) -> PoolWorker:
+        incarnation = self._places.next_incarnation()
+
+        def be_worker(channel: Channel) -> int:
+            self._close_ours()
+            return run_worker(
+                pool,
+                settings,
+                self._places,
+                incarnation,
+                channel,
+                shared=self._shared,
+                uids=self._uids,
+            )
+
+        child = self.spawn(_WORKER, incarnation, be_worker)
+        worker = self._workers[incarnation] = PoolWorker(child, incarnation, seat, pool.threads)
+        return worker
+
+    def retire_worker(self, worker: PoolWorker) -> None:
+        """It finishes what it runs and leaves; within stop_timeout, or it is killed."""
+        if worker.state is WorkerState.STARTING:
+            worker.child.kill(signal.SIGTERM)  # it may import for a minute, and runs nothing yet
         worker.state = WorkerState.RETIRING
         worker.child.tell(b"retire")
 
         def insist() -> None:
             if worker.incarnation in self._workers:
-                self.log.warning(
-                    f"worker {worker.incarnation} did not leave in {self.stop_timeout:g} s: killed"
-                )
+                seconds = f"{self.stop_timeout:g} s"
+                self.log.warning(f"worker {worker.incarnation} did not leave in {seconds}: killed")
                 worker.child.kill()
 
         self.call_later(self.stop_timeout, insist)
 
-    # ------------------------------------------------------------ reload
+    def adopt(self, pool: Pool, settings: Settings) -> None:
+        """From here on every worker that is started is of this release."""
+        self._pool, self._settings = pool, settings
+        self.stop_timeout = settings.stop_timeout
 
-    def _replace_next(self) -> None:
-        """Start a worker of the new release for the next seat, or end the reload."""
-        reload = self._reload
-        if reload is None or self.is_leaving():
-            return
-        if not reload.seats:
-            self._resize()
-            self._end_reload(None)
-            return
-        newcomer = self._spawn_worker(reload.seats[0], reload.pool, reload.settings)
-        reload.newcomer = newcomer
-
-        def insist() -> None:
-            if reload.newcomer is newcomer and self._reload is reload:
-                self._end_reload(f"a new worker was not ready within {reload.pool.reload.timeout:g} s")
-
-        self.call_later(reload.pool.reload.timeout, insist)
-
-    def _take_over(self, newcomer: PoolWorker) -> None:
-        """The newcomer is ready: from here the release is the new one, and the seat's old worker may go."""
-        reload = self._reload
-        assert reload is not None
-        self._pool, self._settings = reload.pool, reload.settings
-        self.stop_timeout = reload.settings.stop_timeout
-        seat = reload.seats.pop(0)
-        old, seat.worker = seat.worker, newcomer
-        seat.pause = Pause()
-        reload.newcomer = None
-        if old is None:
-            self._replace_next()
-        else:
-            reload.leaving = old
-            self._retire(old)  # its exit calls for the next: never more than one worker too many
-
-    def _resize(self) -> None:
+    def resize(self) -> None:
         while len(self._seats) > self._pool.workers:
             seat = self._seats.pop()
             if seat.worker is not None:
-                self._retire(seat.worker)
+                self.retire_worker(seat.worker)
                 seat.worker = None
         while len(self._seats) < self._pool.workers:
             self._seats.append(Seat(len(self._seats)))
             self._fill(self._seats[-1])
-
-    def _end_reload(self, problem: str | None) -> None:
-        reload, self._reload = self._reload, None
-        if reload is None:
-            return
-        newcomer = reload.newcomer
-        if newcomer is not None and newcomer.incarnation in self._workers:
-            newcomer.state = WorkerState.RETIRING
-            newcomer.child.kill(signal.SIGKILL)  # it runs no request: it never announced a slot
-        self._finished_reload(problem, reload.done)
-
-    def _finished_reload(self, problem: str | None, done: Callable[[str | None], None]) -> None:
-        self._last_reload_problem = problem
-        done(problem)
 
     # ------------------------------------------------------------ repair and sight
 

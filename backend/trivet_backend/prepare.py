@@ -4,12 +4,15 @@ Owns their environment, their output and the sentence about the one that failed.
 """
 
 import os
+import signal
 import subprocess
+import threading
 
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool
 from trivet_common.logs import ErrorLog
+from trivet_common.prefork import wait_readable
 
 # Of a failing command, the last lines: enough for a traceback, and bounded.
 _LAST_LINES = 40
@@ -17,6 +20,8 @@ _LAST_LINES = 40
 
 def run_prepare(pool: Pool, channel: Channel, log: ErrorLog) -> int:
     """Run the commands in order; the first that fails ends it. The exit status of the child."""
+    signal.signal(signal.SIGTERM, lambda *_: _leave())
+    threading.Thread(target=_leave_with_master, args=(channel,), daemon=True).start()
     problem = _run_all(pool, log)
     if problem is None:
         return 0
@@ -54,15 +59,30 @@ def _run(command: str, log: ErrorLog) -> str | None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     )
     assert process.stdout is not None
     last: list[str] = []
-    with process.stdout:
-        for line in process.stdout:
-            line = line.rstrip("\n")[:2000]
-            log.info(f"prepare: {line}")
-            last = [*last[1 - _LAST_LINES :], line]
-    status = process.wait()
+    try:
+        with process.stdout:
+            for line in process.stdout:
+                line = line.rstrip("\n")[:2000]
+                log.info(f"prepare: {line}")
+                last = [*last[1 - _LAST_LINES :], line]
+        status = process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)  # the group that start_new_session made for it alone
     if status == 0:
         return None
     return "\n".join([f"prepare: {command!r} exited with status {status}", *last])
+
+
+def _leave_with_master(channel: Channel) -> None:
+    """Any message means leave, and so does the end of the channel: the master is gone."""
+    wait_readable(channel, None)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave() -> None:
+    raise SystemExit(1)

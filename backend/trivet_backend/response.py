@@ -100,9 +100,9 @@ class Response:
             lower = names.get(name) if type(name) is str else None
             if lower is None:
                 lower = judge_name(name)
-                if lower == "content-length":
-                    self._take_length(value)
-                    continue
+            if lower == "content-length":
+                self._take_length(value)
+                continue
             if type(value) is not str or not (value.isascii() and value.isprintable()):
                 judge_value(name, value)
             lines.append(f"{lower}: {value}\r\n")

@@ -48,7 +48,7 @@ def judge_name(name: object) -> str:
         raise ResponseError(
             f"an application must not set {name}: names beginning with trivet- are the server's"
         )
-    if lower != "content-length" and len(known_names) < _REMEMBERED and len(name) < 128:
+    if len(known_names) < _REMEMBERED and len(name) < 128:
         known_names[name] = lower
     return lower
 

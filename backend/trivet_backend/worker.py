@@ -24,6 +24,7 @@ from trivet_backend.file_wrapper import FileWrapper
 from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_backend.slot import Slot
+from trivet_backend.sockets import bind_unix
 from trivet_backend.streams import WorkerLog, WorkerStream
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
@@ -106,23 +107,13 @@ class Worker:
 
     def _take_place(self) -> tuple[Board, list[socket.socket], IdleFifo]:
         places, incarnation, threads = self._places, self._incarnation, self._pool.threads
-        mode = 0o600 if places.group is None else 0o660
-        listeners = []
-        for index in range(threads):
-            path = places.slot_socket(incarnation, index)
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.setblocking(False)
-            before = os.umask(0o777 & ~mode)
-            try:
-                listener.bind(os.fspath(path))
-            finally:
-                os.umask(before)
-            if places.group is not None:
-                os.chown(path, -1, places.group)
-            listeners.append(listener)
+        listeners = [
+            bind_unix(places.slot_socket(incarnation, index), places.group) for index in range(threads)
+        ]
         board_path = places.board(incarnation)
         # Others of the group read the board; only its worker writes it.
-        board = Board.create(board_path, incarnation, threads, monotonic_ns(), mode & 0o640)
+        mode = 0o600 if places.group is None else 0o640
+        board = Board.create(board_path, incarnation, threads, monotonic_ns(), mode)
         if places.group is not None:
             os.chown(board_path, -1, places.group)
         return board, listeners, IdleFifo(places.idle_fifo)

@@ -395,3 +395,25 @@ def test_a_worker_that_scribbles_over_its_board_harms_nobody(pool: PoolProcess) 
     assert pool.get(to=pool.places.slot_socket(pool.status()["workers"][1]["incarnation"], 0)).startswith(
         b"one"
     )
+
+
+def test_a_second_master_in_the_same_directory_refuses(pool: PoolProcess) -> None:
+    pool.write()
+    pool.start()
+    second = PoolProcess(pool.folder)
+    second.start(is_waited_for=False)
+    assert second.process is not None
+    assert second.process.wait(PATIENCE) == 1
+    assert second.process.stderr is not None
+    second.process.stderr.close()
+    assert "another master runs this pool already" in pool.log()
+    assert pool.get().startswith(b"one ")
+
+
+def test_a_prepare_command_does_not_outlive_a_stop(pool: PoolProcess) -> None:
+    pool.write(prepare='["echo $$ > pid; sleep 60"]', directory=str(pool.folder))
+    pool.start(is_waited_for=False)
+    until(lambda: (pool.folder / "pid").exists() and (pool.folder / "pid").read_text().strip())
+    command = int((pool.folder / "pid").read_text())
+    assert pool.stop() == 0
+    until(lambda: not is_alive(command))

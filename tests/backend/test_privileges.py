@@ -35,13 +35,13 @@ def test_user_group_and_groups_change_together() -> None:
     identity = find_identity(str(NOBODY), None)
     assert identity is not None
     gid = pwd.getpwuid(NOBODY).pw_gid
-    name = pwd.getpwuid(NOBODY).pw_name
-    assert in_child(identity) == f"{(NOBODY,) * 3} {(gid,) * 3} [{gid}] {name}"
+    account = pwd.getpwuid(NOBODY)
+    assert in_child(identity) == f"{(NOBODY,) * 3} {(gid,) * 3} [{gid}] {account.pw_name}"
 
 
 @needs_root
 def test_without_the_right_nothing_goes_on() -> None:
-    """A second identity after the drop: refused by the kernel, and an error, not a worker of the wrong user."""
+    """A second identity after the drop: refused by the kernel, and then an error."""
     identity = find_identity(str(NOBODY), None)
     assert identity is not None
     pid = os.fork()

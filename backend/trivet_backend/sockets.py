@@ -1,0 +1,46 @@
+"""Unix sockets of the run directory, with the right rights from their first moment on.
+
+Knows nothing of what is spoken on them.
+"""
+
+import os
+import socket
+from pathlib import Path
+
+
+def bind_unix(path: Path, group: int | None) -> socket.socket:
+    """A bound socket that does not listen yet: for its user (0600), or for a group too (0660)."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    before = os.umask(0o177 if group is None else 0o117)
+    try:
+        sock.bind(os.fspath(path))
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    if group is not None:
+        os.chown(path, -1, group)
+    return sock
+
+
+def listen_unix(path: Path, group: int | None, backlog: int) -> socket.socket:
+    """Listening before it stands under its name: a path without a listener is never seen."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    sock = bind_unix(fresh, group)
+    sock.listen(backlog)
+    os.rename(fresh, path)
+    return sock
+
+
+def is_answered(path: Path) -> bool:
+    """Whether somebody listens on this path."""
+    with socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(1.0)
+        try:
+            other.connect(os.fspath(path))
+        except OSError:
+            return False
+    return True
