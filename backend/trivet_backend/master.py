@@ -26,7 +26,7 @@ from trivet_backend.roster import (
 from trivet_backend.sockets import is_answered, listen_unix
 from trivet_backend.takeover import Takeover
 from trivet_backend.worker import run_worker
-from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import BoundListener, ListenError, bind
@@ -210,7 +210,7 @@ class PoolMaster(Master):
 
     def _fail_to_start(self, problem: str) -> None:
         self.log.error(f"pool {self._pool.name} cannot start: {problem}")
-        self._tell_parent(b"failed " + problem.encode("utf-8", "replace"))
+        self.tell_parent(b"failed " + problem.encode("utf-8", "replace"))
         self.stop(1)
 
     def _prepare(self, pool: Pool, then: Callable[[str | None], None]) -> None:
@@ -256,7 +256,7 @@ class PoolMaster(Master):
             self.log.error(f"worker {worker.incarnation}: its board cannot be read: {error.strerror}")
         if not self._was_ready:
             self._was_ready = True
-            self._tell_parent(b"ready")
+            self.announce_ready()
         if self._takeover is not None:
             self._takeover.worker_ready(worker)
 
@@ -344,10 +344,3 @@ class PoolMaster(Master):
         rows = [row for worker in self._workers.values() for row in claim_rows(worker)]
         for token in self._repair.tick(self._fifo.is_empty(), rows):
             self._fifo.try_write(token)
-
-    def _tell_parent(self, message: bytes) -> None:
-        if self.parent is not None:
-            try:
-                self.parent.send(message)
-            except ChannelClosed:
-                pass  # its end of file is on the way

@@ -124,6 +124,7 @@ class Master:
         self.children: dict[int, Child] = {}
         self.phase = Phase.RUNNING
         self.status_code = 0
+        self._created = time.monotonic()
         self._reload_source = reload_source
         self._reloading = False
         self._selector = selectors.DefaultSelector()
@@ -188,6 +189,20 @@ class Master:
     def tell_all(self, message: bytes) -> None:
         for child in list(self.children.values()):
             child.tell(message)
+
+    def tell_parent(self, message: bytes) -> None:
+        if self.parent is not None:
+            try:
+                self.parent.send(message)
+            except ChannelClosed:
+                pass  # its end of file is on the way
+
+    def announce_ready(self) -> None:
+        """All children serve: the master above is told, or, where there is none, the operator."""
+        if self.parent is None:
+            self.log.info(f"ready in {time.monotonic() - self._created:.1f} s")
+        else:
+            self.tell_parent(b"ready")
 
     def watch(self, source: Any, callback: Callable[[], None]) -> None:
         """Call back whenever `source` is readable."""
@@ -365,11 +380,7 @@ class Master:
             self.reopen()
 
     def _report_reload(self, problem: str | None) -> None:
-        if self.parent is not None:
-            try:
-                self.parent.send(b"reloaded" if problem is None else b"reloaded " + problem.encode())
-            except ChannelClosed:
-                pass  # the end of file is on its way
+        self.tell_parent(b"reloaded" if problem is None else b"reloaded " + problem.encode())
 
     def _orphaned(self) -> None:
         self.log.warning("the master above is gone: leaving")

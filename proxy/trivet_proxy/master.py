@@ -14,7 +14,7 @@ from typing import Any
 
 import setproctitle
 
-from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.channel import Channel
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
@@ -230,23 +230,16 @@ class ProxyMaster(Master):
         self.call_later(AT_ONCE, functools.partial(self._take_back, index, self._starts[index]))
         if not self._was_ready and len(self._ready) == len(self._pauses):
             self._was_ready = True
-            self._tell_parent(b"ready")
+            self.announce_ready()
 
     def _failed(self, text: str) -> None:
         """At the first start there is nothing to fall back to; later there is the pause and the next try."""
         self.log.error(text)
         if self._was_ready or self.is_leaving():
             return
-        self._tell_parent(b"failed " + text.encode())
+        self.tell_parent(b"failed " + text.encode())
         self.status_code = 1
         self.quit()
-
-    def _tell_parent(self, message: bytes) -> None:
-        if self.parent is not None:
-            try:
-                self.parent.send(message)
-            except ChannelClosed:
-                pass  # its end of file is on its way
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:
