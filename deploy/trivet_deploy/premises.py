@@ -123,9 +123,8 @@ class Premises:
             except PlaceError:
                 for descriptor in self._locks.values():
                     os.close(descriptor)
-                raise Refusal(
-                    f"{part.replace('-', ' ')} of this site runs already: {_holder(path)}"
-                ) from None
+                what = part.replace("-", " ", 1)
+                raise Refusal(f"this site runs already: {what} by {_holder(path)}") from None
 
     def _sweep(self) -> None:
         """Remove what a killed run left of parts we do not start (a pool that was taken out of the file)."""
@@ -185,7 +184,7 @@ def _holder(path: Path) -> str:
         number = path.read_text().split("\n")[0]
     except OSError:
         number = "?"
-    return f"process {number or '?'}, run directory {path.parent}"
+    return f"process {number or '?'} in {path.parent}; stop it first, or set another run_dir:"
 
 
 def _is_listening(control: Path) -> bool:

@@ -147,7 +147,7 @@ def test_start_second_start_reload_and_stop(service: Service) -> None:
 
     second = service.trivet("serve", "site.yaml")
     assert second.returncode == 1
-    assert second.stderr.startswith(f"trivet: pool web of this site runs already: process {process.pid}, ")
+    assert second.stderr.startswith(f"trivet: this site runs already: pool web by process {process.pid} in ")
 
     (service.folder / "hello.py").write_text(APP.replace("one", "two"))
     assert service.trivet("reload", "site.yaml").stdout == "site.yaml: reloaded\n"
