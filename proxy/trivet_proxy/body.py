@@ -15,9 +15,6 @@ from .deadlines import Deadline
 from .spool import Spool, SpoolBuffer
 from .wire import PIECE, Wire
 
-# Seconds before `body_rate` holds: a new connection's window is small, and a phone has to wake its radio.
-_GRACE = 10.0
-
 
 class BodyLimits(Protocol):
     """What a body asks of `settings.limits`."""
@@ -215,8 +212,9 @@ class Body:
         limits = self._limits
         seconds, why = limits.body_timeout, "body_timeout"
         if limits.body_rate:
-            # Only time spent waiting for the client counts: a slow application is not the client's fault.
-            left = max(_GRACE + self.received / limits.body_rate - self._waited, 0.0)
+            # Only time spent waiting for the client counts: a slow application is not the client's fault. The
+            # grace is body_timeout: who is allowed one such pause may take it at the beginning.
+            left = max(seconds + self.received / limits.body_rate - self._waited, 0.0)
             if left < seconds:
                 seconds, why = left, "too_slow"
         self._patience.move(seconds, why)

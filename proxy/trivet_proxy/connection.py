@@ -79,12 +79,12 @@ class Connection:
         self._is_unread = False  # the client may still be sending
         # For this request.
         self._writer: ResponseWriter | None = None
+        clients.enter()  # before its task has run: a burst must not pass the limit
 
     def __repr__(self) -> str:
         return f"<Connection {self.wire!r} {self._writer!r}>"
 
     async def run(self) -> None:
-        self._clients.enter()
         try:
             while (head := await self._read()) is not None and await self._exchange(head):
                 pass

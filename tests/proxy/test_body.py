@@ -206,7 +206,7 @@ class TestPatience:
                 await peer.send(b"x")
 
         nursery.start_soon(dribble)
-        assert 9.9 < await self.expect_end(desk, body, "too_slow") < 11.2
+        assert 29.9 < await self.expect_end(desk, body, "too_slow") < 31.2
 
     async def test_a_slow_but_honest_body(
         self, autojump_clock: MockClock, desk: Desk, nursery: trio.Nursery
