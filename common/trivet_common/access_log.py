@@ -90,14 +90,16 @@ class AccessLog:
 
 def combined(record: AccessRecord) -> str:
     """Apache's and nginx's combined format, exactly."""
-    return _combined(record) + "\n"
+    return _combined(record, _is_plain(record)) + "\n"
 
 
 def trivet(record: AccessRecord) -> str:
     """The combined format and, after it, name=value pairs: nothing that reads the former breaks."""
+    is_plain = _is_plain(record)
+    host = (record.host or "-") if is_plain else _word(record.host)
     line = (
-        f"{_combined(record)} host={_word(record.host)} id={_word(record.request_id)}"
-        f" route={_word(record.route)} upstream={_word(record.upstream)}"
+        f"{_combined(record, is_plain)} host={host} id={record.request_id or '-'}"
+        f" route={_word(record.route)} upstream={record.upstream or '-'}"
         f" total={record.total:.3f} queued={record.queued:.3f}"
     )
     return f"{line} why={_word(record.why)}\n" if record.why else line + "\n"
@@ -122,7 +124,21 @@ _second = -1
 _stamp = ""
 
 
-def _combined(record: AccessRecord) -> str:
+def _is_plain(record: AccessRecord) -> bool:
+    """Is all that a client chose free of anything to escape? One look at all of it is the ordinary case."""
+    said = (
+        f"{record.method}{record.target}{record.referer}{record.user_agent}{record.host}{record.request_id}"
+    )
+    return said.isascii() and said.isprintable() and '"' not in said and "\\" not in said
+
+
+def _combined(record: AccessRecord, is_plain: bool) -> str:
+    if is_plain:
+        return (
+            f"{record.client or '-'} - {_word(record.user)} [{_time(record.time)}]"
+            f' "{record.method} {record.target} {record.version}" {record.status} {record.sent}'
+            f' "{record.referer or "-"}" "{record.user_agent or "-"}"'
+        )
     return (
         f"{record.client or '-'} - {_word(record.user)} [{_time(record.time)}]"
         f' "{_quoted(record.method)} {_quoted(record.target)} {record.version}" {record.status} {record.sent}'
