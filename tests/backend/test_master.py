@@ -371,6 +371,19 @@ def test_workers_leave_when_their_master_is_killed(pool: PoolProcess, threads: i
         until(lambda pid=pid: not is_alive(pid), 2)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_request_outlives_its_master(pool: PoolProcess, threads: int) -> None:
+    pool.write(workers=1, threads=threads)
+    pool.start()
+    answers: list[bytes] = []
+    asking = threading.Thread(target=lambda: answers.append(pool.get("/slow?1")))
+    asking.start()
+    until(lambda: "slow begins" in pool.log())
+    pool.stop(signal.SIGKILL)
+    asking.join(PATIENCE)
+    assert answers[0].startswith(b"one ")
+
+
 def test_a_killed_masters_directory_is_taken_over(pool: PoolProcess) -> None:
     pool.write()
     pool.start()
