@@ -44,10 +44,7 @@ class Premises:
         try:
             prepare_parent(self.run.path)
             self.run.create()
-            if len(set(self.groups.values()) - {None}) > 1:
-                os.chmod(
-                    self.run.path, 0o711
-                )  # several groups pass through; each pool's folder keeps to its own
+            self._open_to_groups()
             self._lock()
             self._sweep()
             try:
@@ -88,6 +85,15 @@ class Premises:
                 listeners.close()
         if self.listeners is not None and part != "proxy":
             self.listeners.close()
+
+    def _open_to_groups(self) -> None:
+        """Let workers of other users pass to their pool's folder, and do nothing else up here.
+
+        Whoever may write into the run directory could put its own control socket there.
+        """
+        groups = set(self.groups.values()) - {None}
+        if groups:
+            os.chmod(self.run.path, 0o710 if len(groups) == 1 else 0o711)
 
     def _settle(self) -> None:
         patience = PATIENCE if self._wait_for_predecessor() else 0.0

@@ -87,6 +87,8 @@ def unanswered(error: ControlError, asked: str, run_dir: Path) -> Refusal:
     """Say why a master did not answer: a socket without one is left from a killed run."""
     if isinstance(error.__cause__, (ConnectionRefusedError, FileNotFoundError)):
         return nothing_runs(asked, run_dir)
+    if isinstance(error.__cause__, PermissionError):
+        return Refusal(f"{asked} is run by another user: you may not ask its masters in {run_dir}")
     return Refusal(str(error))
 
 

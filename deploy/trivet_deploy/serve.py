@@ -23,6 +23,8 @@ from .rollout import Rollout, needs_restart
 from .site import Site
 
 PROXY = "proxy"
+# How long (s) a start may take before it explains itself.
+PATIENCE = 10.0
 
 
 def serve(site: Site, started: float, *, proxy: bool = True) -> int:
@@ -70,6 +72,7 @@ class ServeMaster(Master):
         self.open_control(ControlServer(self.premises.run.control))
         for part in self.parts:
             self._start(part)
+        self.call_later(PATIENCE, self._explain_wait)
 
     def child_said(self, child: Child, message: bytes) -> None:
         verb, _, text = message.partition(b" ")
@@ -82,6 +85,7 @@ class ServeMaster(Master):
 
     def child_exited(self, child: Child, status: int) -> None:
         part = child.kind
+        was_ready = part in self.ready
         self.ready.discard(part)
         if self._rollout is not None:
             self._rollout.heard(part, f"its master ended ({screen.ending(status)})")
@@ -90,7 +94,7 @@ class ServeMaster(Master):
         elif not self._was_ready:
             self._failed(part, f"its master ended while it started ({screen.ending(status)})")
         else:
-            pause = self._pauses[part].after(time.monotonic() - child.started)
+            pause = self._pauses[part].after(time.monotonic() - child.started, was_ready)
             self.log.error(f"the master of {part} ended ({screen.ending(status)}); starting it again")
             self.call_later(pause, lambda: self._start(part))
 
@@ -163,10 +167,18 @@ class ServeMaster(Master):
             self._was_ready = True
             screen.tell(f"ready in {time.monotonic() - self._began:.1f} s")
 
+    def _explain_wait(self) -> None:
+        """Say what a start waits for, before its user wonders."""
+        if not self._was_ready and not self.is_leaving():
+            waiting = ", ".join(part for part in self.parts if part not in self.ready)
+            screen.tell(f"still waiting for {waiting}; what it does is in the error log")
+
     def _failed(self, part: str, text: str) -> None:
         """At the first start nothing old can go on serving: say why and leave."""
         if self._was_ready or self.is_leaving():
             return  # the part's own log has it
-        screen.tell(f"trivet: {part}: {text}")
+        # A traceback stands in the part's log; here it would be the second one on the screen.
+        brief = text.partition("\nTraceback")[0] if self.settings.log.error == "stderr" else text
+        screen.tell(f"trivet: {part}: {brief}")
         self.status_code = FAILED
         self.quit()

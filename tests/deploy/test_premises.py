@@ -175,6 +175,18 @@ def test_groups_are_shared_only_when_root_drops_to_a_user(
     assert group_of(pool_of(tmp_path, user="daemon")) is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to other groups")
+@pytest.mark.parametrize(("groups", "mode"), [(["1"], 0o710), (["1", "2"], 0o711)])
+def test_workers_of_other_users_may_pass_and_not_write(tmp_path: Path, groups: list[str], mode: int) -> None:
+    pools = {f"p{group}": {"app": "x", "group": group} for group in groups}
+    premises = whole(tmp_path, pools=pools, routes=[{"path": f"/{name}/", "pool": name} for name in pools])
+    premises.take()
+    assert (tmp_path / "run").stat().st_mode & 0o777 == mode
+    assert [(tmp_path / "run" / name).stat().st_gid for name in pools] == [int(group) for group in groups]
+    premises.leave()
+    assert names(tmp_path) == []
+
+
 def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(Refusal, match="run"):
