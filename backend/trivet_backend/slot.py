@@ -273,6 +273,8 @@ class Slot:
         self._claims.enter()
         answer(self._application, environ, response)
         self._row.clear()
+        if response.is_broken:
+            self._claims.leave()
         body.close()
         return self._part_or_keep(link, response, framing, rest)
 

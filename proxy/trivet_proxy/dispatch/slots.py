@@ -14,6 +14,7 @@ from itertools import count
 import trio
 
 from trivet_common.pool.board import NUMBER, Board, BoardError
+from trivet_common.pool.claims import is_inside
 from trivet_common.pool.idle import IdleFifo, Token
 from trivet_common.pool.places import PoolPlaces
 
@@ -33,7 +34,6 @@ class SlotLink(Link):
 
     __slots__ = ("nonce", "number", "slot")
 
-    why_cut = "worker_died"
     why_late = "deadline"
 
     def __init__(self, wire: Wire, deadlines: Deadlines, slot: "Slot") -> None:
@@ -46,6 +46,11 @@ class SlotLink(Link):
     def words(self) -> memoryview:
         """The claim words of the slot; readable after its worker's death too."""
         return self.slot.words
+
+    @property
+    def why_cut(self) -> str:  # type: ignore[override]
+        """An application that raises after its answer has begun leaves its worker alive."""
+        return "worker_died" if is_inside(self.words, self.number, self.nonce) else "app_error"
 
     def release(self) -> None:
         self._clock.stop()

@@ -1,0 +1,67 @@
+"""A client that takes 10 KiB a second of 5 MiB holds no slot: with one slot, the next is served as if alone."""
+
+import socket
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from tests.whole.running import running
+from tests.whole.talking import Talk
+
+DOWNLOAD = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    if environ["PATH_INFO"] == "/large":
+        return (bytes([n % 256]) * 65536 for n in range(80))
+    return [b"small"]
+"""
+CONFIG = """
+proxy: {processes: 1}
+pools: {web: {app: download, workers: 1, threads: 1}}
+"""
+
+
+def delays(address: tuple[str, int], count: int) -> list[float]:
+    """Milliseconds of so many small requests, each on a new connection."""
+    found = []
+    for _ in range(count):
+        began = time.perf_counter()
+        with Talk(address) as talk:
+            assert talk.get("/small").body == b"small"
+        found.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+def test_a_slow_download_delays_nobody(tmp_path: Path) -> None:
+    with running(tmp_path, CONFIG, download=DOWNLOAD) as site:
+        delays(site.address, 20)
+        alone = delays(site.address, 60)
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(5)
+        slow.connect(site.address)
+        slow.sendall(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        taken = [len(slow.recv(1024))]  # the answer has begun
+        is_over = threading.Event()
+
+        def take_slowly() -> None:
+            while not is_over.wait(0.1):
+                taken.append(len(slow.recv(1024)))
+
+        taker = threading.Thread(target=take_slowly)
+        taker.start()
+        try:
+            first, *beside = delays(site.address, 60)
+        finally:
+            is_over.set()
+            taker.join(10)
+        assert sum(taken) < 200_000  # it is still far from its end
+        slow.close()
+    figures = f"median {statistics.median(alone):.2f} ms alone, {statistics.median(beside):.2f} ms beside"
+    print(
+        f"second client: {figures}, first {first:.2f} ms, longest {max(beside):.2f} ms (alone {max(alone):.2f})"
+    )
+    # Bounds a loaded machine keeps; had the slot been held, it would have been minutes.
+    assert first < 1000
+    assert statistics.median(beside) < 3 * statistics.median(alone) + 5, figures
