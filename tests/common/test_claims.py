@@ -268,7 +268,8 @@ class Pool(RuleBasedStateMachine):
         """Let everything settle: every request is answered, and traffic brings every slot into use again."""
         if not hasattr(self, "fifo"):
             return
-        for turn in range(40):
+        # A turn serves at least one, so those who wait already are given as many turns more.
+        for turn in range(40 + sum(len(proxy.queue) for proxy in self.proxies)):
             if turn == 20:
                 before = {slot.incarnation: slot.words[NUMBER] for slot in self.slots}
             if turn < 35:
