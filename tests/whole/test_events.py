@@ -1,4 +1,4 @@
-"""Events of a streamed answer arrive one by one: the application sends the next when the client has the last."""
+"""Events of a streamed answer arrive one by one: the next is sent when the client has the last."""
 
 from pathlib import Path
 
@@ -25,17 +25,17 @@ def application(environ, start_response):
 
 
 def test_each_event_leaves_when_it_is_yielded(tmp_path: Path) -> None:
-    with running(tmp_path, "pools: {web: {app: events, workers: 1, threads: 2}}\n", events=EVENTS) as site:
-        with Talk(site.address) as talk:
-            talk.say("GET /events HTTP/1.1\nHost: a.example\n\n")
-            _, status, _, headers = talk.head()
-            assert (status, headers["transfer-encoding"]) == (200, "chunked")
-            assert headers["content-type"] == "text/event-stream"
-            for number in range(20):
-                assert talk.chunk() == f"data: {number}\n\n".encode()
-                assert ask(site.address, "/arrived").status == 204
-            assert talk.chunk() == b""
-            assert talk.get("/arrived").status == 204  # the connection goes on
+    config = "pools: {web: {app: events, workers: 1, threads: 2}}\n"
+    with running(tmp_path, config, events=EVENTS) as site, Talk(site.address) as talk:
+        talk.say("GET /events HTTP/1.1\nHost: a.example\n\n")
+        _, status, _, headers = talk.head()
+        assert (status, headers["transfer-encoding"]) == (200, "chunked")
+        assert headers["content-type"] == "text/event-stream"
+        for number in range(20):
+            assert talk.chunk() == f"data: {number}\n\n".encode()
+            assert ask(site.address, "/arrived").status == 204
+        assert talk.chunk() == b""
+        assert talk.get("/arrived").status == 204  # the connection goes on
 
 
 def test_a_client_that_leaves_frees_the_slot(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from tests.whole.talking import EXAMPLES, Talk, ask
 SIZE = 50 * 1024 * 1024
 CONFIG = f"""
 pools:
-  site: {{app: "app:app", directory: {EXAMPLES / "flask_site"}, workers: 1, threads: 2, env: {{SITE_DATA: HERE}}}}
+  site: {{app: "app:app", directory: {EXAMPLES / "flask_site"}, workers: 1, threads: 2,
+         env: {{SITE_DATA: HERE}}}}
 """
 
 

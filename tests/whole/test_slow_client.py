@@ -1,4 +1,4 @@
-"""A client that takes 10 KiB a second of 5 MiB holds no slot: with one slot, the next is served as if alone."""
+"""A client that takes 10 KiB a second of 5 MiB holds no slot: the only one there is serves the next at once."""
 
 import socket
 import statistics
@@ -60,7 +60,7 @@ def test_a_slow_download_delays_nobody(tmp_path: Path) -> None:
         slow.close()
     figures = f"median {statistics.median(alone):.2f} ms alone, {statistics.median(beside):.2f} ms beside"
     print(
-        f"second client: {figures}, first {first:.2f} ms, longest {max(beside):.2f} ms (alone {max(alone):.2f})"
+        f"second client: {figures}, first {first:.2f} ms, longest {max(beside):.2f} ({max(alone):.2f} alone)"
     )
     # Bounds a loaded machine keeps; had the slot been held, it would have been minutes.
     assert first < 1000

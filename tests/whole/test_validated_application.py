@@ -22,7 +22,8 @@ def inner(environ, start_response):
         start_response("200 OK", text)
         return pieces(environ)
     if path == "/lines":
-        lines = [environ["wsgi.input"].readline(), *environ["wsgi.input"].readlines(1), *environ["wsgi.input"]]
+        body = environ["wsgi.input"]
+        lines = [body.readline(), *body.readlines(1), *body]
         start_response("200 OK", text)
         return [str(len(lines)).encode()]
     if path == "/write":
