@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -430,3 +431,25 @@ def test_a_prepare_command_does_not_outlive_a_stop(pool: PoolProcess) -> None:
     command = int((pool.folder / "pid").read_text())
     assert pool.stop() == 0
     until(lambda: not is_alive(command))
+
+
+def test_nothing_of_ours_is_open_in_a_program_that_the_application_starts(pool: PoolProcess) -> None:
+    app = """
+import stat
+import subprocess
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [subprocess.run(["ls", "/proc/self/fd"], close_fds=False, capture_output=True).stdout]
+"""
+    pool.write(app=app, threads=2)
+    pool.start()
+    # 0, 1, 2, and the folder that ls reads.
+    assert pool.get().split() == [b"0", b"1", b"2", b"3"]
+
+
+def test_what_lies_in_the_run_directory_is_its_users_alone(pool: PoolProcess) -> None:
+    pool.write()
+    pool.start()
+    assert stat.S_IMODE(pool.places.directory.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in pool.places.directory.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
