@@ -19,6 +19,7 @@ from trivet_backend.roster import (
     Seat,
     WorkerState,
     claim_rows,
+    has_answered,
     last_words,
     manner,
     worker_status,
@@ -127,10 +128,11 @@ class PoolMaster(Master):
         self._note_exit(worker, status)
         if worker.board >= 0:
             os.close(worker.board)
+        has_served = has_answered(worker, self._places)
         self._places.remove_incarnation(worker.incarnation)
         if worker.seat.worker is worker:
             worker.seat.worker = None
-            self._fill_again(worker)
+            self._fill_again(worker, has_served)
         elif self._takeover is not None:
             self._takeover.worker_exited(worker, status)
 
@@ -267,7 +269,7 @@ class PoolMaster(Master):
         elif status or not (worker.state is WorkerState.RETIRING or self.is_leaving()):
             self.log.error(f"{name} {manner(status)}{last_words(worker, self._places)}")
 
-    def _fill_again(self, worker: PoolWorker) -> None:
+    def _fill_again(self, worker: PoolWorker, has_served: bool) -> None:
         if self.is_leaving():
             return
         if worker.problem and not self._was_ready:
@@ -276,8 +278,8 @@ class PoolMaster(Master):
             return
         seat = worker.seat
         # One that never became ready died at once, however long its import took.
-        has_served = worker.state is not WorkerState.STARTING
-        pause = seat.pause.after(time.monotonic() - worker.started if has_served else 0.0)
+        was_ready = worker.state is not WorkerState.STARTING
+        pause = seat.pause.after(time.monotonic() - worker.started if was_ready else 0.0, has_served)
         self._restarts += 1
         if pause:
             self.call_later(pause, lambda: self._fill(seat))

@@ -71,6 +71,11 @@ def last_words(worker: PoolWorker, places: PoolPlaces) -> str:
     return f" while it ran {'; '.join(running[:16])}" if running else ""
 
 
+def has_answered(worker: PoolWorker, places: PoolPlaces) -> bool:
+    """Whether it came as far as to answer a request: an application that dies of its first one does not."""
+    return any(row.done for row in _slots(worker, places))
+
+
 def worker_status(worker: PoolWorker, places: PoolPlaces) -> dict[str, Any]:
     now = time.monotonic_ns()
     return {

@@ -81,17 +81,23 @@ class Child:
 
 
 class Pause:
-    """The growing pause before a child that dies at once is started again."""
+    """The pause before a child that died at once is started again: it grows while none comes to serve."""
 
     __slots__ = ("seconds",)
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def after(self, lived: float) -> float:
-        """The pause (s) after a child that lived so long (s): 0 if it was a while, else 0.1 doubling to 5."""
+    def after(self, lived: float, has_served: bool = False) -> float:
+        """The pause (s) after a child that lived so long (s): 0 if it was a while, else 0.1 doubling to 5.
+
+        Of one that has served, what killed it came from outside and may come often: a pause that grew with
+        it would empty the pool (30 s of kill -9 every 70 ms left no worker and no proxy process).
+        """
         if lived >= AT_ONCE:
             self.seconds = 0.0
+        elif has_served:
+            self.seconds = _FIRST_PAUSE
         else:
             self.seconds = min(max(self.seconds * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
         return self.seconds

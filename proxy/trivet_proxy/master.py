@@ -111,6 +111,7 @@ class ProxyMaster(Master):
             self._answered(child, None if verb == b"ok" else text)
 
     def child_exited(self, child: Child, status: int) -> None:
+        was_ready = child.index in self._ready
         self._ready.discard(child.index)
         self._owed.pop(child.pid, None)
         ending = f"proxy process {child.index} ended ({_ending(status)})"
@@ -123,7 +124,7 @@ class ProxyMaster(Master):
             self._failed(f"{ending} while it started")
             return
         self._custody.replace(child, self._siblings())
-        pause = self._pauses[child.index].after(time.monotonic() - child.started)
+        pause = self._pauses[child.index].after(time.monotonic() - child.started, was_ready)
         if pause > _SHORT:
             self._custody.lend(child.index, self._siblings())
         self.log.error(f"{ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
@@ -176,6 +177,7 @@ class ProxyMaster(Master):
                     "starts": self._starts[child.index],
                     "ready": child.index in self._ready,
                     "waiting": row.waiting if row else 0,
+                    "oldest_wait": now - row.oldest_since / 1e9 if row and row.oldest_since else 0.0,
                     "connections": row.connections if row else 0,
                     "idle": row.idle if row else 0,
                     "requests": row.requests if row else 0,
