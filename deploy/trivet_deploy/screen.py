@@ -76,9 +76,9 @@ def near(path: Path) -> str:
     return full if short.startswith("..") else short
 
 
-def count(number: int, what: str) -> str:
-    """A number and what it counts, in the right number."""
-    return f"{number} {what}" + ("s" if number != 1 else "")
+def count(number: int, what: str, several: str = "") -> str:
+    """A number and what it counts, in the singular or the plural."""
+    return f"{number} {what if number == 1 else several or what + 's'}"
 
 
 def ending(status: int) -> str:

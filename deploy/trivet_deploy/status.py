@@ -12,7 +12,7 @@ import click
 
 from trivet_common.control import ControlError, ask
 
-from . import running
+from . import running, screen
 from .refusal import GOOD
 
 # Seconds for each master: its loop is never busy for long.
@@ -80,7 +80,9 @@ def summary(told: Answer) -> list[str]:
     if proxy:
         processes = proxy.get("processes") or []
         pids = ", ".join(str(each.get("pid")) for each in processes)
-        lines.append(f"proxy: {len(processes)} processes ({pids})" + queue(proxy))
+        lines.append(
+            f"proxy: {screen.count(len(processes), 'process', 'processes')} ({pids})" + queue(processes)
+        )
     lines += [pool_line(name, pool) for name, pool in told["pools"].items()]
     return lines + [f"no answer: {problem}" for problem in told["problems"]]
 
@@ -90,9 +92,10 @@ def pool_line(name: str, pool: Answer) -> str:
     slots = [slot for worker in pool.get("workers", []) for slot in worker.get("slots", [])]
     busy = sum(slot.get("state") in ("reading", "running") for slot in slots)
     line = f"pool {name}: {pool.get('app')}, {pool.get('ready')} of {pool.get('wanted')} workers ready, "
-    line += f"{busy} of {len(slots)} slots busy, {sum(slot.get('done', 0) for slot in slots)} requests done"
+    line += f"{busy} of {len(slots)} slots busy, "
+    line += f"{screen.count(sum(slot.get('done', 0) for slot in slots), 'request')} done"
     if pool.get("restarts"):
-        line += f", {pool['restarts']} restarts"
+        line += f", {screen.count(pool['restarts'], 'restart')}"
     if pool.get("reloading"):
         line += ", reloading"
     if pool.get("last_reload_problem"):
@@ -100,13 +103,16 @@ def pool_line(name: str, pool: Answer) -> str:
     return line
 
 
-def queue(proxy: Answer) -> str:
-    """What waits in the proxy, if it says so."""
-    waiting = proxy.get("waiting")
-    if waiting is None:
-        return ""
-    oldest = proxy.get("oldest_wait") or 0
-    return f", {waiting} requests waiting" + (f", the oldest for {oldest:.1f} s" if waiting else "")
+def queue(processes: list[Answer]) -> str:
+    """What the proxy's processes have to do, all together."""
+    connections, requests, waiting = (
+        sum(each.get(key) or 0 for each in processes) for key in ("connections", "requests", "waiting")
+    )
+    line = (
+        f", {screen.count(connections, 'connection')}, {screen.count(requests, 'request')}, {waiting} waiting"
+    )
+    oldest = max((each.get("oldest_wait") or 0.0 for each in processes), default=0.0)
+    return line + (f" (the oldest for {age(oldest)})" if waiting else "")
 
 
 def slot_rows(told: Answer) -> "list[Row]":

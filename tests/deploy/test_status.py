@@ -20,7 +20,13 @@ SERVE = {
     "ready": True,
     "listen": ["[::]:80"],
 }
-PROXY = {"ok": True, "processes": [{"pid": 8}, {"pid": 9}], "waiting": 3, "oldest_wait": 0.25}
+PROXY = {
+    "ok": True,
+    "processes": [
+        {"pid": 8, "waiting": 2, "oldest_wait": 0.25, "connections": 5, "requests": 70},
+        {"pid": 9, "waiting": 1, "oldest_wait": 1.25, "connections": 4, "requests": 1},
+    ],
+}
 BUSY = {"state": "running", "done": 4, "method": "GET", "path": "/slow", "request_id": "r", "seconds": 2.0}
 POOL = {
     "ok": True,
@@ -64,8 +70,8 @@ def test_everything_on_one_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert page.splitlines() == [
         "shop (/srv/shop.yaml): ready, up 1 m 5 s, process 7",
         "listening: [::]:80",
-        "proxy: 2 processes (8, 9), 3 requests waiting, the oldest for 0.2 s",
-        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy, 4 requests done, 1 restarts",
+        "proxy: 2 processes (8, 9), 9 connections, 71 requests, 3 waiting (the oldest for 1.2 s)",
+        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy, 4 requests done, 1 restart",
         "  the last reload failed: it does not load",
     ]
     assert table.splitlines() == [
