@@ -53,7 +53,7 @@ class Clients:
     def begin_idle(self, client: Connected) -> None:
         """Between two requests: it may be closed at any moment."""
         self._idle[client] = None
-        if self.connections >= self.most:
+        if self.is_full:
             self._room.unpark()
 
     def end_idle(self, client: Connected) -> None:
@@ -62,6 +62,10 @@ class Clients:
     @property
     def idle(self) -> int:
         return len(self._idle)
+
+    @property
+    def is_full(self) -> bool:
+        return self.connections >= self.most
 
     def set_most(self, most: int) -> None:
         self.most = most
@@ -73,7 +77,7 @@ class Clients:
 
     async def wait_for_room(self) -> None:
         """Until one more may enter: the longest idle goes first."""
-        while self.connections >= self.most:
+        while self.is_full:
             if self.close_idle(1, "overloaded"):
                 return  # its task leaves as soon as it runs
             await self._room.park()

@@ -49,6 +49,7 @@ def run_front(
     """
     for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)  # sent to a whole group: the master decides what they mean
+    error_log.who = f"proxy {index}"
     try:
         return trio.run(Front(index, count, settings, listeners, channel, error_log).run)
     except (SiteError, LogError, OSError) as error:
@@ -164,8 +165,11 @@ class Front:
         batch = 1 if listener.is_shared else _BATCH
         while True:
             await wait_readable(listener.socket)
-            for _ in range(batch):
-                await self._clients.wait_for_room()
+            for accepted in range(batch):
+                if self._clients.is_full:
+                    if accepted:
+                        break  # whether one more waits is not known: no idle one is closed for nobody
+                    await self._clients.wait_for_room()
                 if not await self._is_accepted(listener):
                     break
 
