@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trivet_common.config import Settings, from_overrides, load
+from trivet_common.config import Settings
 
+from .apart import run_apart
 from .refusal import USAGE, Refusal
 from .whereabouts import default_run_dir, find_file, is_app, name_of_app
 
@@ -70,8 +71,13 @@ def load_site(
     file = find_file(argument, environ)
     overrides = options.overrides("*") or None
 
-    def read() -> Settings:
+    def load_it() -> Settings:
+        from trivet_common.config import load
+
         return load(file, environ=environ, overrides=overrides, purpose=purpose)
+
+    def read() -> Settings:
+        return run_apart(load_it)
 
     settings = read()
     return Site(settings, _run_dir(settings, environ), os.fspath(file), read)
@@ -82,8 +88,13 @@ def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
     overrides.setdefault("pools", {}).setdefault(POOL_OF_APP, {})["app"] = app
     name = name_of_app(app)
 
-    def read() -> Settings:
+    def load_it() -> Settings:
+        from trivet_common.config import from_overrides
+
         return from_overrides(overrides, name=name, environ=environ)
+
+    def read() -> Settings:
+        return run_apart(load_it)
 
     settings = read()
     return Site(settings, _run_dir(settings, environ), app, read)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trivet_common.config import ConfigError, Problem, from_mapping, from_overrides, load
-from trivet_common.config.load import sanitised, site_name
+from trivet_common.config.loading import sanitised, site_name
 
 SMALLEST = "pools: {web: {app: shop.wsgi}}\n"
 

@@ -67,5 +67,5 @@ def test_the_schema_knows_every_section_and_refuses_other_keys() -> None:
     [("body", "64MiB", True), ("body", "64", False), ("body", "${BODY}", True), ("idle_timeout", "5m", True)],
 )
 def test_the_schemas_patterns(key: str, value: str, fits: bool) -> None:
-    kinds: list[dict[str, Any]] = json_schema()["$defs"]["Limits"]["properties"][key]["anyOf"]
+    kinds: list[dict[str, Any]] = json_schema()["$defs"]["LimitKeys"]["properties"][key]["anyOf"]
     assert any(re.search(kind["pattern"], value) for kind in kinds) is fits

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trivet_common.config import Limits
+from trivet_common.config.model import LimitKeys
+from trivet_common.config.resolve_options import limits_of
 from trivet_proxy.router import CompiledRoute, Router
 
-LIMITS = Limits()
+LIMITS = limits_of(LimitKeys())
 
 
 @dataclass

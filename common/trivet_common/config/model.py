@@ -30,7 +30,7 @@ class SpoolKeys(Section):
     limit: fields.Size = setting("1GiB", "The most that all files together may hold; above it 507.")
 
 
-class Limits(Section):
+class LimitKeys(Section):
     """`limits`"""
 
     header_bytes: Annotated[int, fields.size(1024)] = setting(
@@ -112,7 +112,7 @@ class SiteKeys(Section):
     client_ip: Annotated[str, fields.Kind("header name", _client_header, {"type": "string"})] = setting(
         "X-Forwarded-For", "The header in which a trusted proxy names the client."
     )
-    limits: Limits = section(Limits, "Limits of every connection and request.")
+    limits: LimitKeys = section(LimitKeys, "Limits of every connection and request.")
     log: LogKeys = section(LogKeys, "Logs.")
     stop_timeout: fields.DurationOrZero = setting("25s", "How long a stop waits for requests in flight.")
     defaults: RouteOptions = section(

@@ -1,14 +1,14 @@
 """Options of a route: its own over `defaults` over the site's, key by key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .draft import Draft
-from .model import Limits, SiteKeys
+from .model import LimitKeys, SiteKeys
 from .model_routes import HeaderChanges as HeaderKeys
 from .model_routes import RouteKeys
 from .nodes import Loc
 from .problems import shown
-from .settings import PLACEHOLDERS, HeaderChanges
+from .settings import PLACEHOLDERS, HeaderChanges, Limits
 from .units import size_text
 
 # Fields that belong to the connection and the message's framing (RFC 9110 section 7.6.1, RFC 9112 section 6).
@@ -101,9 +101,15 @@ def _check_name(name: str, where: Loc, draft: Draft) -> None:
         draft.mistake(where, f"{shown(name)} is set by the server and cannot be touched", "take it out")
 
 
+def limits_of(keys: LimitKeys, body: int | None = None) -> Limits:
+    """The limits as everyone else reads them; `body` stands above the section's own."""
+    values = {field.name: getattr(keys, field.name) for field in fields(Limits)}
+    return Limits(**values if body is None else {**values, "body": body})
+
+
 def _limits(keys: RouteKeys, site: SiteKeys) -> Limits:
     body = keys.limits.body if keys.limits.body is not None else site.defaults.limits.body
-    return site.limits if body is None else site.limits.model_copy(update={"body": body})
+    return limits_of(site.limits, body)
 
 
 def _report_body(body: int, keys: RouteKeys, site: SiteKeys, draft: Draft, loc: Loc) -> None:

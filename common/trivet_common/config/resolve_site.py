@@ -16,7 +16,7 @@ from .model_routes import RouteKeys
 from .problems import Mistake, Place, shown
 from .reach import why_not_a_folder
 from .resolve_listen import resolve_listeners
-from .resolve_options import check_default_headers
+from .resolve_options import check_default_headers, limits_of
 from .resolve_pools import check_run_dir, resolve_pools
 from .resolve_routes import resolve_routes, resolve_upstreams
 from .settings import Log, Pool, Proxy, Route, Settings, Spool
@@ -53,7 +53,7 @@ class SiteResolver:
             spool=self._spool(),
             trusted_proxies=self._trusted(),
             client_ip=site.client_ip,
-            limits=site.limits,
+            limits=limits_of(site.limits),
             log=self._log(),
             stop_timeout=site.stop_timeout,
             upstreams=upstreams,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .addresses import Listen, Server, TrustedProxies
-from .model import Limits
 from .problems import Problem
 
 # What text may have put in: one list wherever text is built.
@@ -36,6 +35,22 @@ class Log:
     format: str
     error: str | Path | None
     level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds, `body_rate` in bytes per second; None where a limit is off."""
+
+    header_bytes: int
+    headers: int
+    body: int
+    header_timeout: float
+    body_timeout: float
+    body_rate: int | None
+    idle_timeout: float
+    write_timeout: float
+    connections: int
+    connections_per_client: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""Work in a process of its own: results, exceptions, and ends without a word."""
+
+import os
+
+import pytest
+
+from trivet_common.config import ConfigError, Problem
+from trivet_deploy.apart import run_apart
+
+
+class Odd(Exception):
+    """Cannot be made again from its arguments."""
+
+    def __init__(self, one: str, *, two: str) -> None:
+        super().__init__(one)
+        self.two = two
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_the_result_comes_back_and_nothing_else_changes() -> None:
+    seen: list[int] = []
+    assert run_apart(lambda: (seen.append(1), os.getpid())[1]) != os.getpid()
+    assert seen == []
+
+
+def test_a_large_result() -> None:
+    assert len(run_apart(lambda: "x" * 3_000_000)) == 3_000_000
+
+
+def test_mistakes_come_back_whole() -> None:
+    problem = Problem("trivet.yaml:3", "what", "hint")
+    with pytest.raises(ConfigError) as caught:
+        run_apart(lambda: fail(ConfigError([problem])))
+    assert caught.value.problems == [problem]
+
+
+def test_an_exception_that_cannot_travel_keeps_its_words() -> None:
+    with pytest.raises(RuntimeError, match="Odd: first"):
+        run_apart(lambda: fail(Odd("first", two="second")))
+
+
+def test_a_process_that_dies() -> None:
+    with pytest.raises(RuntimeError, match="without a word"):
+        run_apart(lambda: os._exit(3))
