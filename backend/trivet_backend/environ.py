@@ -48,9 +48,10 @@ class Peer(NamedTuple):
 
 
 class EnvironBuilder:
-    """Builds environs for one slot. `trusts` says whether an address may be a proxy of ours."""
+    """Builds environs for one slot. `is_proxy` says whether an address may be a proxy of ours; `client_ip` is
+    the one field in which others than our own proxy name the client."""
 
-    __slots__ = ("_base", "_believed_names", "_foreign_names", "_is_proxy")
+    __slots__ = ("_base", "_believed_names", "_client_variable", "_foreign_names", "_is_proxy")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class EnvironBuilder:
         workers: int,
         file_wrapper: Callable[..., Any],
         is_proxy: Callable[[str | None], bool],
+        client_ip: str = "X-Forwarded-For",
     ) -> None:
         self._base: Environ = {
             "wsgi.version": (1, 0),
@@ -79,6 +81,7 @@ class EnvironBuilder:
         self._believed_names: dict[bytes, str] = {}
         self._foreign_names: dict[bytes, str] = {}
         self._is_proxy = is_proxy
+        self._client_variable = _variable(client_ip)
 
     def __repr__(self) -> str:
         return f"<EnvironBuilder names={len(self._believed_names)}+{len(self._foreign_names)}>"
@@ -102,7 +105,7 @@ class EnvironBuilder:
         environ["wsgi.input"] = body
         environ["trivet.request_id"] = request_id
         self._take_headers(environ, head, peer.is_believed)
-        self._place(environ, peer)
+        self._place(environ, peer, "HTTP_X_REAL_IP" if claimed is not None else self._client_variable)
         if claimed is not None:
             _take_ours(environ, head, claimed)
         return environ
@@ -137,14 +140,14 @@ class EnvironBuilder:
             names[name] = key
         return key
 
-    def _place(self, environ: Environ, peer: Peer) -> None:
+    def _place(self, environ: Environ, peer: Peer, client_variable: str) -> None:
         """Client, scheme and server name."""
         scheme, port = "http", ""
         environ["REMOTE_ADDR"] = peer.address
         if peer.port:
             environ["REMOTE_PORT"] = str(peer.port)
         if peer.is_believed:
-            environ["REMOTE_ADDR"] = address = self._client(environ, peer.address)
+            environ["REMOTE_ADDR"] = address = self._client(environ.get(client_variable, ""), peer.address)
             if address != peer.address:
                 environ.pop("REMOTE_PORT", None)
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "http")
@@ -158,12 +161,11 @@ class EnvironBuilder:
             port = said or (str(peer.server_port) if peer.server_port and not name else "")
         environ["SERVER_PORT"] = port or ("443" if scheme == "https" else "80")
 
-    def _client(self, environ: Environ, fallback: str) -> str:
-        """Who asked, by the word of a believed peer: X-Real-IP, else the last stranger of X-Forwarded-For."""
-        address: str | None = environ.get("HTTP_X_REAL_IP")
-        if address is not None and _is_address(address):
-            return address
-        chain = environ.get("HTTP_X_FORWARDED_FOR", "")
+    def _client(self, chain: str, fallback: str) -> str:
+        """Who asked, by the word of a believed peer: the last stranger of the field that is to be believed.
+
+        That field alone: a front end that sets one lets a client's other ones through.
+        """
         for hop in reversed(chain.split(",")[-32:]):
             hop = hop.strip()
             if not _is_address(hop):

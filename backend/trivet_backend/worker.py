@@ -136,6 +136,7 @@ class Worker:
             workers=self._pool.workers,
             file_wrapper=FileWrapper,
             is_proxy=self._settings.trusted_proxies.trusts,
+            client_ip=self._settings.client_ip,
         )
         trust = Trust(self._uids | {os.geteuid()}, self._settings.trusted_proxies.trusts)
         for index, listener in enumerate(listeners):

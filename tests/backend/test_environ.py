@@ -14,13 +14,14 @@ BELIEVED = Peer("", 0, True)
 STRANGER = Peer("198.51.100.7", 4711, False, "192.0.2.1", 8001)
 
 
-def builder(threads: int = 1, workers: int = 1) -> EnvironBuilder:
+def builder(threads: int = 1, workers: int = 1, client_ip: str = "X-Forwarded-For") -> EnvironBuilder:
     return EnvironBuilder(
         errors=sys.stderr,
         threads=threads,
         workers=workers,
         file_wrapper=FileWrapper,
         is_proxy=lambda address: address is not None and address.startswith("10."),
+        client_ip=client_ip,
     )
 
 
@@ -163,7 +164,18 @@ def test_another_front_end_names_the_client_by_the_chain(chain: str, client: str
 
 
 def test_an_x_real_ip_that_is_no_address_is_not_one() -> None:
-    assert build("/", ("x-real-ip", "localhost; drop"))["REMOTE_ADDR"] == ""
+    assert build("/", ("x-real-ip", "localhost; drop"), ("trivet-claim", "1 2"))["REMOTE_ADDR"] == ""
+
+
+@pytest.mark.parametrize(
+    ("client_ip", "client"),
+    [("X-Forwarded-For", "203.0.113.9"), ("X-Real-IP", "6.6.6.6"), ("CF-Connecting-IP", "")],
+)
+def test_another_front_end_names_the_client_in_one_field_only(client_ip: str, client: str) -> None:
+    """nginx passes on what a client says in the fields that it does not set itself."""
+    head = request_head("/", ("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "6.6.6.6"))
+    environ = builder(client_ip=client_ip).build(head, BELIEVED, None, "", None)
+    assert environ["REMOTE_ADDR"] == client
 
 
 @pytest.mark.parametrize(
