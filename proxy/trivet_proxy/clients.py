@@ -53,7 +53,7 @@ class Clients:
     def begin_idle(self, client: Connected) -> None:
         """Between two requests: it may be closed at any moment."""
         self._idle[client] = None
-        if self.is_full:
+        if self.connections >= self.most:
             self._room.unpark()
 
     def end_idle(self, client: Connected) -> None:

@@ -156,7 +156,8 @@ class Connection:
                 return None
             else:
                 head = reader.feed(data)
-                await wire.give_way()
+                if head is None:
+                    await wire.give_way()
         self._patience.stop()
         self._has_asked = True
         return head

@@ -115,6 +115,7 @@ class Front:
                     self._flush,
                 ):
                     self._nursery.start_soon(self._keep, task)
+                gc.collect()
                 gc.freeze()  # what is here now stays: no collection needs to look at it again
                 self._say(b"ready")
                 await self._accept()
@@ -272,7 +273,6 @@ class Front:
         old, self._resources.access_log = self._resources.access_log, log
         if old is not None:
             old.close()
-        gc.freeze()
 
     def _drop(self) -> None:
         if self._next is not None:

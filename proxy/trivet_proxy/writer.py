@@ -109,8 +109,15 @@ class ResponseWriter:
     ) -> None:
         """A complete answer, in one system call."""
         self.start(status, reason, headers, len(body))
-        self.write(body)
-        await self.finish()
+        if self._swallows:
+            body = b""
+        self._put(body)
+        self.sent += len(body)
+        self._left = 0
+        if self._backlog is not None:
+            await self._drain()
+        await self.wire.give_way()
+        self.finished = True
 
     # An answer in pieces.
 
@@ -121,7 +128,7 @@ class ResponseWriter:
         self.keep_alive = (
             self.keep_alive
             and not self._process.is_draining
-            and self._body.is_drainable(DRAIN_CAP)
+            and (self._body.is_complete or self._body.is_drainable(DRAIN_CAP))
             and (length is not None or not self._is_http10 or self._swallows)
         )
         self._is_chunked = length is None and not self._is_http10 and not self._swallows
@@ -205,8 +212,7 @@ class ResponseWriter:
             self._put(LAST_CHUNK)
         else:
             self._flush_head()
-        while self._has_backlog():
-            await self._push()
+        await self._drain()
         await self.wire.give_way()
         self.finished = True
 
@@ -239,8 +245,8 @@ class ResponseWriter:
 
     def close(self) -> None:
         """Give back what it holds; afterwards `sent` is what the kernel took."""
-        self._stall.stop()
         if self._backlog is not None:
+            self._stall.stop()
             self.sent = max(self.sent - self._backlog.size, 0)
             self._backlog.clear()
 
@@ -312,6 +318,9 @@ class ResponseWriter:
             self._head = None
             if sent < len(head):
                 self._keep((head,), sent)
+        await self._drain()
+
+    async def _drain(self) -> None:
         while self._has_backlog():
             await self._push()
 
