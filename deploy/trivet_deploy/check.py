@@ -14,6 +14,7 @@ from trivet_common.config import Pool, Settings, json_schema, load
 
 from . import screen
 from .refusal import FAILED, GOOD
+from .words import count, ending
 
 # Loading a large application takes seconds; one that takes longer than this waits for something.
 LOAD_TIMEOUT = 120.0
@@ -38,7 +39,7 @@ def schema() -> str:
 
 
 def _summary(settings: Settings) -> str:
-    return f"{screen.count(len(settings.routes), 'route')}, {screen.count(len(settings.pools), 'pool')}"
+    return f"{count(len(settings.routes), 'route')}, {count(len(settings.pools), 'pool')}"
 
 
 def _check_application(pool: Pool) -> bool:
@@ -86,7 +87,5 @@ def _load(pool: Pool) -> dict[str, object]:
     try:
         found: dict[str, object] = json.loads(told)
     except ValueError:
-        return {
-            "text": f"{pool.app} ended the process while it was loaded ({screen.ending(done.returncode)})"
-        }
+        return {"text": f"{pool.app} ended the process while it was loaded ({ending(done.returncode)})"}
     return found

@@ -13,6 +13,7 @@ from trivet_common.config import Pool, Route, Settings
 
 from .premises import Premises
 from .site import Site
+from .words import count
 
 _MOST_ROUTES = 20
 
@@ -74,16 +75,6 @@ def near(path: Path) -> str:
     full = os.path.abspath(path)
     short = os.path.relpath(full)
     return full if short.startswith("..") else short
-
-
-def count(number: int, what: str, several: str = "") -> str:
-    """A number and what it counts, in the singular or the plural."""
-    return f"{number} {what if number == 1 else several or what + 's'}"
-
-
-def ending(status: int) -> str:
-    """How a process ended, by its exit status or, negative, its signal."""
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
 def _routes(settings: Settings) -> Iterator[tuple[str, str]]:

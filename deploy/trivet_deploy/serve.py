@@ -21,6 +21,7 @@ from .premises import Premises
 from .refusal import FAILED
 from .rollout import Rollout, needs_restart
 from .site import Site
+from .words import ending
 
 PROXY = "proxy"
 # How long (s) a start may take before it explains itself.
@@ -88,14 +89,14 @@ class ServeMaster(Master):
         was_ready = part in self.ready
         self.ready.discard(part)
         if self._rollout is not None:
-            self._rollout.heard(part, f"its master ended ({screen.ending(status)})")
+            self._rollout.heard(part, f"its master ended ({ending(status)})")
         if self.is_leaving():
             self._drain_pools() if part == PROXY and self.phase is Phase.DRAINING else None
         elif not self._was_ready:
-            self._failed(part, f"its master ended while it started ({screen.ending(status)})")
+            self._failed(part, f"its master ended while it started ({ending(status)})")
         else:
             pause = self._pauses[part].after(time.monotonic() - child.started, was_ready)
-            self.log.error(f"the master of {part} ended ({screen.ending(status)}); starting it again")
+            self.log.error(f"the master of {part} ended ({ending(status)}); starting it again")
             self.call_later(pause, lambda: self._start(part))
 
     def reload(self, settings: Settings, done: Callable[[str | None], None]) -> None:

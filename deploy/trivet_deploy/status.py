@@ -12,8 +12,9 @@ import click
 
 from trivet_common.control import ControlError, ask
 
-from . import running, screen
+from . import running
 from .refusal import GOOD
+from .words import age, count
 
 # Seconds for each master: its loop is never busy for long.
 TIMEOUT = 5.0
@@ -80,9 +81,7 @@ def summary(told: Answer) -> list[str]:
     if proxy:
         processes = proxy.get("processes") or []
         pids = ", ".join(str(each.get("pid")) for each in processes)
-        lines.append(
-            f"proxy: {screen.count(len(processes), 'process', 'processes')} ({pids})" + queue(processes)
-        )
+        lines.append(f"proxy: {count(len(processes), 'process', 'processes')} ({pids})" + queue(processes))
     lines += [pool_line(name, pool) for name, pool in told["pools"].items()]
     return lines + [f"no answer: {problem}" for problem in told["problems"]]
 
@@ -93,9 +92,9 @@ def pool_line(name: str, pool: Answer) -> str:
     busy = sum(slot.get("state") in ("reading", "running") for slot in slots)
     line = f"pool {name}: {pool.get('app')}, {pool.get('ready')} of {pool.get('wanted')} workers ready, "
     line += f"{busy} of {len(slots)} slots busy, "
-    line += f"{screen.count(sum(slot.get('done', 0) for slot in slots), 'request')} done"
+    line += f"{count(sum(slot.get('done', 0) for slot in slots), 'request')} done"
     if pool.get("restarts"):
-        line += f", {screen.count(pool['restarts'], 'restart')}"
+        line += f", {count(pool['restarts'], 'restart')}"
     if pool.get("reloading"):
         line += ", reloading"
     if pool.get("last_reload_problem"):
@@ -108,9 +107,7 @@ def queue(processes: list[Answer]) -> str:
     connections, requests, waiting = (
         sum(each.get(key) or 0 for each in processes) for key in ("connections", "requests", "waiting")
     )
-    line = (
-        f", {screen.count(connections, 'connection')}, {screen.count(requests, 'request')}, {waiting} waiting"
-    )
+    line = f", {count(connections, 'connection')}, {count(requests, 'request')}, {waiting} waiting"
     oldest = max((each.get("oldest_wait") or 0.0 for each in processes), default=0.0)
     return line + (f" (the oldest for {age(oldest)})" if waiting else "")
 
@@ -140,17 +137,6 @@ def print_table(rows: "list[Row]") -> None:
     widths = [max(len(row[column]) for row in [HEADINGS, *rows]) for column in range(len(HEADINGS))]
     for row in [HEADINGS, *rows]:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def age(seconds: float) -> str:
-    """A time span as people say it: 0.4 s, 12 s, 3 m 4 s, 2 h 10 m, 5 d 3 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part} {smaller}"
-    return f"{whole} s"
 
 
 def _slot(number: int, slot: Answer) -> Row:

@@ -1,11 +1,17 @@
 """Work in a process of its own: results, exceptions, and ends without a word."""
 
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from trivet_common.config import ConfigError, Problem
+from trivet_deploy import apart
 from trivet_deploy.apart import run_apart
+from trivet_deploy.refusal import Refusal
 
 
 class Odd(Exception):
@@ -43,5 +49,24 @@ def test_an_exception_that_cannot_travel_keeps_its_words() -> None:
 
 
 def test_a_process_that_dies() -> None:
-    with pytest.raises(RuntimeError, match="without a word"):
+    with pytest.raises(Refusal, match="without a word"):
         run_apart(lambda: os._exit(3))
+
+
+def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_LONGEST", 0.1)
+    with pytest.raises(Refusal, match=r"took longer than 0\.1 s"):
+        run_apart(signal.pause)
+
+
+def test_the_process_that_serves_holds_neither_pydantic_nor_yaml(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("pools: {web: {app: shop.wsgi}}\n")
+    code = (
+        "import sys; from trivet_deploy.site import load_site; import trivet_deploy.serve\n"
+        "load_site('a.yaml').read()\n"
+        "print({'pydantic', 'yaml', 'rich', 'trio', 'trivet_proxy', 'trivet_backend'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("set()\n", "")

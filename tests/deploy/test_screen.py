@@ -96,8 +96,3 @@ def test_paths_are_shown_as_one_would_write_them(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     assert screen.near(tmp_path / "a" / "b") == "a/b"
     assert screen.near(Path("/etc")) == "/etc"
-
-
-def test_counting() -> None:
-    assert [screen.count(1, "pool"), screen.count(0, "pool")] == ["1 pool", "0 pools"]
-    assert [screen.ending(3), screen.ending(-9)] == ["exit status 3", "signal 9"]

@@ -126,21 +126,6 @@ def test_a_path_cannot_drive_the_terminal() -> None:
     assert len(row[-1]) < 90
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (12.7, "12 s"),
-        (184, "3 m 4 s"),
-        (7800, "2 h 10 m"),
-        (442800, "5 d 3 h"),
-    ],
-)
-def test_ages(seconds: float, said: str) -> None:
-    assert status.age(seconds) == said
-
-
 def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "dumb")
