@@ -105,7 +105,8 @@ class Response:
                 continue
             if type(value) is not str or not (value.isascii() and value.isprintable()):
                 judge_value(name, value)
-            lines.append(f"{lower}: {value}\r\n")
+            if lower:
+                lines.append(f"{lower}: {value}\r\n")
         self.code = code
         self._has_body = not self._is_head and code != 204 and code != 304
         self._head = "".join(lines)

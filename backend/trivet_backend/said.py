@@ -12,6 +12,9 @@ _STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\xa0-\xff]*)?\Z")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _HOP_BY_HOP = {name.decode("ascii") for name in HOP_BY_HOP}
+# PEP 3333 forbids these too, but countless examples of event streams set them, they mean nothing coming from
+# an application, and every server leaves them out: so do we. What frames or switches the message is an error.
+_LEFT_OUT = {"connection", "keep-alive", "proxy-connection"}
 
 # Filled by the slots of this worker; threads may race to write the same entry, and both would be right.
 known_names: dict[str, str] = {}
@@ -36,12 +39,15 @@ def judge_status(status: object) -> tuple[int, str]:
 
 
 def judge_name(name: object) -> str:
-    """The lower-case name; what is the server's own to say is refused."""
+    """The lower-case name, "" for one to leave out; what is the server's own to say is refused."""
     if type(name) is not str:
         raise ResponseError(f"a header name must be a str, not {name!r:.60}")
     if _TOKEN.match(name) is None:
         raise ResponseError(f"{name!r:.60} is not a header name (RFC 9110, 5.1)")
     lower = name.lower()
+    if lower in _LEFT_OUT:
+        known_names[name] = ""
+        return ""
     if lower in _HOP_BY_HOP:
         raise ResponseError(f"an application must not set {name}: it is the server's (PEP 3333, hop-by-hop)")
     if lower.startswith("trivet-"):

@@ -318,7 +318,8 @@ BROKEN = {
     "value with LF": (starts("200 OK", [("x", "a\nb")]), "response splitting"),
     "value with NUL": (starts("200 OK", [("x", "a\0b")]), "control character"),
     "value beyond latin-1": (starts("200 OK", [("x", "\u20ac")]), "not latin-1"),
-    "hop by hop": (starts("200 OK", [("Connection", "close")]), "hop-by-hop"),
+    "hop by hop": (starts("200 OK", [("Upgrade", "websocket")]), "hop-by-hop"),
+    "left out, but not a way in": (starts("200 OK", [("Connection", "a\r\nb: c")]), "response splitting"),
     "transfer-encoding": (starts("200 OK", [("Transfer-Encoding", "chunked")]), "hop-by-hop"),
     "ours": (starts("200 OK", [("Trivet-Why", "x")]), "names beginning with trivet-"),
     "length no number": (starts("200 OK", [("Content-Length", "1_0")]), "not a number"),
@@ -334,6 +335,15 @@ BROKEN = {
     "text from a generator": (says("text"), "must be bytes, not str"),
     "none": (lambda environ, start_response: start_response("200 OK", []) and None, "returned None"),
 }
+
+
+@pytest.mark.parametrize("name", ["Connection", "connection", "Keep-Alive"])
+def test_what_every_event_stream_example_sets_is_left_out(name: str) -> None:
+    ran = Ran(starts("200 OK", [(name, "keep-alive"), ("X-Other", "stays")]))
+    assert ran.head.startswith("HTTP/1.1 200 ")
+    assert "x-other: stays" in ran.head
+    assert "keep-alive" not in ran.head
+    assert ran.error == ""
 
 
 @pytest.mark.parametrize("case", BROKEN)
