@@ -586,3 +586,34 @@ async def test_idle_is_known_and_leaves_no_buffer(house: House) -> None:
     await wait_all_tasks_blocked()
     assert house.clients.idle == 0
     assert isinstance(house.connections[0].wire, Wire)
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 5", b"transfer-encoding: chunked"])
+async def test_a_client_that_leaves_at_any_byte_leaves_nothing_behind(house: House, framing: bytes) -> None:
+    """No 2xx for a part of a request, no traceback, no connection, no buffer (hardening fault 16 and 17)."""
+    runs: list[bytes] = []
+
+    async def note(request: Request, writer: ResponseWriter) -> None:
+        await request.body.read_all(100)
+        runs.append(request.body.in_memory or b"")
+        await writer.send(200, HTML, b"ok")
+
+    house.serve(note)
+    body = b"hello" if b"length" in framing else b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+    whole = b"POST / HTTP/1.1\r\nhost: a\r\n" + framing + b"\r\n\r\n" + body
+    for length in range(len(whole)):
+        peer = house.connect()
+        await peer.send(whole[:length])
+        await wait_all_tasks_blocked()
+        peer.close()
+        with trio.fail_after(5):
+            while house.clients.connections:
+                await trio.lowlevel.checkpoint()
+    assert runs == []
+    assert not any(200 <= record.status < 300 for record in house.log.records)
+    assert house.complaints == []
+    assert house.resources.spool.files == 0
+    peer = house.connect()
+    await peer.send(whole)
+    await peer.receive_answer()
+    assert runs == [b"hello"]
