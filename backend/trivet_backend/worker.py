@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from time import monotonic_ns
@@ -32,6 +33,7 @@ from trivet_common.http1.collector import HeadLimits
 from trivet_common.pool.board import Board
 from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PoolPlaces
+from trivet_common.prefork import ORPHAN_GRACE
 
 # Connections of proxies that hold our token at the same moment: few, but a restart of all at once is a burst.
 _BACKLOG = 64
@@ -78,6 +80,7 @@ class Worker:
             # Before the drop: the run directory is the master's user's.
             board, listeners, fifo = self._take_place()
             self._drop()
+            threading.Thread(target=self._leave_with_master, name="life", daemon=True).start()
             os.environ.update(self._pool.env)
             application = load_application(self._pool)
         except (AppError, DropError, OSError) as error:
@@ -204,6 +207,16 @@ class Worker:
                 slot.leave()
         elif message == b"reopen":
             self._log.reopen()
+
+    def _leave_with_master(self) -> None:
+        """In a thread that works while the application blocks, or is still being imported."""
+        poll = select.poll()
+        # Not POLLIN: messages are for whoever hears them between requests.
+        poll.register(self._channel.fileno(), select.POLLRDHUP)
+        poll.poll()
+        time.sleep(ORPHAN_GRACE)
+        self._log.warning(f"the pool master has been gone for {ORPHAN_GRACE:g} s: what still runs ends here")
+        os._exit(1)
 
     def _forget_channel(self) -> None:
         fd = self._channel.fileno()

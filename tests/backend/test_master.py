@@ -385,6 +385,22 @@ def test_a_request_outlives_its_master(pool: PoolProcess, threads: int) -> None:
     assert answers[0].startswith(b"one ")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_long_request_does_not_keep_its_worker_when_the_master_is_gone(
+    pool: PoolProcess, threads: int
+) -> None:
+    pool.write(workers=1, threads=threads)
+    pool.start()
+    pids = pool.pids()
+    asking = threading.Thread(target=pool.get, args=("/slow?8",))
+    asking.start()
+    until(lambda: "slow begins" in pool.log())
+    pool.stop(signal.SIGKILL)
+    for pid in pids:
+        until(lambda pid=pid: not is_alive(pid), 2)
+    asking.join(PATIENCE)
+
+
 def test_a_killed_masters_directory_is_taken_over(pool: PoolProcess) -> None:
     pool.write()
     pool.start()

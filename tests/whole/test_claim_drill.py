@@ -1,4 +1,4 @@
-"""Proxies and workers are killed and stopped all the time: nothing runs twice, no slot is lost or stays idle."""
+"""Proxies and workers are killed and stopped all the time: nothing runs twice, no slot is lost or idle."""
 
 import os
 import random
