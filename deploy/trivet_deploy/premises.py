@@ -134,6 +134,9 @@ class Premises:
 
     def _sweep(self) -> None:
         """Remove what a killed run left of parts we do not start (a pool that was taken out of the file)."""
+        if not _is_listening(self.run.control):
+            # Else the halves of a site would be looked for behind the dead socket of an earlier `serve`.
+            self.run.control.unlink(missing_ok=True)
         for path in self.run.path.glob("*.lock"):
             if path in self._locks:
                 continue

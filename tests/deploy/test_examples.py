@@ -19,6 +19,8 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from trivet_common.config import load as load_settings
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 SHOP = EXAMPLES / "django_shop"
 
@@ -261,6 +263,14 @@ def test_static_files_are_collected_and_migrations_are_complete(shop_data: Path)
 
 
 # --- make demo
+
+
+def test_the_file_that_serves_both_is_a_good_one() -> None:
+    # The backend's purpose: the folder of collected files is made by the first `make demo`.
+    settings = load_settings(EXAMPLES / "demo.yaml", environ={"PORT": "8123"}, purpose="backend")
+    assert [listen.port for listen in settings.listen] == [8123]
+    assert {route.pool for route in settings.routes} == {None, "site", "shop"}
+    assert settings.warnings == ()
 
 
 @pytest.fixture
