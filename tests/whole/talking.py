@@ -21,13 +21,19 @@ class Answer(NamedTuple):
 
 
 class Talk:
-    """One connection; `patience` seconds for every wait."""
+    """One connection; `patience` seconds for every wait, `source` the address to come from."""
 
-    def __init__(self, address: tuple[str, int] | str, patience: float = 10.0) -> None:
+    def __init__(self, address: tuple[str, int] | str, patience: float = 10.0, source: str = "") -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(patience)
-        self.sock.connect(address)
+        try:
+            if source:
+                self.sock.bind((source, 0))
+            self.sock.connect(address)
+        except OSError:
+            self.sock.close()
+            raise
         self.file = self.sock.makefile("rb")
 
     def __enter__(self) -> "Talk":

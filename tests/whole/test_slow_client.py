@@ -1,4 +1,4 @@
-"""A client that takes 10 KiB a second of 5 MiB holds no slot: the only one there is serves the next at once."""
+"""A client that takes 10 KiB a second of 5 MiB holds no slot: the only one serves the next at once."""
 
 import socket
 import statistics
