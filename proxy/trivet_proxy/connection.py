@@ -4,8 +4,6 @@ The only place of this program where an exception becomes an answer. Knows no ro
 request has a task or scope of its own: one deadline moves with what the client owes us, one with what we owe.
 """
 
-import base64
-import binascii
 import errno
 import time
 import traceback
@@ -22,6 +20,7 @@ from .body import EMPTY, Body
 from .clients import Clients
 from .complaints import Complaints
 from .forwarded import client_of
+from .note import CLIENT_LEFT, note
 from .request import Client, Request
 from .resources import Resources
 from .stall import Stall
@@ -241,7 +240,7 @@ class Connection:
         record.why = problem.why
         if problem.source is not Source.CLIENT and problem.why not in _SAID_ELSEWHERE:
             self._complaints.say(problem.why, f"{request.request_id} {request.head!r}: {problem}")
-        if problem.status == _CLIENT_LEFT:
+        if problem.status == CLIENT_LEFT:
             self.wire.close(problem.why)
         elif not writer.take_back():
             writer.close_without_end()
@@ -307,24 +306,7 @@ class Connection:
         log, route = self._resources.access_log, request.route
         if log is None or (route is not None and not route.log):
             return
-        head, client, record = request.head, request.client, request.record
-        record.client = client.address
-        record.method = head.method.decode("latin-1")
-        record.target = head.target.decode("latin-1")
-        if head.is_http10:
-            record.version = "HTTP/1.0"
-        record.status = record.status or writer.status or _CLIENT_LEFT
-        record.sent = writer.sent
-        record.host = head.host
-        record.request_id = request.request_id
-        for name, value in head.headers:
-            if name == b"user-agent":
-                record.user_agent = value.decode("latin-1")
-            elif name == b"referer":
-                record.referer = value.decode("latin-1")
-            elif name == b"authorization":
-                record.user = _basic_user(value)
-        log.write(record)
+        log.write(note(request, writer))
 
     def _log_unread(self, error: HttpError, request_id: str = "", sent: int = 0) -> None:
         """A line for what never became a request."""
@@ -344,18 +326,3 @@ class Connection:
         kind = f"{type(error).__name__} {where}"
         what = f"{request.request_id} {request.head!r}" if request is not None else repr(self)
         self._complaints.say(kind, f"{what}: {''.join(traceback.format_exception(error))}", every=1.0)
-
-
-_CLIENT_LEFT = REASONS["client_left"].status
-
-
-def _basic_user(value: bytes) -> str:
-    """The name of Basic credentials, believed or not, as other servers log it; "" for what is none."""
-    scheme, _, credentials = value.partition(b" ")
-    if scheme.lower() != b"basic" or len(credentials) > 1024:
-        return ""
-    try:
-        name, _, _ = base64.b64decode(credentials, validate=True).partition(b":")
-    except binascii.Error:
-        return ""
-    return name.decode("utf-8", "replace")

@@ -1,0 +1,49 @@
+"""What the access log is told of a request: its record, filled when the request is over.
+
+Knows no connection and no file. What happened on the way (route, upstream, why, times) is there already.
+"""
+
+import base64
+import binascii
+
+from trivet_common.access_log import AccessRecord
+from trivet_common.http1.reasons import REASONS
+
+from .request import Request
+from .writer import ResponseWriter
+
+CLIENT_LEFT = REASONS["client_left"].status
+
+
+def note(request: Request, writer: ResponseWriter) -> AccessRecord:
+    """The complete record. A status set before means that the answer's never reached the client."""
+    head, record = request.head, request.record
+    record.client = request.client.address
+    record.method = head.method.decode("latin-1")
+    record.target = head.target.decode("latin-1")
+    if head.is_http10:
+        record.version = "HTTP/1.0"
+    record.status = record.status or writer.status or CLIENT_LEFT
+    record.sent = writer.sent
+    record.host = head.host
+    record.request_id = request.request_id
+    for name, value in head.headers:
+        if name == b"user-agent":
+            record.user_agent = value.decode("latin-1")
+        elif name == b"referer":
+            record.referer = value.decode("latin-1")
+        elif name == b"authorization":
+            record.user = basic_user(value)
+    return record
+
+
+def basic_user(value: bytes) -> str:
+    """The name of Basic credentials, believed or not, as other servers log it; "" for what is none."""
+    scheme, _, credentials = value.partition(b" ")
+    if scheme.lower() != b"basic" or len(credentials) > 1024:
+        return ""
+    try:
+        name, _, _ = base64.b64decode(credentials, validate=True).partition(b":")
+    except binascii.Error:
+        return ""
+    return name.decode("utf-8", "replace")
