@@ -1,6 +1,8 @@
 """What a client gets when the application fails it, and the reason beside each in the access log."""
 
+import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -94,6 +96,8 @@ def why(site: Site, answer: Answer) -> str:
 
 
 def line_with(site: Site, word: str) -> dict[str, str]:
+    os.kill(site.pid, signal.SIGUSR1)  # what is reopened is flushed first: no need to wait for the second
+
     def look() -> list[str]:
         return [line for line in (site.folder / "access.log").read_text().splitlines() if word in line]
 
