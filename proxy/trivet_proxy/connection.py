@@ -21,6 +21,7 @@ from .clients import Clients
 from .complaints import Complaints
 from .forwarded import client_of
 from .note import CLIENT_LEFT, note
+from .omissions import Omissions
 from .request import Client, Request
 from .resources import Resources
 from .stall import Stall
@@ -47,6 +48,7 @@ class Connection:
         "_complaints",
         "_has_asked",
         "_is_unread",
+        "_omissions",
         "_patience",
         "_reader",
         "_resources",
@@ -58,12 +60,19 @@ class Connection:
     )  # fmt: skip
 
     def __init__(
-        self, wire: Wire, scheme: str, resources: Resources, clients: Clients, complaints: Complaints
+        self,
+        wire: Wire,
+        scheme: str,
+        resources: Resources,
+        clients: Clients,
+        complaints: Complaints,
+        omissions: Omissions,
     ) -> None:
         # For the process.
         self._resources = resources
         self._clients = clients
         self._complaints = complaints
+        self._omissions = omissions
         # For this connection.
         self.wire = wire
         self._scheme = scheme
@@ -178,6 +187,8 @@ class Connection:
         """Everything a request has, before anybody looks at it."""
         resources, wire = self._resources, self.wire
         self._clients.requests += 1
+        if head.dropped:
+            self._omissions.tell_names(head, time.monotonic())
         first = self._reader.take_rest()
         if head.has_body:
             body = Body(
@@ -201,6 +212,8 @@ class Connection:
         if client is None or client.is_trusted or head.authority != authority or settings is not believed_by:
             client = client_of(self.wire.peer, head, settings, self._scheme)
             self._client, self._client_key = client, (head.authority, settings)
+            if not client.is_trusted:
+                self._omissions.tell_unbelieved(head, self.wire.peer)
         return client
 
     def _interim(self) -> None:

@@ -26,6 +26,7 @@ from .clients import Clients
 from .complaints import Complaints
 from .connection import Connection
 from .front_board import FrontRow
+from .omissions import Omissions
 from .resources import Resources
 from .site import Site, SiteError, build_site
 from .wire import Wire
@@ -80,6 +81,7 @@ class Front:
         self._channel = channel
         self._error_log = error_log
         self._complaints = Complaints(error_log.warning)
+        self._omissions = Omissions(self._complaints)
         assert settings.run_dir is not None, "the master says where the run directory is"
         self._lent: dict[int, trio.CancelScope] = {}  # a sibling's sockets, by its index
         self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
@@ -190,7 +192,9 @@ class Front:
 
     def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         wire = Wire(sock, _peer(address))
-        connection = Connection(wire, listener.scheme, self._resources, self._clients, self._complaints)
+        connection = Connection(
+            wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions
+        )
         self._nursery.start_soon(connection.run)
 
     async def _make_room(self, error: OSError) -> None:

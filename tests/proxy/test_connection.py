@@ -17,6 +17,7 @@ from trivet_common.http1.reasons import refuse
 from trivet_proxy.clients import Clients
 from trivet_proxy.complaints import Complaints
 from trivet_proxy.connection import Connection
+from trivet_proxy.omissions import Omissions
 from trivet_proxy.request import Request
 from trivet_proxy.resources import Resources
 from trivet_proxy.router import CompiledRoute, Router
@@ -71,7 +72,8 @@ class House:
     def connect(self, buffer: int | None = None) -> Peer:
         wire, peer = self._new_pair(buffer)
         complaints = Complaints(self.complaints.append)
-        connection = Connection(wire, "http", self.resources, self.clients, complaints)
+        omissions = Omissions(complaints)
+        connection = Connection(wire, "http", self.resources, self.clients, complaints, omissions)
         self.connections.append(connection)
         self._nursery.start_soon(connection.run)
         return peer
