@@ -4,13 +4,9 @@ Signal handlers only queue; one loop acts. Knows nothing of what its children do
 """
 
 import gc
-import heapq
 import os
 import pickle
-import select
-import selectors
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -22,16 +18,20 @@ from typing import Any, NoReturn
 import setproctitle
 
 from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.children import Child
 from trivet_common.control import ControlServer, Reply
 from trivet_common.logs import ErrorLog
+from trivet_common.loop import Loop
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
 QUIT_GRACE = 1.0
 # How long an orphan may finish what it has begun: all must be gone within 2 s (docs/architecture.md).
 ORPHAN_GRACE = 1.5
-# A child that lived for less than this died "at once".
-AT_ONCE = 1.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# What a child has to say is a word now and then; one that floods us must not keep us from the others. More
+# than this does not fit its socket's buffer, so that nothing of a dead child's last words is left out.
+_MOST_AT_ONCE = 1000
+# EX_SOFTWARE and EX_OSERR of sysexits.h: ended before it could say anything; could not be forked.
+_DIED_UNHEARD, _NOT_FORKED = 70, 71
 _SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -40,6 +40,8 @@ _SIGNALS = (
     signal.SIGUSR1,
     signal.SIGCHLD,
 )
+# Sent to a whole group (a terminal's ^C, `pkill -USR1 trivet`): the topmost master decides what they mean.
+_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Phase(Enum):
@@ -48,59 +50,6 @@ class Phase(Enum):
     RUNNING = auto()
     DRAINING = auto()
     QUITTING = auto()
-
-
-class Child:
-    """One forked child, by the pid we forked ourselves."""
-
-    __slots__ = ("channel", "index", "kind", "pid", "started")
-
-    def __init__(self, kind: str, index: int, pid: int, channel: Channel) -> None:
-        self.kind = kind
-        self.index = index
-        self.pid = pid
-        self.channel = channel
-        self.started = time.monotonic()
-
-    def __repr__(self) -> str:
-        return f"<Child {self.kind} {self.index} pid={self.pid}>"
-
-    def tell(self, message: bytes) -> None:
-        """Send a message; a child that can no longer be told anything is dying, and its exit says so."""
-        try:
-            self.channel.send(message)
-        except ChannelClosed:
-            pass
-
-    def kill(self, signum: int = signal.SIGKILL) -> None:
-        # Not reaped yet (reaping removes the Child), so the pid is still ours and cannot be somebody else's.
-        try:
-            os.kill(self.pid, signum)
-        except ProcessLookupError:
-            pass
-
-
-class Pause:
-    """The pause before a child that died at once is started again: it grows while none comes to serve."""
-
-    __slots__ = ("seconds",)
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def after(self, lived: float, has_served: bool = False) -> float:
-        """The pause (s) after a child that lived so long (s): 0 if it was a while, else 0.1 doubling to 5.
-
-        Of one that has served, what killed it came from outside and may come often: a pause that grew with
-        it would empty the pool (30 s of kill -9 every 70 ms left no worker and no proxy process).
-        """
-        if lived >= AT_ONCE:
-            self.seconds = 0.0
-        elif has_served:
-            self.seconds = _FIRST_PAUSE
-        else:
-            self.seconds = min(max(self.seconds * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
-        return self.seconds
 
 
 class Master:
@@ -133,9 +82,8 @@ class Master:
         self._created = time.monotonic()
         self._reload_source = reload_source
         self._reloading = False
-        self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._loop = Loop()
+        self._unforked = count(-1, -1)  # keys of children without a pid
         self._control: ControlServer | None = None
         self._stop_replies: list[Reply] = []
 
@@ -173,22 +121,22 @@ class Master:
     # ------------------------------------------------------------------ what a subclass uses
 
     def spawn(self, kind: str, index: int, target: Callable[[Channel], int]) -> Child:
-        """Fork a child that runs `target(channel)` and exits with what it returns."""
-        ours, theirs = Channel.pair()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Signals wait while there are two of us: the child must not run the master's handlers.
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        """Fork a child that runs `target(channel)` and exits with what it returns.
+
+        Where no process or descriptor is left, the child is one that dies at once: `child_exited` hears of it.
+        """
         try:
-            pid = os.fork()
-            if pid == 0:
-                ours.close()
-                self._become_child(theirs, target, old)
+            ours, theirs = Channel.pair()
+        except OSError as error:
+            return self._not_forked(kind, index, error)
+        try:
+            pid = self._fork(ours, theirs, target)
+        except OSError as error:
+            ours.close()
+            return self._not_forked(kind, index, error)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-        theirs.close()
-        child = Child(kind, index, pid, ours)
-        self.children[pid] = child
+            theirs.close()
+        child = self.children[pid] = Child(kind, index, pid, ours)
         self.watch(ours, lambda: self._hear(child))
         return child
 
@@ -212,18 +160,15 @@ class Master:
 
     def watch(self, source: Any, callback: Callable[[], None]) -> None:
         """Call back whenever `source` is readable."""
-        self._selector.register(source, selectors.EVENT_READ, callback)
-
-    def unwatch(self, source: Any) -> None:
-        self._selector.unregister(source)
+        self._loop.watch(source, callback)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), callback))
+        self._loop.call_later(seconds, callback)
 
     def open_control(self, server: ControlServer) -> None:
         """Answer an operator's requests on this control socket."""
         self._control = server
-        server.attach(self.watch, self.unwatch, self._answer)
+        server.attach(self._loop, self._answer)
 
     def is_leaving(self) -> bool:
         return self.phase is not Phase.RUNNING
@@ -233,23 +178,15 @@ class Master:
     def run(self) -> int:
         """Run until told to leave and the last child is gone. Returns the exit status."""
         setproctitle.setproctitle(f"trivet: {self.title}")
-        wakeup = self._queue_signals()
+        self._loop.queue_signals(_SIGNALS, self._on_signal)
         if self.parent is not None:
             self.watch(self.parent, self._hear_parent)
         try:
             self.start()
             while not (self.is_leaving() and not self.children):
-                for key, _ in self._selector.select(self._next_timer()):
-                    key.data()
-                self._run_timers()
+                self._loop.turn()
         finally:
-            signal.set_wakeup_fd(-1)
-            wakeup.close()
-            self.cleanup()
-            for reply in self._stop_replies:
-                reply.finish({"ok": True})
-            if self._control is not None:
-                self._control.close()
+            self._clear_up()
         return self.status_code
 
     def stop(self, status: int = 0) -> None:
@@ -262,7 +199,7 @@ class Master:
         self.drain()
 
     def quit(self) -> None:
-        """Leave at once: children are told, and killed if that takes longer than a second."""
+        """Leave at once: children are told, and killed if that takes longer than quit_grace."""
         if self.phase is Phase.QUITTING:
             return
         self.phase = Phase.QUITTING
@@ -270,48 +207,50 @@ class Master:
         self.call_later(self.quit_grace, self._kill_all)
 
     def request_reload(self, done: Callable[[str | None], None]) -> None:
-        """Read the configuration again and reload; one at a time."""
-        if self._reload_source is None or self.is_leaving() or self._reloading:
-            done("a reload is already running" if self._reloading else "not reloadable now")
+        """Read the configuration again and reload; one at a time. `done` hears None or the problem."""
+        if self._reload_source is None:
+            done(f"{self.title} is reloaded by its master")
             return
         try:
             settings = self._reload_source()
         except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
-            done(str(error) or type(error).__name__)
+            problem = str(error) or type(error).__name__
+            self._log_reload(problem)
+            done(problem)
             return
         self._begin_reload(settings, done)
 
     # ------------------------------------------------------------------ private
 
     def _begin_reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
+        if self._reloading or self.is_leaving():
+            done("a reload is already running" if self._reloading else f"{self.title} is stopping")
+            return
         self._reloading = True
 
         def finished(problem: str | None) -> None:
             self._reloading = False
-            if problem is None:
-                self.log.info("reloaded")
-            else:
-                self.log.error(f"reload failed, the old configuration goes on: {problem}")
+            self._log_reload(problem)
             done(problem)
 
         self.reload(settings, finished)
 
-    def _queue_signals(self) -> socket.socket:
-        # signal(7) handlers in Python run between bytecodes of whatever the loop does; the numbers arrive
-        # through the wake-up socket instead and are acted on in one place.
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        for signum in _SIGNALS:
-            signal.signal(signum, lambda *_: None)
-        self.watch(ours, lambda: self._drain_signals(ours))
-        self._wakeup_end = theirs
-        return ours
+    def _log_reload(self, problem: str | None) -> None:
+        if problem is None:
+            self.log.info("reloaded")
+        else:
+            self.log.error(f"reload failed, the old configuration goes on: {problem}")
 
-    def _drain_signals(self, wakeup: socket.socket) -> None:
-        for signum in sorted(set(wakeup.recv(4096))):
-            self._on_signal(signum)
+    def _clear_up(self) -> None:
+        # Signals are still caught and mean nothing any more: none ends us before the last file is removed.
+        try:
+            self.cleanup()
+        finally:
+            for reply in self._stop_replies:
+                reply.finish({"ok": True})
+            if self._control is not None:
+                self._control.close()
+            self._loop.close()
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
@@ -342,21 +281,18 @@ class Master:
                 self.child_exited(child, os.waitstatus_to_exitcode(raw))
 
     def _forget(self, child: Child) -> None:
-        try:
-            self.unwatch(child.channel)
-        except (KeyError, ValueError):
-            pass  # its end of file was seen before its death
-        child.channel.close()
+        if child.channel is not None:
+            self._loop.unwatch(child.channel)
+            child.channel.close()
 
     def _hear(self, child: Child) -> None:
-        while child.channel.fileno() >= 0:
+        for _ in range(_MOST_AT_ONCE):
+            if child.channel is None or child.channel.fileno() < 0:
+                return
             try:
                 message = child.channel.receive()
             except ChannelClosed:
-                try:
-                    self.unwatch(child.channel)
-                except (KeyError, ValueError):
-                    pass
+                self._loop.unwatch(child.channel)
                 return
             if message is None:
                 return
@@ -367,7 +303,7 @@ class Master:
         try:
             message = self.parent.receive()
         except ChannelClosed:
-            self.unwatch(self.parent)
+            self._loop.unwatch(self.parent)
             self._orphaned()
             return
         if message is not None:
@@ -418,28 +354,52 @@ class Master:
         else:
             reply.finish({"ok": False, "problem": f"unknown request {what!r:.40}"})
 
-    def _next_timer(self) -> float | None:
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+    def _fork(self, ours: Channel, theirs: Channel, target: Callable[[Channel], int]) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()  # or the child would write it once more
+            except (OSError, ValueError, AttributeError):
+                pass  # a closed pipe, a full disk, no stream at all: nothing to keep us from forking
+        # Signals wait while there are two of us: the child must not run the master's handlers.
+        old = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become_child(ours, theirs, target, old)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        return pid
 
-    def _run_timers(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+    def _not_forked(self, kind: str, index: int, error: OSError) -> Child:
+        self.log.error(f"{kind} {index} could not be forked: {error.strerror}")
+        child = Child(kind, index, 0, None)
+        key = next(self._unforked)
+        self.children[key] = child
+
+        def gone() -> None:
+            del self.children[key]
+            self.child_exited(child, _NOT_FORKED)
+
+        # Not from within spawn: its caller does not know the child yet.
+        self.call_later(0.0, gone)
+        return child
 
     def _become_child(
-        self, channel: Channel, target: Callable[[Channel], int], mask: set[int | signal.Signals]
+        self,
+        ours: Channel,
+        theirs: Channel,
+        target: Callable[[Channel], int],
+        mask: set[int | signal.Signals],
     ) -> NoReturn:
-        status = 70  # EX_SOFTWARE of sysexits.h: what a child returns that did not get to say anything else
+        status = _DIED_UNHEARD
         try:
-            signal.set_wakeup_fd(-1)
-            for signum in _SIGNALS:
-                signal.signal(signum, signal.SIG_DFL)
-            # A terminal's ^C goes to the whole group; the topmost master decides what it means.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._reset_signals()
+            ours.close()
             self._close_in_child()
+            self.log.forget_waiting()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             gc.freeze()
-            status = target(channel)
+            status = target(theirs)
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:
@@ -451,23 +411,23 @@ class Master:
             finally:
                 os._exit(status)
 
+    def _reset_signals(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for signum in _SIGNALS:
+            # Handlers that do nothing, not SIG_IGN: programs that an application starts would inherit that.
+            signal.signal(signum, _do_nothing if signum in _NOT_FOR_CHILDREN else signal.SIG_DFL)
+
     def _close_in_child(self) -> None:
         """Close what is the master's alone, or the end of file at its death would never be seen."""
         for child in self.children.values():
-            child.channel.close()
+            if child.channel is not None:
+                child.channel.close()
         if self._control is not None:
             self._control.close_in_child()
         if self.parent is not None:
             self.parent.close()
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.fileobj, socket.socket):
-                key.fileobj.close()
-        self._wakeup_end.close()
-        self._selector.close()
+        self._loop.close_in_child()
 
 
-def wait_readable(channel: Channel, seconds: float | None) -> bool:
-    """Wait until a message (or the end) is there, for a child without a loop of its own."""
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLIN)
-    return bool(poll.poll(None if seconds is None else int(seconds * 1000)))
+def _do_nothing(_signum: int, _frame: object) -> None:
+    pass
