@@ -3,45 +3,33 @@
 Signal handlers only queue; one loop acts. Knows nothing of what its children do: subclasses say that.
 """
 
-import gc
 import os
 import pickle
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from enum import Enum, auto
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
 import setproctitle
 
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.children import Child
 from trivet_common.control import ControlServer, Reply
+from trivet_common.forking import SIGNALS, fork
 from trivet_common.logs import ErrorLog
 from trivet_common.loop import Loop
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
-QUIT_GRACE = 1.0
+QUIT_GRACE = 0.5
 # How long an orphan may finish what it has begun: all must be gone within 2 s (docs/architecture.md).
 ORPHAN_GRACE = 1.5
 # What a child has to say is a word now and then; one that floods us must not keep us from the others. More
 # than this does not fit its socket's buffer, so that nothing of a dead child's last words is left out.
 _MOST_AT_ONCE = 1000
-# EX_SOFTWARE and EX_OSERR of sysexits.h: ended before it could say anything; could not be forked.
-_DIED_UNHEARD, _NOT_FORKED = 70, 71
-_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGCHLD,
-)
-# Sent to a whole group (a terminal's ^C, `pkill -USR1 trivet`): the topmost master decides what they mean.
-_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+# EX_OSERR of sysexits.h: the exit status of a child that could not be forked.
+_NOT_FORKED = 71
 
 
 class Phase(Enum):
@@ -130,7 +118,7 @@ class Master:
         except OSError as error:
             return self._not_forked(kind, index, error)
         try:
-            pid = self._fork(ours, theirs, target)
+            pid = fork(lambda: self._be_child(ours, theirs, target), self.log.error)
         except OSError as error:
             ours.close()
             return self._not_forked(kind, index, error)
@@ -178,7 +166,7 @@ class Master:
     def run(self) -> int:
         """Run until told to leave and the last child is gone. Returns the exit status."""
         setproctitle.setproctitle(f"trivet: {self.title}")
-        self._loop.queue_signals(_SIGNALS, self._on_signal)
+        self._loop.queue_signals(SIGNALS, self._on_signal)
         if self.parent is not None:
             self.watch(self.parent, self._hear_parent)
         try:
@@ -354,22 +342,6 @@ class Master:
         else:
             reply.finish({"ok": False, "problem": f"unknown request {what!r:.40}"})
 
-    def _fork(self, ours: Channel, theirs: Channel, target: Callable[[Channel], int]) -> int:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()  # or the child would write it once more
-            except (OSError, ValueError, AttributeError):
-                pass  # a closed pipe, a full disk, no stream at all: nothing to keep us from forking
-        # Signals wait while there are two of us: the child must not run the master's handlers.
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                self._become_child(ours, theirs, target, old)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-        return pid
-
     def _not_forked(self, kind: str, index: int, error: OSError) -> Child:
         self.log.error(f"{kind} {index} could not be forked: {error.strerror}")
         child = Child(kind, index, 0, None)
@@ -384,41 +356,9 @@ class Master:
         self.call_later(0.0, gone)
         return child
 
-    def _become_child(
-        self,
-        ours: Channel,
-        theirs: Channel,
-        target: Callable[[Channel], int],
-        mask: set[int | signal.Signals],
-    ) -> NoReturn:
-        status = _DIED_UNHEARD
-        try:
-            self._reset_signals()
-            ours.close()
-            self._close_in_child()
-            self.log.forget_waiting()
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            gc.freeze()
-            status = target(theirs)
-        except SystemExit as leaving:
-            status = leaving.code if isinstance(leaving.code, int) else 1
-        except BaseException:
-            self.log.error(traceback.format_exc())
-        finally:
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(status)
-
-    def _reset_signals(self) -> None:
-        signal.set_wakeup_fd(-1)
-        for signum in _SIGNALS:
-            # Handlers that do nothing, not SIG_IGN: programs that an application starts would inherit that.
-            signal.signal(signum, _do_nothing if signum in _NOT_FOR_CHILDREN else signal.SIG_DFL)
-
-    def _close_in_child(self) -> None:
+    def _be_child(self, ours: Channel, theirs: Channel, target: Callable[[Channel], int]) -> int:
         """Close what is the master's alone, or the end of file at its death would never be seen."""
+        ours.close()
         for child in self.children.values():
             if child.channel is not None:
                 child.channel.close()
@@ -427,7 +367,5 @@ class Master:
         if self.parent is not None:
             self.parent.close()
         self._loop.close_in_child()
-
-
-def _do_nothing(_signum: int, _frame: object) -> None:
-    pass
+        self.log.forget_waiting()
+        return target(theirs)
