@@ -109,6 +109,7 @@ def as_json(record: AccessRecord) -> str:
     """One JSON object a line."""
     values: dict[str, object] = {name: getattr(record, name) for name in AccessRecord.__slots__}
     values["time"] = _iso(record.time)
+    values["version"] = record.version if record.method else ""
     values["total"] = round(record.total, 6)
     values["queued"] = round(record.queued, 6)
     # ensure_ascii escapes every control character but DEL, and lone surrogates.
@@ -141,9 +142,15 @@ def _combined(record: AccessRecord, is_plain: bool) -> str:
         )
     return (
         f"{record.client or '-'} - {_word(record.user)} [{_time(record.time)}]"
-        f' "{_quoted(record.method)} {_quoted(record.target)} {record.version}" {record.status} {record.sent}'
+        f' "{_request_line(record)}" {record.status} {record.sent}'
         f' "{_quoted(record.referer) or "-"}" "{_quoted(record.user_agent) or "-"}"'
     )
+
+
+def _request_line(record: AccessRecord) -> str:
+    if not record.method:
+        return "-"  # what never became a request
+    return f"{_quoted(record.method)} {_quoted(record.target)} {record.version}"
 
 
 def _quoted(text: str) -> str:

@@ -49,7 +49,8 @@ class BoundListener:
         name = self.socket.getsockname()
         if isinstance(name, tuple):
             return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-        return f"unix:{name if isinstance(name, str) else os.fsdecode(name)}"
+        # Not what the kernel calls it: it was bound under a temporary name.
+        return f"unix:{self.listen.path or (name if isinstance(name, str) else os.fsdecode(name))}"
 
     @property
     def url(self) -> str:

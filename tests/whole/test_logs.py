@@ -92,6 +92,7 @@ def test_trivet_is_combined_and_pairs_after_it(tmp_path: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", pairs["id"])
     assert float(pairs["total"]) >= float(pairs["queued"]) >= 0
     assert all(line.isascii() and line.isprintable() for line in rest), rest
+    assert ' "-" 400 ' in rest[-1]
     assert "why=bad_head:field_value" in rest[-1]
 
 
