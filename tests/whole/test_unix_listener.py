@@ -8,7 +8,8 @@ from tests.whole.talking import ask
 SHOW = """
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [repr((environ["REMOTE_ADDR"], environ["SERVER_NAME"], environ.get("HTTP_X_FORWARDED_FOR"))).encode()]
+    seen = [environ.get(name) for name in ("REMOTE_ADDR", "SERVER_NAME", "HTTP_X_FORWARDED_FOR")]
+    return [repr(seen).encode()]
 """
 
 
@@ -17,6 +18,6 @@ def test_a_site_on_tcp_and_on_a_path(tmp_path: Path) -> None:
     config = f'listen: [127.0.0.1:0, "unix:{path}"]\npools: {{web: {{app: show, workers: 1}}}}\n'
     with running(tmp_path, config, show=SHOW) as site:
         assert f"  unix:{path}\n" in site.said()
-        assert ask(str(path), "/").body == b"('', 'a.example', None)"
-        assert ask(site.address, "/").body == b"('127.0.0.1', 'a.example', '127.0.0.1')"
+        assert ask(str(path), "/").body == b"['', 'a.example', None]"
+        assert ask(site.address, "/").body == b"['127.0.0.1', 'a.example', '127.0.0.1']"
     assert not path.exists()
