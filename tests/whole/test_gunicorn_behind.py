@@ -30,9 +30,13 @@ def test_flask_on_gunicorn_behind_us(tmp_path: Path, kind: str) -> None:
 
 
 def test_an_upstream_that_is_not_there_is_502(tmp_path: Path) -> None:
-    config = 'log: {access: access.log}\nroutes: [{path: /, upstream: "unix:/nonexistent/g.sock"}]\n'
+    servers = '["unix:/nonexistent/g.sock", "http://127.0.0.1:1"]'
+    config = f"log: {{access: access.log, error: error.log}}\nroutes: [{{path: /, upstream: {servers}}}]\n"
     with running(tmp_path, config) as site:
         answer = ask(site.address, "/", "Accept: text/html")
         assert (answer.status, answer.headers["content-type"]) == (502, "text/html; charset=utf-8")
         assert b"upstream_refused" in answer.body
     assert "why=upstream_refused" in (tmp_path / "access.log").read_text()
+    said = (tmp_path / "error.log").read_text()
+    assert "unix:/nonexistent/g.sock: No such file or directory" in said
+    assert "127.0.0.1:1: Connection refused" in said

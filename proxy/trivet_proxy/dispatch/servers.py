@@ -7,6 +7,7 @@ decide.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -53,6 +54,7 @@ class Server:
 
     def __init__(self, place: Place, deadlines: Deadlines) -> None:
         self.text = place.text
+        self.problem = ""  # why the last attempt to connect failed
         self._place = place
         self._deadlines = deadlines
         self._kept: list[ServerLink] = []
@@ -80,15 +82,20 @@ class Server:
             link.discard("surplus")
 
     async def connect(self) -> ServerLink | None:
-        """A fresh connection, or None when there is none to be had within CONNECT_TIMEOUT."""
+        """A fresh connection, or None (`problem` says why) when there is none within CONNECT_TIMEOUT."""
         addresses: list[_Address] = []
+        self.problem = "its name has no address"
         with trio.move_on_after(CONNECT_TIMEOUT):
             addresses = await self._find_addresses()
         for address in addresses:
             # Each address gets its share, so that a dead one does not use up the time of the others.
+            self.problem = "it takes no connection in time"
             with trio.move_on_after(CONNECT_TIMEOUT / len(addresses)):
-                sock = await _connect(*address)
-                if sock is not None:
+                try:
+                    sock = await _connect(*address)
+                except OSError as error:
+                    self.problem = error.strerror or str(error)
+                else:
                     return ServerLink(Wire(sock, self.text), self._deadlines, self)
         return None
 
@@ -144,25 +151,19 @@ class Servers:
             self._warn(f"upstream {self.name}: its {name} was dropped: files are not yet sent for it")
 
 
-async def _connect(family: socket.AddressFamily, address: object) -> socket.socket | None:
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    except OSError:
-        return None
+async def _connect(family: socket.AddressFamily, address: object) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         while (error := sock.connect_ex(address)) == errno.EAGAIN:  # type: ignore[arg-type]
             await trio.sleep(_BACKLOG_PAUSE)
         if error == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if not error:
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    except OSError:
-        pass
+        if error:
+            raise OSError(error, os.strerror(error))
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
         raise
-    sock.close()
-    return None
+    return sock

@@ -44,7 +44,8 @@ class _Visit:
 
     async def run(self) -> None:
         """A server that cannot be reached costs nothing: the next one is asked, each once."""
-        for server in self._servers.in_turn():
+        servers = self._servers.in_turn()
+        for server in servers:
             link = server.try_reuse()
             if link is not None and await self._ask(link):
                 return
@@ -52,7 +53,8 @@ class _Visit:
             link = await server.connect()
             if link is not None and await self._ask(link):
                 return
-        raise refuse("upstream_refused", f"No server of {self._servers.name} could be reached.")
+        problems = "; ".join(f"{server.text}: {server.problem}" for server in servers)
+        raise refuse("upstream_refused", f"No server of {self._servers.name} could be reached ({problems}).")
 
     async def _ask(self, link: ServerLink) -> bool:
         """Send, and pass the answer on; False when a kept connection was dead and another may be tried."""
