@@ -28,6 +28,7 @@ from trivet_backend.sockets import is_answered, listen_unix
 from trivet_backend.takeover import Takeover
 from trivet_backend.worker import run_worker
 from trivet_common.channel import Channel
+from trivet_common.children import Child
 from trivet_common.config import Pool, Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import BoundListener, ListenError, bind
@@ -35,7 +36,7 @@ from trivet_common.logs import ErrorLog
 from trivet_common.pool.claims import Repair
 from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PlaceError, PoolPlaces
-from trivet_common.prefork import Child, Master
+from trivet_common.prefork import Master
 
 # How often lost tokens are looked for (s); DESIGN section 3 gives the rule.
 REPAIR_TICK = 0.2
@@ -163,7 +164,7 @@ class PoolMaster(Master):
             self._takeover.end("the pool is stopping")
         for worker in list(self._workers.values()):
             self.retire_worker(worker)
-        for child in self.children.values():
+        for child in self.children:
             if child.kind == _PREPARE:
                 child.kill(signal.SIGTERM)
 

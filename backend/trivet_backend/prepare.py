@@ -9,10 +9,9 @@ import subprocess
 import threading
 
 from trivet_backend.privileges import DropError, become, find_identity
-from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.channel import Channel, ChannelClosed, wait_readable
 from trivet_common.config import Pool
 from trivet_common.logs import ErrorLog
-from trivet_common.prefork import wait_readable
 
 # Of a failing command, the last lines: enough for a traceback, and bounded.
 _LAST_LINES = 40

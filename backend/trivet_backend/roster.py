@@ -11,6 +11,7 @@ import time
 from enum import Enum
 from typing import Any
 
+from trivet_common.children import Child, Pause
 from trivet_common.pool.board import (
     CLAIM_WORDS,
     HEADER_WORDS,
@@ -21,7 +22,6 @@ from trivet_common.pool.board import (
     read_board,
 )
 from trivet_common.pool.places import PoolPlaces
-from trivet_common.prefork import Child, Pause
 
 _BUSY = (SlotState.READING, SlotState.RUNNING)
 

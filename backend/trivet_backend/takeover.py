@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trivet_backend.roster import PoolWorker, Seat, manner
+from trivet_common.children import Pause
 from trivet_common.config import Pool, Settings
-from trivet_common.prefork import Pause
 
 
 class Crew(Protocol):

@@ -7,7 +7,8 @@ import json
 import time
 from collections.abc import Callable
 
-from trivet_common.logs import LogTarget, Target, escape
+from trivet_common.log_target import LogTarget, Target
+from trivet_common.logs import escape
 
 
 class AccessRecord:

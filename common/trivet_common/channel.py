@@ -4,11 +4,12 @@ Owns the packing of messages; knows no verbs. A message is bytes: a verb, and af
 """
 
 import os
+import select
 import socket
-import tempfile
+import stat
 
-# Larger messages (settings with a thousand routes) travel as an unnamed file: a packet must fit the socket's
-# buffer, and net.core.wmem_max is 208 KiB on a stock kernel.
+# Larger messages (settings with a thousand routes) travel as a file in memory: a packet must fit the socket's
+# buffer, and net.core.wmem_max is 208 KiB on a stock kernel. In memory, so that a full disk stops no reload.
 _PACKET = 32 * 1024
 _LARGEST = 64 * 1024 * 1024
 _INLINE, _FILE = b"i", b"f"
@@ -32,10 +33,12 @@ class Channel:
 
     @classmethod
     def pair(cls) -> "tuple[Channel, Channel]":
+        """Two connected ends. Raises OSError when no descriptors are left."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), cls(theirs)
 
     def fileno(self) -> int:
+        """-1 once it is closed."""
         return self._socket.fileno()
 
     def send(self, message: bytes) -> None:
@@ -43,31 +46,66 @@ class Channel:
         try:
             if len(message) < _PACKET:
                 self._socket.send(_INLINE + message)
-            else:
+            elif len(message) <= _LARGEST:
                 self._send_file(message)
+            else:
+                raise ChannelClosed(f"a message of {len(message)} bytes is too long")
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
     def receive(self) -> bytes | None:
-        """The next message, or None when none is there. Raises ChannelClosed at the end."""
+        """The next message, or None when none is there. Raises ChannelClosed at the end.
+
+        A child runs other people's code, which may write here: what is no message of ours arrives empty.
+        """
         try:
-            packet, fds, _, _ = socket.recv_fds(self._socket, _PACKET + 1, 1)
+            packet, fds, _, _ = socket.recv_fds(self._socket, _PACKET + 1, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
         except OSError as error:
             raise ChannelClosed(str(error)) from error
+        try:
+            if packet[:1] == _FILE and fds:
+                return _read_file(fds[0])
+        finally:
+            for fd in fds:
+                os.close(fd)
         if not packet:
             raise ChannelClosed("end of file")
-        if packet[:1] == _INLINE or not fds:
-            return packet[1:]
-        with os.fdopen(fds[0], "rb") as file:
-            file.seek(0)
-            return file.read(_LARGEST)
+        return packet[1:] if packet[:1] == _INLINE else b""
 
     def close(self) -> None:
         self._socket.close()
 
     def _send_file(self, message: bytes) -> None:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            file.write(message)
-            socket.send_fds(self._socket, [_FILE], [file.fileno()])
+        fd = os.memfd_create("trivet-message", os.MFD_CLOEXEC)
+        try:
+            with open(fd, "wb", buffering=0, closefd=False) as file:
+                view = memoryview(message)
+                while view:
+                    view = view[file.write(view) :]
+            socket.send_fds(self._socket, [_FILE], [fd])
+        finally:
+            os.close(fd)
+
+
+def wait_readable(channel: Channel, seconds: float | None) -> bool:
+    """Wait until a message (or the end) is there, for a child without a loop of its own."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    return bool(poll.poll(None if seconds is None else int(seconds * 1000)))
+
+
+def _read_file(fd: int) -> bytes:
+    """What the file holds; b"" for anything else that can be sent (a pipe would hold us for ever)."""
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
+        return b""
+    pieces, at = [], 0
+    while at < info.st_size:
+        piece = os.pread(fd, info.st_size - at, at)
+        if not piece:
+            break
+        pieces.append(piece)
+        at += len(piece)
+    return b"".join(pieces)

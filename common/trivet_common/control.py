@@ -3,18 +3,27 @@
 Owns the socket (0600, peers of our own uid or root only) and the framing. Knows no request's meaning.
 """
 
+import errno
 import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
+
+from trivet_common.loop import Loop
 
 # A request is a few words; an answer (status of hundreds of workers) may be long. Both are bounded.
 _LONGEST_REQUEST = 4096
 _LONGEST_ANSWER = 16 * 1024 * 1024
-_MOST_CLIENTS = 16
+_MOST_ASKERS = 64
+# How long (s) an asker may take to say what it wants, and to take the answer: our own command needs a moment.
+_PATIENCE = 5.0
+# How long (s) not to accept after there was no descriptor for it; the connection stays in the backlog.
+_REST = 0.5
 
 
 class ControlError(Exception):
@@ -24,26 +33,16 @@ class ControlError(Exception):
 class Reply:
     """The answer that one asker waits for; may be given later."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_send",)
 
-    def __init__(self, asker: socket.socket) -> None:
-        self._socket: socket.socket | None = asker
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send: Callable[[bytes], None] | None = send
 
     def finish(self, answer: dict[str, Any]) -> None:
-        """Answer, once. An asker that has left is no error."""
-        asker, self._socket = self._socket, None
-        if asker is None:
-            return
-        try:
-            # Blocking with a bound: the asker is our own command and reads at once.
-            asker.settimeout(1.0)
-            asker.sendall(json.dumps(answer).encode() + b"\n")
-            # Not left to close(): a child forked while the asker waited has a copy of the descriptor.
-            asker.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        finally:
-            asker.close()
+        """Answer, once, without waiting. An asker that has left is no error."""
+        send, self._send = self._send, None
+        if send is not None:
+            send(json.dumps(answer).encode() + b"\n")
 
 
 Answer = Callable[[dict[str, Any], Reply], None]
@@ -54,77 +53,47 @@ class ControlServer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._clients: dict[socket.socket, bytearray] = {}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.setblocking(False)
-        # Bound under another name and renamed: never a moment with a socket others could use or find dead.
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            self._listener.bind(os.fspath(fresh))
-        finally:
-            os.umask(before)
-        self._listener.listen(_MOST_CLIENTS)
-        os.rename(fresh, path)
+        self._askers: set[_Asker] = set()
+        self._listener = _listen(path)
         self._inode = path.lstat().st_ino
 
-    def attach(
-        self,
-        watch: Callable[[Any, Callable[[], None]], None],
-        unwatch: Callable[[Any], None],
-        answer: Answer,
-    ) -> None:
-        self._watch, self._unwatch, self._answer = watch, unwatch, answer
-        watch(self._listener, self._accept)
+    def __repr__(self) -> str:
+        return f"<ControlServer {self._path} askers={len(self._askers)}>"
+
+    def attach(self, loop: Loop, answer: Answer) -> None:
+        self._loop, self._answer = loop, answer
+        loop.watch(self._listener, self._accept)
 
     def close(self) -> None:
         """Stop listening and remove our own path (a successor may have put its own there already)."""
-        self.close_in_child()
         try:
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
         except OSError:
             pass
+        self.close_in_child()
 
     def close_in_child(self) -> None:
         self._listener.close()
-        for client in self._clients:
-            client.close()
-        self._clients.clear()
+        for asker in self._askers:
+            asker.socket.close()
+        self._askers.clear()
 
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # It stays readable: without a rest the loop would spin for as long as descriptors are short.
+                self._loop.unwatch(self._listener)
+                self._loop.call_later(_REST, lambda: self._loop.watch(self._listener, self._accept))
             return
-        if len(self._clients) >= _MOST_CLIENTS or not _is_ours(client):
+        if len(self._askers) >= _MOST_ASKERS or not _is_ours(client):
             client.close()
             return
-        client.setblocking(False)
-        self._clients[client] = bytearray()
-        self._watch(client, lambda: self._read(client))
+        self._askers.add(_Asker(client, self._loop, self._handle, self._askers.discard))
 
-    def _read(self, client: socket.socket) -> None:
-        try:
-            data = client.recv(_LONGEST_REQUEST)
-        except OSError:
-            data = b""
-        line = self._clients[client]
-        line += data
-        if b"\n" in line:
-            self._forget(client)
-            self._handle(bytes(line), client)
-        elif not data or len(line) > _LONGEST_REQUEST:
-            self._forget(client)
-            client.close()
-
-    def _forget(self, client: socket.socket) -> None:
-        self._unwatch(client)
-        del self._clients[client]
-
-    def _handle(self, line: bytes, client: socket.socket) -> None:
-        reply = Reply(client)
+    def _handle(self, line: bytes, reply: Reply) -> None:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -135,30 +104,118 @@ class ControlServer:
             reply.finish({"ok": False, "problem": "a request is one line of JSON: an object"})
 
 
+class _Stage(Enum):
+    """Of an asker's life; moves forward only."""
+
+    READING = auto()
+    WAITING = auto()
+    SENDING = auto()
+    GONE = auto()
+
+
+class _Asker:
+    """One connection: says a line, waits for the answer, is sent it."""
+
+    __slots__ = ("_bytes", "_forget", "_handle", "_loop", "_stage", "socket")
+
+    def __init__(
+        self,
+        client: socket.socket,
+        loop: Loop,
+        handle: Callable[[bytes, Reply], None],
+        forget: "Callable[[_Asker], None]",
+    ) -> None:
+        client.setblocking(False)
+        self.socket = client
+        self._loop = loop
+        self._handle = handle
+        self._forget = forget
+        self._stage = _Stage.READING
+        self._bytes = bytearray()  # of the request, then of the answer
+        loop.watch(client, self._read)
+        loop.call_later(_PATIENCE, lambda: self._leave_if(_Stage.READING))
+
+    def __repr__(self) -> str:
+        return f"<_Asker {self._stage.name} {len(self._bytes)} bytes>"
+
+    def _read(self) -> None:
+        try:
+            data = self.socket.recv(_LONGEST_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._bytes += data
+        line, end, _ = self._bytes.partition(b"\n")
+        if end and len(line) <= _LONGEST_REQUEST:
+            self._loop.unwatch(self.socket)
+            self._stage = _Stage.WAITING
+            self._handle(bytes(line), Reply(self._begin_to_send))
+        elif not data or end or len(line) > _LONGEST_REQUEST:
+            self._leave()
+
+    def _begin_to_send(self, answer: bytes) -> None:
+        if self._stage is not _Stage.WAITING:
+            return
+        self._stage = _Stage.SENDING
+        self._bytes = bytearray(answer)
+        self._loop.watch(self.socket, self._send, to_write=True)
+        self._loop.call_later(_PATIENCE, lambda: self._leave_if(_Stage.SENDING))
+        self._send()
+
+    def _send(self) -> None:
+        """As much as the kernel takes; an asker that never reads holds nobody up."""
+        try:
+            del self._bytes[: self.socket.send(self._bytes)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._bytes.clear()
+        if not self._bytes:
+            self._leave()
+
+    def _leave_if(self, stage: _Stage) -> None:
+        if self._stage is stage:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._stage = _Stage.GONE
+        self._loop.unwatch(self.socket)
+        try:
+            # Not left to close(): a child forked by the application of a worker may have a copy.
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.socket.close()
+        self._forget(self)
+
+
 def ask(path: Path, request: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Ask the master that listens at `path`. Raises ControlError; `timeout` in seconds for each wait."""
+    """Ask the master that listens at `path`. Raises ControlError; `timeout` in seconds for all of it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+        until = time.monotonic() + timeout
         asker.settimeout(timeout)
         try:
             asker.connect(os.fspath(path))
             asker.sendall(json.dumps(request).encode() + b"\n")
-            answer = _read_all(asker)
+            answer = _read_all(asker, until)
         except TimeoutError as error:
             raise ControlError(f"{path}: no answer within {timeout:g} s") from error
         except OSError as error:
             raise ControlError(f"{path}: {error.strerror or error}") from error
     try:
         parsed = json.loads(answer)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ControlError(f"{path}: the answer ended early") from error
     if not isinstance(parsed, dict):
         raise ControlError(f"{path}: not an answer")
     return parsed
 
 
-def _read_all(asker: socket.socket) -> bytes:
+def _read_all(asker: socket.socket, until: float) -> bytes:
     pieces = bytearray()
     while len(pieces) < _LONGEST_ANSWER:
+        asker.settimeout(max(until - time.monotonic(), 0.001))
         data = asker.recv(65536)
         if not data:
             break
@@ -166,9 +223,28 @@ def _read_all(asker: socket.socket) -> bytes:
     return bytes(pieces)
 
 
+def _listen(path: Path) -> socket.socket:
+    """Bound under another name and renamed: never a moment with a socket others could use or find dead."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fresh = path.with_name(f".{path.name}.new")
+    before = os.umask(0o177)
+    try:
+        listener.setblocking(False)
+        fresh.unlink(missing_ok=True)
+        listener.bind(os.fspath(fresh))
+        listener.listen(_MOST_ASKERS)
+        os.rename(fresh, path)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
 def _is_ours(client: socket.socket) -> bool:
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # not Linux: the rights of the path are the only guard
-    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+    _, uid, _ = struct.unpack("iII", credentials)
     return uid in (0, os.geteuid())

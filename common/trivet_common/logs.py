@@ -1,23 +1,14 @@
-"""Log files: a target that never blocks the loop, the error log, and the stream that stands in for stdout.
+"""The error log and the stream that stands in for stdout; what makes a text safe in a log line.
 
-Owns opening, reopening, escaping and the bound on what waits. The access log's lines are in access_log.py.
+Knows nothing of what is behind the target (log_target.py). The access log's lines are in access_log.py.
 """
 
-import errno
 import io
 import os
-import select
-import stat
 import time
-from pathlib import Path
-from typing import Literal
 
-Target = Literal["stdout", "stderr"] | Path | None
+from trivet_common.log_target import LogError, LogTarget, Target
 
-# What may wait for a target that does not take it (a full disk, a pipe without a reader), in bytes.
-_MOST_WAITING = 1024 * 1024
-# A write of at most PIPE_BUF bytes to a pipe that poll(2) calls writable does not block (pipe(7)).
-_PIPE_STEP = 4096
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 # C0, DEL and C1 would let a logged text start a new line or drive the operator's terminal (CVE-2009-4487);
@@ -33,108 +24,15 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
 
 
-class LogError(Exception):
-    """A log file that cannot be opened; the text is one sentence."""
-
-
-class LogTarget:
-    """Where lines go. Lines are appended whole; what cannot be written is counted, never waited for."""
-
-    __slots__ = ("_fd", "_is_file", "_name", "_waiting", "_waiting_size", "lost")
-
-    def __init__(self, target: Target) -> None:
-        self._name = target
-        self._fd = -1
-        self._waiting: list[bytes] = []
-        self._waiting_size = 0
-        self.lost = 0
-        self._open()
-
-    def __repr__(self) -> str:
-        return f"<LogTarget {self._name} waiting={self._waiting_size} lost={self.lost}>"
-
-    def add(self, line: bytes) -> bool:
-        """Take a line (with its end). True when enough waits that a flush is worth it (64 KiB)."""
-        if self._waiting_size > _MOST_WAITING:
-            self.lost += 1
-            return False
-        self._waiting.append(line)
-        self._waiting_size += len(line)
-        return self._waiting_size >= 65536
-
-    def flush(self) -> None:
-        """Write what waits, as far as the target takes it at once."""
-        if not self._waiting or self._fd < 0:
-            self._waiting.clear()
-            self._waiting_size = 0
-            return
-        data = b"".join(self._waiting)
-        written = self._write(data)
-        self._waiting = [data[written:]] if written < len(data) else []
-        self._waiting_size = len(data) - written
-
-    def reopen(self) -> None:
-        """Open the file again under its name; if that fails the old one is kept. Raises LogError."""
-        self.flush()
-        if not isinstance(self._name, Path):
-            return
-        old = self._fd
-        try:
-            self._open()
-        except LogError:
-            self._fd = old
-            raise
-        os.close(old)
-
-    def close(self) -> None:
-        self.flush()
-        if isinstance(self._name, Path):
-            os.close(self._fd)
-        self._fd = -1
-
-    def _open(self) -> None:
-        if isinstance(self._name, Path):
-            # O_NONBLOCK: a FIFO without a reader is an error, not a stop; no effect on files.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-            try:
-                self._fd = os.open(self._name, flags, 0o640)
-            except OSError as error:
-                reason = "no reader" if error.errno == errno.ENXIO else error.strerror
-                raise LogError(f"{self._name}: cannot be opened for the log ({reason})") from error
-        else:
-            self._fd = {"stdout": 1, "stderr": 2, None: -1}[self._name]
-        try:
-            self._is_file = self._fd >= 0 and stat.S_ISREG(os.fstat(self._fd).st_mode)
-        except OSError:
-            self._fd = -1  # started with a closed stdout
-
-    def _write(self, data: bytes) -> int:
-        done = 0
-        view = memoryview(data)
-        try:
-            while done < len(data):
-                if self._is_file:
-                    done += os.write(self._fd, view[done:])
-                elif _is_writable(self._fd):
-                    done += os.write(self._fd, view[done : done + _PIPE_STEP])
-                else:
-                    break
-        except BlockingIOError:
-            pass
-        except OSError:
-            # A full disk or a reader that left: keep what fits the bound and try again with the next flush.
-            pass
-        return done
-
-
 class ErrorLog:
     """One line an event: time, level, [who], text. Written at once; several processes append to one file."""
 
-    __slots__ = ("_level", "_target", "who")
+    __slots__ = ("_level", "_target", "_told_lost", "who")
 
     def __init__(self, target: Target, who: str, level: str = "info") -> None:
         self._target = LogTarget(target)
         self._level = LEVELS[level]
+        self._told_lost = 0
         self.who = who
 
     def __repr__(self) -> str:
@@ -153,6 +51,7 @@ class ErrorLog:
         self._log("error", text)
 
     def reopen(self) -> None:
+        """One that cannot be opened again goes on into the old file, and says so there."""
         try:
             self._target.reopen()
         except LogError as error:
@@ -162,14 +61,26 @@ class ErrorLog:
         """Try again with what a busy target did not take."""
         self._target.flush()
 
+    def forget_waiting(self) -> None:
+        """In a forked child: what waits is its parent's to write."""
+        self._target.forget_waiting()
+
     def _log(self, level: str, text: str) -> None:
         if LEVELS[level] < self._level:
             return
+        lost = self._target.lost
+        self._add(level, text)
+        self._target.flush()
+        if self._target.lost == lost > self._told_lost:
+            self._told_lost = lost
+            self._add("warning", f"{lost} lines of this process could not be written so far")
+            self._target.flush()
+
+    def _add(self, level: str, text: str) -> None:
         head = f"{_now()} {level} [{self.who} {os.getpid()}] "
         # A traceback is several events of one line each, so that every line says whose it is.
         for line in text.rstrip("\n").split("\n"):
             self._target.add((head + escape(line) + "\n").encode())
-        self._target.flush()
 
 
 class LineStream(io.TextIOBase):
@@ -200,12 +111,6 @@ class LineStream(io.TextIOBase):
         if self._part:
             part, self._part = self._part, ""
             self._log._log(self._level, part)
-
-
-def _is_writable(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return any(events & select.POLLOUT for _, events in poll.poll(0))
 
 
 def _now() -> str:

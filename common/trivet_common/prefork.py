@@ -3,21 +3,19 @@
 Signal handlers only queue; one loop acts. Knows nothing of what its children do: subclasses say that.
 """
 
-import os
 import pickle
 import signal
 import time
 from collections.abc import Callable
 from enum import Enum, auto
-from itertools import count
 from typing import Any
 
 import setproctitle
 
 from trivet_common.channel import Channel, ChannelClosed
-from trivet_common.children import Child
+from trivet_common.children import Child, Children
 from trivet_common.control import ControlServer, Reply
-from trivet_common.forking import SIGNALS, fork
+from trivet_common.forking import SIGNALS
 from trivet_common.logs import ErrorLog
 from trivet_common.loop import Loop
 
@@ -25,11 +23,6 @@ from trivet_common.loop import Loop
 QUIT_GRACE = 0.5
 # How long an orphan may finish what it has begun: all must be gone within 2 s (docs/architecture.md).
 ORPHAN_GRACE = 1.5
-# What a child has to say is a word now and then; one that floods us must not keep us from the others. More
-# than this does not fit its socket's buffer, so that nothing of a dead child's last words is left out.
-_MOST_AT_ONCE = 1000
-# EX_OSERR of sysexits.h: the exit status of a child that could not be forked.
-_NOT_FORKED = 71
 
 
 class Phase(Enum):
@@ -64,14 +57,13 @@ class Master:
         self.log = log
         self.parent = parent
         self.stop_timeout = stop_timeout
-        self.children: dict[int, Child] = {}
         self.phase = Phase.RUNNING
         self.status_code = 0
         self._created = time.monotonic()
         self._reload_source = reload_source
         self._reloading = False
         self._loop = Loop()
-        self._unforked = count(-1, -1)  # keys of children without a pid
+        self.children = Children(self._loop, log, self.child_said, self.child_exited)
         self._control: ControlServer | None = None
         self._stop_replies: list[Reply] = []
 
@@ -109,28 +101,16 @@ class Master:
     # ------------------------------------------------------------------ what a subclass uses
 
     def spawn(self, kind: str, index: int, target: Callable[[Channel], int]) -> Child:
-        """Fork a child that runs `target(channel)` and exits with what it returns.
+        """Fork a child that runs `target(channel)` and exits with what it returns."""
 
-        Where no process or descriptor is left, the child is one that dies at once: `child_exited` hears of it.
-        """
-        try:
-            ours, theirs = Channel.pair()
-        except OSError as error:
-            return self._not_forked(kind, index, error)
-        try:
-            pid = fork(lambda: self._be_child(ours, theirs, target), self.log.error)
-        except OSError as error:
-            ours.close()
-            return self._not_forked(kind, index, error)
-        finally:
-            theirs.close()
-        child = self.children[pid] = Child(kind, index, pid, ours)
-        self.watch(ours, lambda: self._hear(child))
-        return child
+        def body(channel: Channel) -> int:
+            self._close_in_child()
+            return target(channel)
+
+        return self.children.spawn(kind, index, body)
 
     def tell_all(self, message: bytes) -> None:
-        for child in list(self.children.values()):
-            child.tell(message)
+        self.children.tell_all(message)
 
     def tell_parent(self, message: bytes) -> None:
         if self.parent is not None:
@@ -192,7 +172,7 @@ class Master:
             return
         self.phase = Phase.QUITTING
         self.tell_all(b"quit")
-        self.call_later(self.quit_grace, self._kill_all)
+        self.call_later(self.quit_grace, self.children.kill_all)
 
     def request_reload(self, done: Callable[[str | None], None]) -> None:
         """Read the configuration again and reload; one at a time. `done` hears None or the problem."""
@@ -242,7 +222,7 @@ class Master:
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
-            self._reap()
+            self.children.reap()
         elif signum == signal.SIGTERM:
             self.stop() if self.phase is Phase.RUNNING else self.quit()
         elif signum in (signal.SIGINT, signal.SIGQUIT):
@@ -251,40 +231,6 @@ class Master:
             self.request_reload(lambda problem: None)
         elif signum == signal.SIGUSR1:
             self.reopen()
-
-    def _reap(self) -> None:
-        # waitpid(-1): as process 1 of a container we inherit strangers, who are reaped silently
-        # (gunicorn stopped on a stranger's exit status 3).
-        while True:
-            try:
-                pid, raw = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self.children.pop(pid, None)
-            if child is not None:
-                self._hear(child)  # its last words first
-                self._forget(child)
-                self.child_exited(child, os.waitstatus_to_exitcode(raw))
-
-    def _forget(self, child: Child) -> None:
-        if child.channel is not None:
-            self._loop.unwatch(child.channel)
-            child.channel.close()
-
-    def _hear(self, child: Child) -> None:
-        for _ in range(_MOST_AT_ONCE):
-            if child.channel is None or child.channel.fileno() < 0:
-                return
-            try:
-                message = child.channel.receive()
-            except ChannelClosed:
-                self._loop.unwatch(child.channel)
-                return
-            if message is None:
-                return
-            self.child_said(child, message)
 
     def _hear_parent(self) -> None:
         assert self.parent is not None
@@ -310,7 +256,9 @@ class Master:
             self.reopen()
 
     def _report_reload(self, problem: str | None) -> None:
-        self.tell_parent(b"reloaded" if problem is None else b"reloaded " + problem.encode())
+        self.tell_parent(
+            b"reloaded" if problem is None else b"reloaded " + problem.encode("utf-8", "replace")
+        )
 
     def _orphaned(self) -> None:
         self.log.warning("the master above is gone: leaving")
@@ -319,11 +267,7 @@ class Master:
             self.stop()
         else:
             self.call_later(ORPHAN_GRACE, self.quit)
-        self.call_later(ORPHAN_GRACE + QUIT_GRACE / 4, self._kill_all)
-
-    def _kill_all(self) -> None:
-        for child in self.children.values():
-            child.kill()
+        self.call_later(ORPHAN_GRACE + QUIT_GRACE / 4, self.children.kill_all)
 
     def _answer(self, request: dict[str, Any], reply: Reply) -> None:
         what = request.get("do")
@@ -342,30 +286,11 @@ class Master:
         else:
             reply.finish({"ok": False, "problem": f"unknown request {what!r:.40}"})
 
-    def _not_forked(self, kind: str, index: int, error: OSError) -> Child:
-        self.log.error(f"{kind} {index} could not be forked: {error.strerror}")
-        child = Child(kind, index, 0, None)
-        key = next(self._unforked)
-        self.children[key] = child
-
-        def gone() -> None:
-            del self.children[key]
-            self.child_exited(child, _NOT_FORKED)
-
-        # Not from within spawn: its caller does not know the child yet.
-        self.call_later(0.0, gone)
-        return child
-
-    def _be_child(self, ours: Channel, theirs: Channel, target: Callable[[Channel], int]) -> int:
+    def _close_in_child(self) -> None:
         """Close what is the master's alone, or the end of file at its death would never be seen."""
-        ours.close()
-        for child in self.children.values():
-            if child.channel is not None:
-                child.channel.close()
         if self._control is not None:
             self._control.close_in_child()
         if self.parent is not None:
             self.parent.close()
         self._loop.close_in_child()
         self.log.forget_waiting()
-        return target(theirs)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
-from trivet_common.logs import ErrorLog, LogError
+from trivet_common.log_target import LogError
+from trivet_common.logs import ErrorLog
 
 from . import screen
 from .premises import Premises

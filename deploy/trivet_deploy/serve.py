@@ -10,10 +10,11 @@ from typing import Any
 
 from trivet_common import __version__
 from trivet_common.channel import Channel
+from trivet_common.children import Child, Pause
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
 from trivet_common.logs import ErrorLog
-from trivet_common.prefork import QUIT_GRACE, Child, Master, Pause, Phase
+from trivet_common.prefork import QUIT_GRACE, Master, Phase
 
 from . import running, screen
 from .halves import open_log, run_pool, run_proxy
@@ -131,7 +132,7 @@ class ServeMaster(Master):
             "ready": not self.is_leaving() and all(map(running.has_live_slot, self.premises.places.values())),
             "reloading": self._rollout is not None,
             "listen": [listener.text for listener in self.premises.listeners or ()],
-            "masters": [{"what": child.kind, "pid": child.pid} for child in self.children.values()],
+            "masters": [{"what": child.kind, "pid": child.pid} for child in self.children],
         }
 
     def cleanup(self) -> None:
@@ -152,7 +153,7 @@ class ServeMaster(Master):
         return run_pool(self.settings, part.removeprefix("pool "), self.premises, log, channel)
 
     def _tell(self, part: str, message: bytes) -> bool:
-        found = [child for child in self.children.values() if child.kind == part]
+        found = [child for child in self.children if child.kind == part]
         for child in found:
             child.tell(message)
         return bool(found)

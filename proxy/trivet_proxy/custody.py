@@ -10,8 +10,8 @@ import contextlib
 import socket
 from collections.abc import Iterable
 
+from trivet_common.children import Child
 from trivet_common.listeners import Listeners
-from trivet_common.prefork import Child
 
 
 class Custody:

@@ -18,7 +18,8 @@ from trivet_common.access_log import AccessLog
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Settings
 from trivet_common.listeners import BoundListener, Listeners
-from trivet_common.logs import ErrorLog, LogError
+from trivet_common.log_target import LogError
+from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 

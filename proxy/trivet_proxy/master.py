@@ -15,12 +15,13 @@ from typing import Any
 import setproctitle
 
 from trivet_common.channel import Channel
+from trivet_common.children import AT_ONCE, Child, Pause
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
-from trivet_common.prefork import AT_ONCE, Child, Master, Pause
+from trivet_common.prefork import Master
 
 from .custody import Custody
 from .front import run_front
@@ -143,7 +144,7 @@ class ProxyMaster(Master):
                 self.stop_timeout = settings.stop_timeout
             done(problem)
 
-        self._rollover = Rollover(self._placed(settings), self.children.values(), self._ask, finished)
+        self._rollover = Rollover(self._placed(settings), self.children, self._ask, finished)
         self.call_later(PATIENCE, self._rollover.expire)
         self._rollover.begin()
 
@@ -167,7 +168,7 @@ class ProxyMaster(Master):
         now = time.monotonic()
         rows = {row.pid: row for row in _read_board(self._run_dir)}
         found = []
-        for child in sorted(self.children.values(), key=lambda child: child.index):
+        for child in sorted(self.children, key=lambda child: child.index):
             row = rows.get(child.pid)
             found.append(
                 {
@@ -213,7 +214,7 @@ class ProxyMaster(Master):
             self._rollover.heard(child, problem)
 
     def _siblings(self) -> list[Child]:
-        return [child for child in self.children.values() if child.index in self._ready]
+        return [child for child in self.children if child.index in self._ready]
 
     def _stopped_accepting(self, index: int) -> None:
         """One is leaving: alone, or as all are."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable
 
+from trivet_common.children import Child
 from trivet_common.config import Settings
-from trivet_common.prefork import Child
 
 # Building a site opens folders and compiles routes; a process that needs longer has lost its loop.
 PATIENCE = 10.0  # seconds

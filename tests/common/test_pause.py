@@ -1,6 +1,6 @@
 """How long a master waits before it starts a child again."""
 
-from trivet_common.prefork import Pause
+from trivet_common.children import Pause
 
 
 def test_it_grows_while_none_comes_to_serve() -> None:

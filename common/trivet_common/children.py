@@ -1,0 +1,198 @@
+"""The forked children of a master: how they begin, what they say, how they end, when one is tried again.
+
+Knows no verb, and not what a child is for.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from trivet_common.channel import Channel, ChannelClosed
+from trivet_common.forking import fork
+from trivet_common.logs import ErrorLog
+from trivet_common.loop import Loop
+
+# A child that lived for less than this (s) died "at once".
+AT_ONCE = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# What a child has to say is a word now and then; one that floods us must not keep us from the others. More
+# than this does not fit its socket's buffer, so that nothing of a dead child's last words is left out.
+_MOST_AT_ONCE = 1000
+# EX_OSERR of sysexits.h: the exit status of a child that could not be forked.
+_NOT_FORKED = 71
+
+
+class Child:
+    """One child, by the pid we forked ourselves; pid 0 and no channel: it could not be forked."""
+
+    __slots__ = ("channel", "index", "kind", "pid", "started")
+
+    def __init__(self, kind: str, index: int, pid: int, channel: Channel | None) -> None:
+        self.kind = kind
+        self.index = index
+        self.pid = pid
+        self.channel = channel
+        self.started = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<Child {self.kind} {self.index} pid={self.pid}>"
+
+    def tell(self, message: bytes) -> None:
+        """Send a message. One that is dying cannot be told; one that has left hundreds unread is stuck.
+
+        Neither is waited for: the exit of the former and a deadline of the latter end it.
+        """
+        if self.channel is not None:
+            try:
+                self.channel.send(message)
+            except ChannelClosed:
+                pass
+
+    def kill(self, signum: int = signal.SIGKILL) -> None:
+        # Not reaped yet (reaping removes the Child), so the pid is still ours and cannot be somebody else's.
+        # kill(2) of 0 would be our whole group.
+        if self.pid > 0:
+            try:
+                os.kill(self.pid, signum)
+            except ProcessLookupError:
+                pass
+
+
+class Children:
+    """Those that were forked and not yet reaped. `said` and `exited` are called from the loop only."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        log: ErrorLog,
+        said: Callable[[Child, bytes], None],
+        exited: Callable[[Child, int], None],
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._said = said
+        self._exited = exited
+        self._by_pid: dict[int, Child] = {}
+        self._unforked = count(-1, -1)  # keys of those without a pid
+
+    def __repr__(self) -> str:
+        return f"<Children {list(self._by_pid.values())}>"
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def __iter__(self) -> Iterator[Child]:
+        """A copy: one may end while others are told something."""
+        return iter(list(self._by_pid.values()))
+
+    def spawn(self, kind: str, index: int, target: Callable[[Channel], int]) -> Child:
+        """Fork a child that runs `target(channel)` and exits with what it returns.
+
+        Where no process or descriptor is left, the child is one that dies at once: `exited` hears of it.
+        """
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as error:
+            return self._not_forked(kind, index, error)
+        try:
+            pid = fork(lambda: self._be_child(ours, theirs, target), self._log.error)
+        except OSError as error:
+            ours.close()
+            return self._not_forked(kind, index, error)
+        finally:
+            theirs.close()
+        child = self._by_pid[pid] = Child(kind, index, pid, ours)
+        self._loop.watch(ours, lambda: self._hear(child))
+        return child
+
+    def tell_all(self, message: bytes) -> None:
+        for child in self:
+            child.tell(message)
+
+    def kill_all(self) -> None:
+        for child in self:
+            child.kill()
+
+    def reap(self) -> None:
+        """Hear the last words of those that have ended, and say so."""
+        # waitpid(-1): as process 1 of a container we inherit strangers, who are reaped silently
+        # (gunicorn stopped on a stranger's exit status 3).
+        while True:
+            try:
+                pid, raw = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._by_pid.pop(pid, None)
+            if child is not None:
+                self._hear(child)
+                self._forget(child)
+                self._exited(child, os.waitstatus_to_exitcode(raw))
+
+    def _be_child(self, ours: Channel, theirs: Channel, target: Callable[[Channel], int]) -> int:
+        ours.close()
+        for sibling in self:
+            if sibling.channel is not None:
+                sibling.channel.close()
+        return target(theirs)
+
+    def _not_forked(self, kind: str, index: int, error: OSError) -> Child:
+        self._log.error(f"{kind} {index} could not be forked: {error.strerror}")
+        child = Child(kind, index, 0, None)
+        key = next(self._unforked)
+        self._by_pid[key] = child
+
+        def gone() -> None:
+            del self._by_pid[key]
+            self._exited(child, _NOT_FORKED)
+
+        # Not from within spawn: its caller does not know the child yet.
+        self._loop.call_later(0.0, gone)
+        return child
+
+    def _hear(self, child: Child) -> None:
+        for _ in range(_MOST_AT_ONCE):
+            if child.channel is None or child.channel.fileno() < 0:
+                return
+            try:
+                message = child.channel.receive()
+            except ChannelClosed:
+                self._loop.unwatch(child.channel)
+                return
+            if message is None:
+                return
+            self._said(child, message)
+
+    def _forget(self, child: Child) -> None:
+        if child.channel is not None:
+            self._loop.unwatch(child.channel)
+            child.channel.close()
+
+
+class Pause:
+    """The pause before one that died at once is started again; it grows only while none comes to serve."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Pause {self.seconds:g} s>"
+
+    def after(self, lived: float, has_served: bool = False) -> float:
+        """The pause (s) after a child that lived so long (s): 0 if it was a while, else 0.1 doubling to 5.
+
+        Of one that has served, what killed it came from outside, and may come as fast as it likes: a pause
+        that grew with it would empty the pool (30 s of kill -9 every 70 ms left no worker and no proxy).
+        """
+        if lived >= AT_ONCE:
+            self.seconds = 0.0
+        elif has_served:
+            self.seconds = _FIRST_PAUSE
+        else:
+            self.seconds = min(max(self.seconds * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+        return self.seconds
