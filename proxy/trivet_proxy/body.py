@@ -82,6 +82,12 @@ class Body:
         state = "complete" if self.is_complete else "broken" if self.is_broken else "arriving"
         return f"<Body {state}, {self.received} of {self.length} bytes>"
 
+    def admit(self, limit: int | None) -> None:
+        """Set the route's limit. Raises too_large if the head already says so, though nobody may read it."""
+        self.limit = limit
+        if limit is not None and self.length is not None and self.length > limit:
+            self._begin()
+
     # Buffered.
 
     async def read_all(self, limit: int | None) -> None:

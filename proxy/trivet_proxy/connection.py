@@ -244,7 +244,7 @@ class Connection:
         request.record.route = route.id
         writer.shape = route.shape
         if route.limits is not None:
-            request.body.limit = route.limits.body
+            request.body.admit(route.limits.body)
         await route.handler(request, writer)
 
     async def _answer_problem(self, request: Request, writer: ResponseWriter, problem: HttpError) -> None:
