@@ -44,9 +44,8 @@ def overview(site: Site, premises: Premises) -> str:
         lines += [f"  {listener.url}" for listener in premises.listeners]
         lines += ["", *_block("routes", list(_routes(settings)))]
     lines += _block("pools", list(_pools([settings.pools[name] for name in premises.groups], premises)))
-    lines += _block(
-        "logs", [("access", _target(settings.log.access)), ("errors", _target(settings.log.error))]
-    )
+    access = [("access", _target(settings.log.access))] if premises.has_proxy else []  # a pool writes none
+    lines += _block("logs", [*access, ("errors", _target(settings.log.error))])
     lines += _block("stop", [("Ctrl-C", f"or: trivet stop {site.asked}")])
     lines += _block("reload", [("", f"trivet reload {site.asked}")])
     lines += _block("watch", [("", f"trivet status {site.asked}")])
@@ -88,9 +87,11 @@ def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
 def _pools(pools: Iterable[Pool], premises: Premises) -> Iterator[tuple[str, str]]:
     for pool in pools:
         size = f"{count(pool.workers, 'worker')} × {count(pool.threads, 'thread')}"  # noqa: RUF001
-        listeners = premises.pool_listeners.get(pool.name)
-        also = f", also at {', '.join(each.text for each in listeners)}" if listeners else ""
-        yield pool.name, f"{pool.app}, {size}{also}"
+        places = [listener.text for listener in premises.pool_listeners.get(pool.name, ())]
+        if not premises.has_proxy:  # then this is what somebody else's front end must be told
+            places.insert(0, f"unix:{premises.places[pool.name].pool_socket}")
+        at = f", {'also ' if premises.has_proxy else ''}at {', '.join(places)}" if places else ""
+        yield pool.name, f"{pool.app}, {size}{at}"
 
 
 def _block(title: str, rows: list[tuple[str, str]]) -> list[str]:

@@ -64,6 +64,19 @@ def test_one_screen_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+def test_a_pool_alone_says_where_another_front_end_finds_it(tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").touch()
+    settings = from_mapping(SITE, base=tmp_path, name="demo", environ={})
+    premises = Premises(settings, tmp_path / "run", proxy=False, pools=["shop"])
+    premises.take()
+    try:
+        text = screen.overview(Site(settings, tmp_path / "run", "demo.yaml", lambda: settings), premises)
+    finally:
+        premises.leave()
+    assert f"  pools   shop  shop.wsgi, 1 worker × 1 thread, at unix:{tmp_path}/run/shop/pool.sock\n" in text  # noqa: RUF001
+    assert "access" not in text
+
+
 def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
     routes = [{"path": f"/{number}", "respond": 204} for number in range(50)]
     settings = from_mapping({"routes": routes}, base=tmp_path, environ={})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.running import Site, running
+from tests.whole.running import running
 from tests.whole.strangers import free_port, stranger, try_flask_site
 from tests.whole.talking import EXAMPLES, Talk, ask
 
@@ -65,7 +65,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (folder / "nginx.conf").write_text(CONF.format(folder=folder, port=port))
     command = [NGINX, "-p", str(folder), "-e", f"{folder}/nginx.log", "-c", f"{folder}/nginx.conf"]
     with running(folder, CONFIG.replace("HERE", str(folder)), "backend") as site:
-        assert isinstance(site, Site)
+        assert f"at unix:{folder}/run/site/pool.sock\n" in site.said()
         with stranger(command, folder, ("127.0.0.1", port)):
             yield port
 
