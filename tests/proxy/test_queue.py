@@ -1,6 +1,7 @@
 """dispatch/queue.py: order, bounds, and nobody waiting while a slot is idle."""
 
 import threading
+import weakref
 
 import pytest
 import trio
@@ -59,6 +60,19 @@ async def dispatch(process, pool, nursery):
 async def settle():
     """Until everything that can run without a token has."""
     await trio.testing.wait_all_tasks_blocked(0.005)
+
+
+async def test_nothing_is_kept_of_one_that_was_served(pool, dispatch, nursery):
+    claimant = Waiting()
+    gone = weakref.ref(claimant)
+    slot = pool.worker(announce=False)
+    nursery.start_soon(dispatch.queue.wait, claimant)
+    del claimant
+    await settle()
+    slot.announce()
+    with trio.fail_after(PATIENCE):
+        while gone() is not None:
+            await trio.sleep(0.001)
 
 
 async def test_first_in_first_out(pool, dispatch, nursery):

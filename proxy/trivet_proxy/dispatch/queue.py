@@ -105,6 +105,9 @@ class Queue:
             await wait_task_rescheduled(lambda _: self._abandon(place))
         finally:
             deadline.stop()
+            # A void deadline may stand in its heap until its time comes: it must not keep the request, its
+            # body and the board of a worker that is gone.
+            del place.claimant, place.task
         if place.error is not None:
             raise place.error
 
