@@ -5,7 +5,6 @@ Owns the threads and their visits. Knows neither processes nor what the applicat
 
 import http.client
 import re
-import socket
 import threading
 import time
 from collections import Counter
@@ -52,9 +51,14 @@ class Browser:
             self._connection.close()
         return whole
 
-    def connect(self) -> socket.socket:
-        self._connection.connect()
-        return self._connection.sock
+    def connect_is_refused(self) -> bool:
+        """Whether nobody listens there any more."""
+        self._connection.close()
+        try:
+            self._connection.connect()
+        except ConnectionRefusedError:
+            return True
+        return False
 
     def close(self) -> None:
         self._connection.close()
