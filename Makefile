@@ -1,12 +1,13 @@
 # make demo    serve the two example sites        make test    the tests (under 3 minutes)
 # make drills  the long tests                     make check   format, lint, types
+# make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 
-.PHONY: demo test drills check format clean
+.PHONY: demo test drills fuzz check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -17,6 +18,10 @@ test: $(VENV)/.dev
 
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m tests.fuzzing $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \
+	  $(if $(CONNECTIONS),--connections $(CONNECTIONS))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

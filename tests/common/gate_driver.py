@@ -31,11 +31,12 @@ class Verdict:
     status: int = 0
     why: str | None = None
     is_waiting: bool = False
+    heads: list[RequestHead] = field(default_factory=list, compare=False)
 
 
-def read(pieces: Iterable[bytes], *, at_eof: bool = True) -> Verdict:
+def read(pieces: Iterable[bytes], *, at_eof: bool = True, limits: HeadLimits = LIMITS) -> Verdict:
     """What a server makes of a connection that sends these pieces and, `at_eof`, then ends."""
-    connection = _Connection()
+    connection = _Connection(limits)
     verdict = connection.verdict
     try:
         for piece in pieces:
@@ -98,10 +99,10 @@ def feed_body(body: Body, *pieces: bytes) -> bytes:
 
 
 class _Connection:
-    def __init__(self) -> None:
+    def __init__(self, limits: HeadLimits) -> None:
         self.verdict = Verdict()
         self.is_closed = False
-        self.reader = RequestReader(LIMITS)
+        self.reader = RequestReader(limits)
         self.head: RequestHead | None = None
         self.body: Body | None = None
         self.received: list[bytes] = []
@@ -136,6 +137,7 @@ class _Connection:
     def _finish(self, head: RequestHead, rest: bytes) -> None:
         self.verdict.requests.append(Request(head.method, head.target, b"".join(self.received)))
         self.verdict.ends.append(self.fed - len(rest))
+        self.verdict.heads.append(head)
         self.verdict.names.append({name for name, _ in head.headers})
         self.body, self.received = None, []
         self.is_closed = not head.keep_alive

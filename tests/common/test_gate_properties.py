@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.common import h11_driver
 from tests.common.gate_driver import bytewise, read
+from tests.common.h11_driver import disagreement
 from tests.requests.corpus import accepted
 from tests.requests.strategies import answers, connections
 from trivet_common.http1.errors import HttpError
@@ -53,34 +53,6 @@ def test_h11_takes_what_we_take(data: bytes) -> None:
 def test_h11_takes_the_corpus_that_we_take() -> None:
     for entry in accepted():
         assert not disagreement(entry.data), entry.name
-
-
-def disagreement(data: bytes) -> str:
-    """What we took and h11 did not, or took otherwise. Exceptions: an empty line before the request, which
-    RFC 9112, 2.2 lets us take; `_is_same_target`; a Host that we take from the target of HTTP/1.0."""
-    ours = read([data])
-    start = 0
-    for request, names, end in zip(ours.requests, ours.names, ours.ends, strict=True):
-        theirs = h11_driver.read_one(data[start:end].removeprefix(b"\r\n"))
-        start = end
-        if isinstance(theirs, str):
-            return f"h11 refuses {request}: {theirs}"
-        other, other_names = theirs
-        if (request.method, request.body) != (other.method, other.body):
-            return f"{request} is {other} to h11"
-        if not _is_same_target(request.target, other.target):
-            return f"{request.target!r} is {other.target!r} to h11"
-        if not names <= other_names | {b"host"}:
-            return f"h11 sees the fields {other_names}, and we {names}"
-    return ""
-
-
-def _is_same_target(ours: bytes, theirs: bytes) -> bool:
-    """We rewrite the absolute form and encode what no URI may hold; h11 passes both on as received."""
-    if b"://" in theirs:
-        theirs = re.sub(rb"\A[a-zA-Z]+://[^/?]*(/?)", rb"/", theirs)
-        return ours in (theirs, b"*")
-    return ours == re.sub(rb"[\\^`{|}]", lambda found: b"%%%02X" % found[0][0], theirs)
 
 
 @budget

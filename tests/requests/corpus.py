@@ -57,7 +57,7 @@ def _entry(block: str) -> Entry:
         row=row,
         status=int(verdict[0]) if verdict else 0,
         at_eof="eof" in verdict,
-        data=_bytes(data),
+        data=unescaped(data),
         requests=requests,
         without=without,
     )
@@ -65,10 +65,10 @@ def _entry(block: str) -> Entry:
 
 def _request(line: str) -> Request:
     method, target, *body = line.split(" ", 2)
-    return Request(_bytes(method), _bytes(target), _bytes(body[0]) if body else b"")
+    return Request(unescaped(method), unescaped(target), unescaped(body[0]) if body else b"")
 
 
-def _bytes(text: str) -> bytes:
+def unescaped(text: str) -> bytes:
     while "{{" in text:
         text, count = _REPEAT.subn(lambda found: int(found[1]) * found[2], text)
         if not count:

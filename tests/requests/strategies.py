@@ -2,46 +2,19 @@
 
 from hypothesis import strategies as st
 
+from tests.requests import pieces
 from tests.requests.corpus import Entry, accepted, refused
 
 ENTRIES: list[Entry] = [entry for entry in accepted() + refused() if len(entry.data) < 2000]
-INSERTED = [b"\r\n", b"\n", b"\r", b" ", b"\x00", b":", b"0", b",", b"\t", b""]
 
-methods = st.sampled_from(
-    [b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"TRACE", b"get", b"CONNECT", b"BREW"]
-)
-targets = st.one_of(
-    st.sampled_from(
-        [
-            b"/",
-            b"/a/b?c=d",
-            b"*",
-            b"http://a.example/x",
-            b"/%2e%2e/",
-            b"//",
-            b"/a%20b",
-            b"/?{}",
-            b"a",
-            b"/#",
-            b"/%",
-        ]
-    ),
-    st.binary(max_size=12).map(lambda tail: b"/" + tail),
-)
-versions = st.sampled_from([b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"http/1.1", b""])
-spaces = st.sampled_from([b" "] * 12 + [b"  ", b"\t", b"", b"\x0b", b"\xa0"])
-line_ends = st.sampled_from([b"\r\n"] * 16 + [b"\n", b"\r", b"\r\r\n", b"\r\n ", b"\x00\r\n"])
-names = st.sampled_from(
-    b"Host Host Content-Length Content-Length Transfer-Encoding Connection Upgrade Expect Accept Cookie X-A "
-    b"X_Forwarded_For content_length TRANSFER-ENCODING hOST Proxy X-Accel-Redirect Trailer TE".split()
-) | st.binary(max_size=6)
-values = st.sampled_from(
-    b"a.example|b.example|5|0|+5|5, 5||chunked|Chunked |gzip, chunked|identity|close|keep-alive|upgrade|"
-    b"websocket|100-continue|\tx \t|\xff|a b|[::1]:80".split(b"|")
-) | st.binary(max_size=8)
-chunks = st.sampled_from(
-    [b"5\r\nhello\r\n", b"1;a=b\r\nx\r\n", b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"5\nhello\n", b"-1\r\n"]
-)
+methods = st.sampled_from(pieces.METHODS)
+targets = st.one_of(st.sampled_from(pieces.TARGETS), st.binary(max_size=12).map(lambda tail: b"/" + tail))
+versions = st.sampled_from(pieces.VERSIONS)
+spaces = st.sampled_from(pieces.SPACES)
+line_ends = st.sampled_from(pieces.LINE_ENDS)
+names = st.sampled_from(pieces.NAMES) | st.binary(max_size=6)
+values = st.sampled_from(pieces.VALUES) | st.binary(max_size=8)
+chunks = st.sampled_from(pieces.CHUNKS)
 bodies = st.lists(chunks, max_size=4).map(b"".join) | st.binary(max_size=20)
 
 
@@ -51,7 +24,7 @@ def requests(draw: st.DrawFn) -> bytes:
     line = draw(methods) + draw(spaces) + draw(targets) + draw(spaces) + draw(versions) + draw(line_ends)
     fields = [b"Host: a.example\r\n"] if draw(st.integers(0, 5)) else []
     for _ in range(draw(st.integers(0, 4))):
-        colon = draw(st.sampled_from([b": "] * 8 + [b":", b" : ", b""]))
+        colon = draw(st.sampled_from(pieces.COLONS))
         fields.append(draw(names) + colon + draw(values) + draw(line_ends))
     draw(st.randoms(use_true_random=False)).shuffle(fields)
     return line + b"".join(fields) + draw(line_ends) + draw(bodies)
@@ -64,7 +37,7 @@ def spoilt(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
         end = min(len(data), at + draw(st.integers(0, 12)))
-        piece = draw(st.sampled_from([*INSERTED, bytes(data[at:end]) * 2]))
+        piece = draw(st.sampled_from([*pieces.INSERTED, bytes(data[at:end]) * 2]))
         data[at:end] = piece
     if draw(st.booleans()):
         data += draw(st.sampled_from(ENTRIES)).data

@@ -4,6 +4,7 @@ A verdict is more than a status: the connection ends with it, nothing behind it 
 is run exactly as often as it was asked, byte for byte. Each entry's test reads what one volley brought back.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ SEED = 20261122
 LIMITS = "limits: {header_timeout: 1s, body_timeout: 1s}\n"
 PROXY = f"{LIMITS}proxy: {{processes: 1}}\nroutes: [{{respond: well}}]\n"
 POOL = LIMITS + "proxy: {processes: 2}\npools: {web: {app: witness, workers: 2, listen: '127.0.0.1:PORT'}}\n"
-# The proxy adds some fields of its own: a head of exactly limits.headers must still pass on its way to a slot.
+# The proxy adds some fields of its own: a head of exactly limits.headers must still get to a slot.
 FOR_THE_PROXY_ALONE = {"many-fields"}
 
 
@@ -251,7 +252,7 @@ def test_verdict_does_not_depend_on_segments(pair: Pair) -> None:
 
     def cut_somewhere(data: bytes) -> list[bytes]:
         cuts = [0, *sorted(chance.sample(range(1, len(data)), 4)), len(data)]
-        return [data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+        return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
     shots = [shot_of(entry, bytewise) for entry in entries[:60]]
     shots += [shot_of(entry, cut_somewhere) for entry in entries[60:]]
