@@ -11,10 +11,9 @@ from tests.whole.talking import Talk
 
 DOWNLOAD = """
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "application/octet-stream")])
-    if environ["PATH_INFO"] == "/large":
-        return (bytes([n % 256]) * 65536 for n in range(80))
-    return [b"small"]
+    is_large = environ["PATH_INFO"] == "/large"
+    start_response("200 OK", [("Content-Length", str(80 * 65536 if is_large else 5))])
+    return (bytes([n]) * 65536 for n in range(80)) if is_large else [b"small"]
 """
 CONFIG = """
 proxy: {processes: 1}
@@ -42,12 +41,12 @@ def test_a_slow_download_delays_nobody(tmp_path: Path) -> None:
         slow.settimeout(5)
         slow.connect(site.address)
         slow.sendall(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n")
-        taken = [len(slow.recv(1024))]  # the answer has begun
+        taken = [slow.recv(1024)]  # the answer has begun
         is_over = threading.Event()
 
         def take_slowly() -> None:
             while not is_over.wait(0.1):
-                taken.append(len(slow.recv(1024)))
+                taken.append(slow.recv(1024))
 
         taker = threading.Thread(target=take_slowly)
         taker.start()
@@ -56,8 +55,14 @@ def test_a_slow_download_delays_nobody(tmp_path: Path) -> None:
         finally:
             is_over.set()
             taker.join(10)
-        assert sum(taken) < 200_000  # it is still far from its end
+        assert len(b"".join(taken)) < 200_000  # it is still far from its end
+        slow.sendall(b"GET /small HTTP/1.0\r\n\r\n")
+        while piece := slow.recv(65536):
+            taken.append(piece)
         slow.close()
+    _, large, small = b"".join(taken).split(b"\r\n\r\n")
+    assert large.startswith(b"".join(bytes([n]) * 65536 for n in range(80)) + b"HTTP/1.1 200 OK")
+    assert small == b"small"
     figures = f"median {statistics.median(alone):.2f} ms alone, {statistics.median(beside):.2f} ms beside"
     print(
         f"second client: {figures}, first {first:.2f} ms, longest {max(beside):.2f} ({max(alone):.2f} alone)"
