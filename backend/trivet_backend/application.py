@@ -21,6 +21,7 @@ from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
 from trivet_backend.app_name import AppError, AppName, parse_app
+from trivet_common.config.reach import why_not_a_folder
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -63,7 +64,9 @@ def _enter(pool: ApplicationPool) -> None:
     try:
         os.chdir(directory)
     except OSError as error:
-        raise AppError(f"directory: {directory} cannot be entered: {error.strerror}") from None
+        barred = why_not_a_folder(Path(directory)) if isinstance(error, PermissionError) else None
+        reason = barred or error.strerror
+        raise AppError(f"directory: {directory} cannot be entered: {reason}") from None
     ours = [os.path.abspath(directory), *(os.path.abspath(os.fspath(p)) for p in pool.python_path)]
     sys.path[:] = ours + [p for p in sys.path if p not in ours and p != ""]
     importlib.invalidate_caches()
@@ -120,6 +123,9 @@ def _is_the_module_itself(error: ModuleNotFoundError, wanted: str) -> bool:
 def _not_found(name: str) -> AppError:
     parent, _, last = name.rpartition(".")
     text = f"app: there is no module {name!r} (looked in {sys.path[0]} first)"
+    barred = out_of_reach(sys.path[:1])
+    if barred:
+        return AppError(text, barred)
     package = sys.modules.get(parent) if parent else None
     if parent and package is None:
         first = name.split(".")[0]
@@ -128,6 +134,21 @@ def _not_found(name: str) -> AppError:
     return AppError(
         text, _near(last, _modules_in(paths), f"package {parent} has" if parent else f"{sys.path[0]} has")
     )
+
+
+def out_of_reach(path: Sequence[str]) -> str:
+    """Why modules of this path cannot be seen at all, "" if all of it is open to this user.
+
+    A pool's user seldom may enter /root, where Python or a virtual environment often lies.
+    """
+    for folder in path:
+        try:
+            os.scandir(folder).close()
+        except PermissionError as error:
+            return why_not_a_folder(Path(folder)) or f"{folder}: {error.strerror}"
+        except OSError:
+            continue  # Python's path names what need not exist
+    return ""
 
 
 def _modules_in(paths: list[str]) -> list[str]:
@@ -146,7 +167,9 @@ def _near(name: str, known: Sequence[str], otherwise: str) -> str:
 def _import_failed(name: str, error: BaseException) -> AppError:
     hint = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"{name} was found; it needs {error.name!r}, which is not installed for {sys.executable}"
+        hint = out_of_reach(sys.path) or (
+            f"{name} was found; it needs {error.name!r}, which is not installed for {sys.executable}"
+        )
     elif isinstance(error, SystemExit):
         hint = "a module must not call sys.exit() when it is imported; put that below `if __name__ == ...`"
     elif isinstance(error, SyntaxError) and error.filename:

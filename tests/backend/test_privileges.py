@@ -2,23 +2,29 @@
 
 import os
 import pwd
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 
+from trivet_backend.application import load_application, out_of_reach
 from trivet_backend.privileges import DropError, Identity, become, find_identity
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 NOBODY = 65534
 
 
-def in_child(identity: Identity) -> str:
-    """What a child says that becomes `identity`."""
+def in_child(identity: Identity, tell: Callable[[], str] | None = None) -> str:
+    """What a child says that becomes `identity`: who it is, or what `tell` returns."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             become(identity)
             said = f"{os.getresuid()} {os.getresgid()} {sorted(os.getgroups())} {os.environ['USER']}"
+            said = tell() if tell is not None else said
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
         os.write(writing, said.encode())
@@ -81,3 +87,27 @@ def test_nothing_asked_for_is_nothing_done() -> None:
 def test_not_root_stays_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert find_identity("nobody", None) is None
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Like tmp_path, but others may enter it: pytest closes its own again whenever a run of it begins."""
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        yield Path(folder)
+
+
+@needs_root
+def test_a_folder_the_user_may_not_enter_is_named(open_folder: Path) -> None:
+    """Python or its packages below /root, and a pool with a user: `not installed` would mislead."""
+    closed = open_folder / "closed"
+    (closed / "lib").mkdir(parents=True)
+    closed.chmod(0o700)
+    identity = find_identity(str(NOBODY), None)
+    assert identity is not None
+    said = in_child(identity, lambda: out_of_reach(["/usr/lib", "/nonexistent", str(closed / "lib")]))
+    assert f"may not enter {closed} (root:root drwx------), so {closed}/lib is out of reach" in said
+    pool = SimpleNamespace(app="shop", directory=closed / "lib", python_path=[])
+    said = in_child(identity, lambda: str(load_application(pool)))
+    assert said.startswith(f"AppError: directory: {closed}/lib cannot be entered: uid {NOBODY} ")
+    assert out_of_reach([str(closed), "/nonexistent/python311.zip"]) == ""
