@@ -27,11 +27,12 @@ from trivet_backend.roster import (
 from trivet_backend.sockets import is_answered, listen_unix
 from trivet_backend.takeover import Takeover
 from trivet_backend.worker import run_worker
+from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
 from trivet_common.children import Child
 from trivet_common.config import Pool, Settings
 from trivet_common.control import ControlServer
-from trivet_common.listeners import BoundListener, ListenError, bind
+from trivet_common.listeners import BoundListener, bind
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.claims import Repair
 from trivet_common.pool.idle import IdleFifo

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from trivet_common.log_target import LogTarget, Target
-from trivet_common.logs import escape
 
 
 class AccessRecord:
@@ -108,7 +107,7 @@ def trivet(record: AccessRecord) -> str:
 
 def as_json(record: AccessRecord) -> str:
     """One JSON object a line."""
-    values: dict[str, object] = {name: getattr(record, name) for name in AccessRecord.__slots__}
+    values: dict[str, object] = {name: _text(getattr(record, name)) for name in AccessRecord.__slots__}
     values["time"] = _iso(record.time)
     values["version"] = record.version if record.method else ""
     values["total"] = round(record.total, 6)
@@ -131,7 +130,8 @@ def _is_plain(record: AccessRecord) -> bool:
     said = (
         f"{record.method}{record.target}{record.referer}{record.user_agent}{record.host}{record.request_id}"
     )
-    return said.isascii() and said.isprintable() and '"' not in said and "\\" not in said
+    is_plain = said.isascii() and said.isprintable() and '"' not in said and "\\" not in said
+    return is_plain and record.method != ""  # what never became a request has no request line
 
 
 def _combined(record: AccessRecord, is_plain: bool) -> str:
@@ -155,15 +155,35 @@ def _request_line(record: AccessRecord) -> str:
 
 
 def _quoted(text: str) -> str:
-    if '"' in text or "\\" in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return text if text.isascii() and text.isprintable() else escape(text)
+    """As nginx does: a quote is \\x22, so that what reads up to the next quote reads all of it."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    if " " <= char <= "~" and char not in '"\\':
+        return char
+    # What a client sent is kept as latin-1: a character is a byte.
+    return "".join(
+        f"\\x{byte:02X}" for byte in char.encode("latin-1" if char <= "\xff" else "utf-8", "replace")
+    )
 
 
 def _word(text: str) -> str:
     if not text:
         return "-"
     return _quoted(text) if " " not in text else _quoted(text).replace(" ", "\\x20")
+
+
+def _text(value: object) -> object:
+    """Bytes that were kept as latin-1, read as the UTF-8 they mostly are."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _time(at: float) -> str:

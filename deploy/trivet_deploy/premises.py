@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from trivet_common.binding import ListenError
 from trivet_common.config import Pool, Settings
-from trivet_common.listeners import ListenError, Listeners, bind
+from trivet_common.listeners import Listeners, bind
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
 from . import running

@@ -142,7 +142,7 @@ class Board:
     @classmethod
     def open(cls, path: Path) -> "Board":
         """Map a board for reading. Raises FileNotFoundError (the worker is gone) or BoardError."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = _open(path)
         try:
             slots = _check(os.pread(fd, HEADER_WORDS * 8, 0), os.fstat(fd).st_size, path)
             mapping = mmap.mmap(fd, _size(slots), prot=mmap.PROT_READ)
@@ -170,23 +170,34 @@ class Board:
 
 def read_board(path: Path) -> BoardView:
     """Copy a board by pread, which a truncated file cannot turn into a SIGBUS. Raises as Board.open does."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = _open(path)
     try:
         head = os.pread(fd, HEADER_WORDS * 8, 0)
         slots = _check(head, os.fstat(fd).st_size, path)
         header = memoryview(head).cast("Q")
-        rows = tuple(
-            _view(os.pread(fd, ROW_WORDS * 8, (HEADER_WORDS + i * ROW_WORDS) * 8)) for i in range(slots)
-        )
+        rows = tuple(_read_row(fd, (HEADER_WORDS + i * ROW_WORDS) * 8) for i in range(slots))
     finally:
         os.close(fd)
     return BoardView(header[H_INCARNATION], header[H_PID], header[H_STARTED], rows)
 
 
-def _view(raw: bytes) -> SlotView:
-    words = memoryview(raw.ljust(ROW_WORDS * 8, b"\0")).cast("Q")
+def _open(path: Path) -> int:
+    # O_NONBLOCK: a worker could put a FIFO here, and opening that would hold its master for ever.
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _read_row(fd: int, start: int) -> SlotView:
+    raw = os.pread(fd, ROW_WORDS * 8, start)
+    # The sequence word once more: the text may have changed while it was copied.
+    return _view(raw, os.pread(fd, 8, start + SEQUENCE * 8))
+
+
+def _view(raw: bytes, sequence: bytes) -> SlotView:
+    """What a file that was cut short meanwhile no longer has reads as 0."""
+    raw = raw.ljust(ROW_WORDS * 8, b"\0")
+    words = memoryview(raw).cast("Q")
     known = words[STATE] <= SlotState.RETIRING
-    settled = words[SEQUENCE] % 2 == 0
+    settled = words[SEQUENCE] % 2 == 0 and raw[SEQUENCE * 8 : SEQUENCE * 8 + 8] == sequence
     return SlotView(
         number=words[NUMBER],
         nonce=words[NONCE],

@@ -4,8 +4,10 @@ Join-Idle-Queue (Lu et al. 2011) with the kernel as the queue. A token is a hint
 lost, doubled or stale, and the slot it names is the judge (claims.py).
 """
 
+import errno
 import fcntl
 import os
+import stat
 import struct
 import termios
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import NamedTuple
 _TOKEN = struct.Struct("<HHIQ")
 _MAGIC = 0x7456
 TOKEN_SIZE = _TOKEN.size
+# How often one reader empties a pipe somebody goes on filling with rubbish, before it does something else.
+_PATIENCE = 4
 
 
 class Token(NamedTuple):
@@ -31,7 +35,11 @@ class IdleFifo:
     __slots__ = ("_fd",)
 
     def __init__(self, path: Path) -> None:
+        """Raises OSError; a file that is no pipe counts as one that is not there."""
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if not stat.S_ISFIFO(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise FileNotFoundError(errno.ENOENT, "not a FIFO", os.fspath(path))
 
     def __repr__(self) -> str:
         return f"<IdleFifo fd={self._fd}>"
@@ -49,7 +57,7 @@ class IdleFifo:
 
     def try_read(self) -> Token | None:
         """The oldest token, or None when the pipe is empty. What is no token is thrown away."""
-        while True:
+        for _ in range(_PATIENCE):
             try:
                 raw = os.read(self._fd, TOKEN_SIZE)
             except BlockingIOError:
@@ -61,6 +69,7 @@ class IdleFifo:
             # Someone with the rights to write here wrote rubbish, perhaps out of step: start from an empty
             # pipe; the repair announces every idle slot again.
             self._empty()
+        return None
 
     def is_empty(self) -> bool:
         waiting: bytes = fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0")

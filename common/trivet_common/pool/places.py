@@ -3,6 +3,7 @@
 Owns the names, the rights and the numbers of incarnations. Knows nothing of what is written into the files.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -30,12 +31,7 @@ class PoolPlaces:
         self.control = directory / "control.sock"
         self._last_incarnation = directory / "incarnation"
         # Longest name a slot socket can get: a 32 bit incarnation and a 16 bit slot (the token's fields).
-        longest = len(os.fsencode(directory / "w4294967295.65535.sock"))
-        if longest > SOCKET_PATH_LIMIT:
-            raise PlaceError(
-                f"{directory}: the path is too long for Unix sockets ({longest} bytes with a socket's name, "
-                f"{SOCKET_PATH_LIMIT} are possible); set a shorter run_dir"
-            )
+        _check_length(directory, "w4294967295.65535.sock")
 
     def board(self, incarnation: int) -> Path:
         return self.directory / f"w{incarnation}.board"
@@ -90,8 +86,9 @@ class PoolPlaces:
         for name in _names(self.directory):
             if name.lstrip(".").startswith("w") and name.endswith((".board", ".sock", ".new")):
                 _unlink(self.directory / name)
-        _unlink(self.pool_socket)
-        _unlink(self.control)
+        for path in (self.pool_socket, self.control):
+            _unlink(path)
+            _unlink(_unfinished(path))
 
     def remove(self) -> None:
         """Leave nothing behind: after the last worker and the last proxy have gone."""
@@ -119,10 +116,12 @@ class RunDir:
         return PoolPlaces(self.path / name, self.group)
 
     def create(self) -> None:
+        """Make the directory. Raises PlaceError."""
+        _check_length(self.path, ".control.sock.new")
         make_directory(self.path, self.group)
 
     def take_lock(self) -> int:
-        """Take the site's lock and return its descriptor. Raises PlaceError naming the holder.
+        """Take the site's lock and return its descriptor. Raises PlaceError naming the holder, or OSError.
 
         A POSIX record lock: children do not inherit it, so it is free the moment the topmost process is gone.
         """
@@ -132,18 +131,33 @@ class RunDir:
         except OSError as error:
             holder = os.pread(fd, 32, 0).split(b"\n")[0].decode("ascii", "replace")
             os.close(fd)
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise  # no locks here: a network file system
             raise PlaceError(f"{self.path}: already in use by process {holder or '?'}") from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            pass  # a full disk: the lock is what counts, the number is for show
         return fd
 
     def remove(self) -> None:
         for path in (self.control, self.proxy_control, self.front_board, self.lock):
             _unlink(path)
+            _unlink(_unfinished(path))
         try:
             self.path.rmdir()
         except OSError:
             pass
+
+
+def _check_length(directory: Path, longest_name: str) -> None:
+    length = len(os.fsencode(directory / longest_name))
+    if length > SOCKET_PATH_LIMIT:
+        raise PlaceError(
+            f"{directory}: the path is too long for Unix sockets ({length} bytes with a socket's name, "
+            f"{SOCKET_PATH_LIMIT} are possible); set a shorter run_dir"
+        )
 
 
 def make_directory(path: Path, group: int | None = None) -> None:
@@ -157,6 +171,13 @@ def make_directory(path: Path, group: int | None = None) -> None:
         raise PlaceError(f"{path} is not a directory (links are not followed here); set run_dir")
     if info.st_uid != os.geteuid() and group is None and os.geteuid() != 0:
         raise PlaceError(f"{path} belongs to uid {info.st_uid}, we are uid {os.geteuid()}; set run_dir")
+    if info.st_uid == os.geteuid() and group is None and stat.S_IMODE(info.st_mode) == SHARED:
+        os.chmod(path, PRIVATE)  # shared with a group in an earlier configuration, by us
+        info = path.lstat()
+    others = stat.S_IWOTH if group is not None else stat.S_IWOTH | stat.S_IWGRP
+    if info.st_mode & others:
+        # Who may rename in here could put a control socket or a board of its own in place of ours.
+        raise PlaceError(f"{path}: others may write there; chmod it to 700, or set run_dir")
     if info.st_uid == os.geteuid():
         _give(path, group, SHARED)
 
@@ -170,8 +191,13 @@ def _give(path: Path, group: int | None, mode: int) -> None:
 def _names(directory: Path) -> list[str]:
     try:
         return os.listdir(directory)
-    except FileNotFoundError:
-        return []
+    except OSError:
+        return []  # not there; or no descriptor left, and what is not removed now the next sweep removes
+
+
+def _unfinished(path: Path) -> Path:
+    """What a process that was killed between making and renaming it has left."""
+    return path.with_name(f".{path.name}.new")
 
 
 def _unlink(path: Path) -> None:
