@@ -1,0 +1,82 @@
+"""Messages between a master and a child that may be dead, stopped or hostile."""
+
+import os
+import socket
+
+import pytest
+
+from trivet_common.channel import Channel, ChannelClosed, wait_readable
+
+
+@pytest.mark.parametrize("size", [0, 1, 32 * 1024 - 1, 32 * 1024, 3_000_000])
+def test_messages_arrive_whole(size: int) -> None:
+    ours, theirs = Channel.pair()
+    message = os.urandom(size)
+    ours.send(message)
+    ours.send(b"next")
+    assert theirs.receive() == message
+    assert theirs.receive() == b"next"
+    assert theirs.receive() is None
+    ours.close(), theirs.close()
+
+
+def test_the_end_is_told_after_the_last_words() -> None:
+    ours, theirs = Channel.pair()
+    theirs.send(b"failed because")
+    theirs.close()
+    assert ours.receive() == b"failed because"
+    with pytest.raises(ChannelClosed):
+        ours.receive()
+    with pytest.raises(ChannelClosed):
+        ours.send(b"hello")
+    ours.close()
+    with pytest.raises(ChannelClosed):
+        ours.receive()
+    assert ours.fileno() == -1
+
+
+def test_one_who_does_not_read_is_not_waited_for() -> None:
+    ours, theirs = Channel.pair()
+    sent = 0
+    with pytest.raises(ChannelClosed):
+        for sent in range(100_000):
+            ours.send(b"drain")
+    received = 0
+    while theirs.receive() is not None:
+        received += 1
+    assert received == sent
+    ours.send(b"there is room again")
+    ours.close(), theirs.close()
+
+
+def test_too_long_is_refused_where_it_is_sent() -> None:
+    ours, theirs = Channel.pair()
+    with pytest.raises(ChannelClosed, match="too long"):
+        ours.send(bytes(64 * 1024 * 1024 + 1))
+    assert theirs.receive() is None
+    ours.close(), theirs.close()
+
+
+def test_rubbish_and_descriptors_of_others_arrive_empty_and_leave_nothing_open() -> None:
+    end, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(end)
+    pipe_read, pipe_write = os.pipe()
+    before = len(os.listdir("/proc/self/fd"))
+    other.send(b"f")  # a file was promised, none came
+    socket.send_fds(other, [b"f"], [pipe_read])  # reading it would wait for ever
+    socket.send_fds(other, [b"iword"], [pipe_read])  # a descriptor nobody asked for
+    other.send(b"\xff\0rubbish")
+    assert [channel.receive() for _ in range(5)] == [b"", b"", b"word", b"", None]
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(pipe_read), os.close(pipe_write)
+    other.close(), channel.close()
+
+
+def test_waiting_has_an_end() -> None:
+    ours, theirs = Channel.pair()
+    assert not wait_readable(ours, 0.01)
+    theirs.send(b"x")
+    assert wait_readable(ours, 5)
+    theirs.close()
+    assert wait_readable(ours, None)
+    ours.close()
