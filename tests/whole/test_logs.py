@@ -53,8 +53,8 @@ def test_combined_is_exactly_that(tmp_path: Path) -> None:
     at = datetime.strptime(first[3], "%d/%b/%Y:%H:%M:%S %z")
     assert before <= at <= datetime.now(UTC)
     assert first.group(4, 5, 6) == ("GET /a?b=%22 HTTP/1.1", "200", "7")
-    assert first[7] == r"http://b.example/?q=\"x\""
-    assert first[8] == r"seven/1.0 \\ (quoted \"words\")"
+    assert first[7] == r"http://b.example/?q=\x22x\x22"  # as nginx writes it
+    assert first[8] == r"seven/1.0 \x5C (quoted \x22words\x22)"
     assert head.group(2, 4, 5, 6, 7, 8) == ("-", "HEAD / HTTP/1.1", "200", "0", "-", "-")
     assert old[4] == "GET /old HTTP/1.0"
 
