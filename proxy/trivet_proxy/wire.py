@@ -42,7 +42,7 @@ class WireClosed(Exception):
 class Wire:
     """One peer. At most one task receives and one sends; anyone may close at any time."""
 
-    __slots__ = ("_party", "_sock", "_spent", "ended_by", "fd", "peer")
+    __slots__ = ("_party", "_sock", "_spent", "ended_by", "fd", "peer", "was_reset")
 
     def __init__(self, sock: socket.socket, peer: str | None = None) -> None:
         sock.setblocking(False)
@@ -50,6 +50,7 @@ class Wire:
         self.fd = sock.fileno()  # -1 once closed
         self.peer = peer  # the address of the other side as text; None for a Unix socket
         self.ended_by: str | None = None
+        self.was_reset = False  # the other side's end was no orderly one
         self._spent = 0
         self._party = -1  # the epoll of the wait_either() this wire stands in
 
@@ -60,7 +61,7 @@ class Wire:
     # Receiving.
 
     def try_receive(self, limit: int = PIECE) -> bytes | None:
-        """What is there now; None if nothing is, b"" at the end (a reset is an end)."""
+        """What is there now; None if nothing is, b"" at the end (a reset is an end, see `was_reset`)."""
         try:
             data = self._sock.recv(limit)
         except BlockingIOError:
@@ -68,6 +69,7 @@ class Wire:
         except OSError:
             if self.fd < 0:
                 raise self._closed() from None
+            self.was_reset = True
             return b""
         self._spent += len(data)
         return data

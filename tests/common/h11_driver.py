@@ -50,5 +50,6 @@ def _is_same_target(ours: bytes, theirs: bytes) -> bool:
     """We rewrite the absolute form and encode what no URI may hold; h11 passes both on as received."""
     if b"://" in theirs:
         theirs = re.sub(rb"\A[a-zA-Z]+://[^/?]*(/?)", rb"/", theirs)
-        return ours in (theirs, b"*")
+        if ours == b"*" and theirs == b"/":  # RFC 9112, 3.2.4
+            return True
     return ours == re.sub(rb"[\\^`{|}]", lambda found: b"%%%02X" % found[0][0], theirs)

@@ -153,6 +153,7 @@ async def _pass_on(link: Link, framing: Body, writer: ResponseWriter, seconds: f
 
 def _end(link: Link, framing: Body) -> None:
     """The other side sent its last byte: the end of a body that has no other, else too early."""
-    if not isinstance(framing, UntilClose):
+    wire = link.wire
+    if not isinstance(framing, UntilClose) or wire.was_reset:
         raise refuse(link.why_cut, "The answer was cut short.")
     framing.eof()
