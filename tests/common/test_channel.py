@@ -1,5 +1,6 @@
 """Messages between a master and a child that may be dead, stopped or hostile."""
 
+import contextlib
 import os
 import socket
 
@@ -38,9 +39,11 @@ def test_the_end_is_told_after_the_last_words() -> None:
 def test_one_who_does_not_read_is_not_waited_for() -> None:
     ours, theirs = Channel.pair()
     sent = 0
-    with pytest.raises(ChannelClosed):
-        for sent in range(100_000):
+    with contextlib.suppress(ChannelClosed):
+        while sent < 100_000:
             ours.send(b"drain")
+            sent += 1
+    assert 0 < sent < 100_000
     received = 0
     while theirs.receive() is not None:
         received += 1

@@ -1,4 +1,4 @@
-"""Children that speak, die, flood, or cannot be forked at all; and how long a master waits for the next try."""
+"""Children that speak, die, flood, or cannot be forked at all; how long a master waits for the next try."""
 
 import errno
 import os
