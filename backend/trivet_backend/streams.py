@@ -17,7 +17,8 @@ class WorkerLog(ErrorLog):
 
     def __init__(self, settings: Settings, who: str) -> None:
         super().__init__(settings.log.error, who, settings.log.level)  # type: ignore[arg-type]
-        self._lock = threading.Lock()
+        # Reentrant: the collector may run in here, and a destructor of the application may print.
+        self._lock = threading.RLock()
 
     def _log(self, level: str, text: str) -> None:
         with self._lock:
