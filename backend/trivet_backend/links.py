@@ -57,6 +57,15 @@ class Links:
             if error.errno in _STARVING and not self._drop_oldest():
                 self._starve(error)
             return None
+        try:
+            return self._enter(sock, address, is_slots_own)
+        except OSError as error:  # no memory or watch for it: it is closed, which its proxy takes well
+            self.by_fd.pop(sock.fileno(), None)
+            sock.close()
+            self._starve(error)
+            return None
+
+    def _enter(self, sock: socket.socket, address: Any, is_slots_own: bool) -> Link:
         peer = self._peer(sock, address, is_slots_own)
         limits = self._limits
         link = Link(sock, peer, limits.head, is_slots_own=is_slots_own, write_timeout=limits.write_timeout)

@@ -96,10 +96,17 @@ class Slot:
                 if link is not None:
                     self._serve(link)
                 elif (called := watched.get(fd)) is not None:
-                    called()
+                    self._call(called)
             if timed or self._is_retiring:
                 self._sweep()
         self._close()
+
+    def _call(self, called: Callable[[], None]) -> None:
+        try:
+            called()
+        except Exception:  # ours, or a kernel without memory: it costs this turn, never the slot
+            self._log.error(f"slot {self.index}: {traceback.format_exc()}")
+            time.sleep(_SWEEP)  # what called is still there
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Call back, between requests, while `fd` is readable."""

@@ -168,7 +168,11 @@ class Front:
     async def _accept_on(self, listener: BoundListener) -> None:
         batch = 1 if listener.is_shared else _BATCH
         while True:
-            await wait_readable(listener.socket)
+            try:
+                await wait_readable(listener.socket)
+            except OSError as error:  # out of memory for it, or of fs.epoll.max_user_watches
+                await self._make_room(error)
+                continue
             for accepted in range(batch):
                 if self._clients.is_full:
                     if accepted:
@@ -188,7 +192,11 @@ class Front:
                 await self._make_room(error)
                 return False
             return True  # one that was over before it began (accept(2): treat as EAGAIN and try again)
-        self._welcome(sock, address, listener)
+        try:
+            self._welcome(sock, address, listener)
+        except OSError as error:  # it costs the one, not everybody who comes after it
+            self._complaints.say("welcome", f"a connection was closed: {error.strerror}")
+            sock.close()
         return True
 
     def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:

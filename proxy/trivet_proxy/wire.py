@@ -88,6 +88,8 @@ class Wire:
         self._spent = 0
         try:
             await wait_readable(self.fd)
+        except OSError:
+            raise self._unwatched() from None
         except trio.ClosedResourceError:
             raise self._closed() from None
 
@@ -162,6 +164,8 @@ class Wire:
         self._spent = 0
         try:
             await wait_writable(self.fd)
+        except OSError:
+            raise self._unwatched() from None
         except trio.ClosedResourceError:
             raise self._closed() from None
 
@@ -230,6 +234,11 @@ class Wire:
         self._spent = 0
         self._party = party
 
+    def _unwatched(self) -> WireClosed:
+        """No memory, or fs.epoll.max_user_watches is reached: who cannot be waited for is let go."""
+        self.close("overloaded")
+        return self._closed()
+
     def _closed(self) -> WireClosed:
         return WireClosed("peer" if self.ended_by is None else self.ended_by)
 
@@ -257,6 +266,8 @@ async def wait_either(readable: Sequence[Wire], writable: Sequence[Wire]) -> Non
         await wait_readable(party.fileno())
     except trio.ClosedResourceError:
         pass  # close() of one of them; raised below
+    except OSError:  # out of watches: likewise
+        await trio.sleep(_LOOK_AGAIN)
     finally:
         party.close()
         for wire in wanted:

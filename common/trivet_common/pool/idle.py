@@ -51,7 +51,7 @@ class IdleFifo:
         """Announce an idle slot. A full pipe is no error: the master's repair writes the token again."""
         try:
             os.write(self._fd, _TOKEN.pack(_MAGIC, *token))
-        except BlockingIOError:
+        except OSError:  # nearly always EAGAIN
             return False
         return True
 
@@ -60,7 +60,7 @@ class IdleFifo:
         for _ in range(_PATIENCE):
             try:
                 raw = os.read(self._fd, TOKEN_SIZE)
-            except BlockingIOError:
+            except OSError:  # nearly always EAGAIN
                 return None
             if len(raw) == TOKEN_SIZE:
                 magic, slot, incarnation, number = _TOKEN.unpack(raw)
@@ -83,5 +83,5 @@ class IdleFifo:
         for _ in range(16):
             try:
                 os.read(self._fd, 65536)
-            except BlockingIOError:
+            except OSError:
                 return

@@ -6,6 +6,7 @@ Outlives reloads. Owns the sweep that takes requests back from slots that will n
 from __future__ import annotations
 
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,7 +20,7 @@ from .queue import Queue, QueueLimits
 from .slots import SlotLink, Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 _SWEEP = 0.25  # seconds
 _FORGET = 1.0
@@ -74,10 +75,19 @@ class PoolDispatch:
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.queue.run)
-                nursery.start_soon(self._sweep_on)
+                nursery.start_soon(self._keep, self.queue.run)
+                nursery.start_soon(self._keep, self._sweep_on)
         finally:
             self.slots.close()
+
+    async def _keep(self, task: Callable[[], Awaitable[None]]) -> None:
+        """What goes wrong in one turn of a loop costs that turn; it would end the process."""
+        while True:
+            try:
+                await task()
+            except Exception:
+                self._warn(f"pool {self.name}: {traceback.format_exc()}")
+                await trio.sleep(_SWEEP)
 
     async def _sweep_on(self) -> None:
         forget_at = 0.0

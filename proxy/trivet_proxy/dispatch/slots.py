@@ -133,6 +133,8 @@ class Slots:
             await trio.lowlevel.wait_readable(self._fifo.fileno())
         except trio.ClosedResourceError:
             pass  # another FIFO lies there now
+        except OSError:
+            await trio.sleep(_LOOK_AGAIN)
 
     def refresh(self) -> None:
         """Forget what has gone from the pool's directory, and open the FIFO that lies there now."""
@@ -188,10 +190,10 @@ class Slots:
             return None
         try:
             sock.connect(slot.path)
+            return SlotLink(Wire(sock), self._deadlines, slot)
         except OSError:
             sock.close()
             return None
-        return SlotLink(Wire(sock), self._deadlines, slot)
 
     def _forget(self, slot: Slot) -> None:
         slot.is_gone = True

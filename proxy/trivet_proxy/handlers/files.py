@@ -36,6 +36,8 @@ _WELL_KNOWN = b".well-known/"
 _GET, _HEAD, _OPTIONS = b"GET", b"HEAD", b"OPTIONS"
 _ALLOW = ((b"allow", b"GET, HEAD, OPTIONS"),)
 _COMPLAIN_AGAIN = 60.0  # seconds
+# ENXIO: a socket, or a device that is not there. Everything else is the disk's trouble, not the client's.
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 
 def files_handler(folder: Folder, prefix: bytes, complaints: Complaints) -> Handler:
@@ -157,15 +159,17 @@ def _translate(error: OSError, path: Path, served: Path, complaints: Complaints)
 
     Once a minute a route: whoever asks for unreadable files again and again shall not fill the disk.
     """
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE):
-        return refuse("internal", f"{path}: {error.strerror}.")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return refuse("overloaded", f"{path}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
         reason = why_not_a_file(path) or f"{path}: {error.strerror}"
         complaints.say(str(served), reason, _COMPLAIN_AGAIN)
         return refuse("not_found", reason)
     if error.errno == errno.EXDEV:
         return refuse("not_found", f"{path} leads out of the folder.")
-    return refuse("not_found", f"{path}: {error.strerror}.")
+    if error.errno in _NO_SUCH_FILE:
+        return refuse("not_found", f"{path}: {error.strerror}.")
+    return refuse("internal", f"{path}: {error.strerror}.")
 
 
 def _shown(folder: Folder, name: bytes) -> str:
