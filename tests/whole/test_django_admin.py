@@ -22,7 +22,7 @@ routes:
   - {{path: /a/shop/static/, files: data/static}}
   - {{path: /a/shop/, pool: shop, mount: true}}
 pools:
-  shop: {{app: shop.wsgi, directory: {SHOP}, workers: 2, env: {{SHOP_DATA: HERE}}}}
+  shop: {{app: shop.wsgi, directory: {SHOP}, workers: 1, env: {{SHOP_DATA: HERE}}}}
 """
 MAKE_USER = (
     "from django.contrib.auth.models import User; User.objects.create_superuser('ada', 'a@b.example', 'pw')"
