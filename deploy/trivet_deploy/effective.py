@@ -58,6 +58,7 @@ def _limits(settings: Settings) -> Shape:
         "body_rate": f"{size_text(limits.body_rate)}/s" if limits.body_rate else "off",
         "idle_timeout": duration_text(limits.idle_timeout),
         "write_timeout": duration_text(limits.write_timeout),
+        "write_rate": f"{size_text(limits.write_rate)}/s" if limits.write_rate else "off",
         "connections": limits.connections,
         "connections_per_client": limits.connections_per_client or "off",
     }

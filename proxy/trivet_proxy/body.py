@@ -7,10 +7,14 @@ routes nor answers; framing is http1's. A body cut short is never complete: it e
 from collections.abc import Callable
 from typing import Protocol
 
+import trio
+
 from trivet_common.http1 import framing
 from trivet_common.http1.errors import HttpError
+from trivet_common.http1.reasons import refuse
 from trivet_common.http1.request import RequestHead, body_framing
 
+from .crumbs import Crumbs
 from .deadlines import Deadline
 from .spool import Spool, SpoolBuffer
 from .wire import PIECE, Wire
@@ -58,7 +62,7 @@ class Body:
         spool: Spool,
         interim: Callable[[], None],
     ) -> None:
-        """`first`: what came with the head; `patience`: closes the wire; `interim`: sends 100 Continue."""
+        """`first`: what came with the head; `patience`: wakes who waits; `interim`: sends 100 Continue."""
         # For the connection.
         self.wire = wire  # only to wait for it together with others (wire.wait_either)
         self._patience = patience
@@ -93,15 +97,22 @@ class Body:
     async def read_all(self, limit: int | None) -> None:
         """Read it into memory, above spool.memory into a file.
 
-        Raises HttpError: too_large (before anything is read if the head says so), bad_body:…, spool_full.
+        Raises HttpError: too_large (before anything is read if the head says so), bad_body:…, body_timeout,
+        too_slow, spool_full.
         """
         if self._buffer is not None:
             return
         self.limit = limit
         decoder = self._begin()
         self._buffer = buffer = self._spool.new()
+        crumbs = Crumbs()
         while not decoder.is_complete:
-            buffer.write(await self.receive())
+            piece = await self.receive()
+            buffer.write(piece)
+            if not decoder.is_complete and (pause := crumbs.pause_after(len(piece), self._patience.now())):
+                self._wait_for_client()
+                await trio.sleep(pause)
+                self._wait_for_client()  # it may be over meanwhile
 
     @property
     def in_memory(self) -> bytes | None:
@@ -210,6 +221,9 @@ class Body:
 
     def _wait_for_client(self) -> None:
         if self._waiting_since is not None:
+            if self._patience.is_over:
+                self.is_broken = True
+                raise refuse(self._patience.why)
             return
         if self._interim is not None:
             self._interim()

@@ -1,11 +1,13 @@
 """The client connections of one process: how many, which are idle, and the site that answers them.
 
-Owns their limit and the order in which idle ones make room. Knows no HTTP.
+Owns their limits, in all and of one address, and the order in which idle ones make room. Knows no HTTP.
 """
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,11 +29,13 @@ class Connected(Protocol):
 class Clients:
     """Connections enter and leave, and say when they begin and end to be idle."""
 
-    __slots__ = ("_idle", "_room", "connections", "most", "requests", "site")
+    __slots__ = ("_idle", "_of", "_room", "connections", "most", "most_of_one", "requests", "site")
 
-    def __init__(self, site: Site, most: int) -> None:
+    def __init__(self, site: Site, most: int, most_of_one: int | None = None) -> None:
         self.site = site  # replaced by a reload; a request asks once
         self.most = most
+        self.most_of_one = most_of_one  # connections of one address; None: as many as there are
+        self._of: dict[str | bytes, dict[Connected, None]] = {}  # those of each address, the oldest first
         self.connections = 0
         self.requests = 0  # ever begun
         self._idle: OrderedDict[Connected, None] = OrderedDict()  # the longest idle first
@@ -42,12 +46,18 @@ class Clients:
             f"<Clients {self.connections} of {self.most}, {len(self._idle)} idle, {self.requests} requests>"
         )
 
-    def enter(self) -> None:
+    def enter(self, client: Connected) -> None:
         self.connections += 1
+        peer = client.wire.peer
+        if peer is not None:
+            self._of.setdefault(_network(peer), {})[client] = None
 
     def leave(self, client: Connected) -> None:
         self.connections -= 1
         self._idle.pop(client, None)
+        peer = client.wire.peer
+        if peer is not None:
+            self._forget(_network(peer), client)
         self._room.unpark()
 
     def begin_idle(self, client: Connected) -> None:
@@ -67,8 +77,21 @@ class Clients:
     def is_full(self) -> bool:
         return self.connections >= self.most
 
-    def set_most(self, most: int) -> None:
-        self.most = most
+    def has_room_for(self, peer: str | None) -> bool:
+        """Whether one more of this address may enter; the oldest of its idle ones makes room."""
+        if self.most_of_one is None or peer is None:
+            return True
+        network = _network(peer)
+        those = self._of.get(network, {})
+        if len(those) < self.most_of_one:
+            return True
+        going = self._close((client for client in those if client in self._idle), 1, "overloaded")
+        for client in going:
+            self._forget(network, client)  # it has left, though its task has not run yet
+        return bool(going)
+
+    def set_most(self, most: int, most_of_one: int | None) -> None:
+        self.most, self.most_of_one = most, most_of_one
         self._room.unpark_all()
 
     async def wait_until_empty(self) -> None:
@@ -84,8 +107,23 @@ class Clients:
 
     def close_idle(self, count: int, why: str) -> int:
         """Close so many, the longest idle first, but none that has just been asked; how many there were."""
-        going = list(islice((client for client in self._idle if not client.wire.has_input()), count))
+        return len(self._close(self._idle, count, why))
+
+    def _close(self, idle: Iterable[Connected], count: int, why: str) -> list[Connected]:
+        going = list(islice((client for client in idle if not client.wire.has_input()), count))
         for client in going:
             del self._idle[client]
             client.wire.close(why)
-        return len(going)
+        return going
+
+    def _forget(self, network: str | bytes, client: Connected) -> None:
+        those = self._of.get(network)
+        if those is not None:
+            those.pop(client, None)
+            if not those:
+                del self._of[network]
+
+
+def _network(peer: str) -> str | bytes:
+    """What counts as one client: an IPv4 address, or the /64 that an IPv6 host may choose addresses from."""
+    return socket.inet_pton(socket.AF_INET6, peer)[:8] if ":" in peer else peer

@@ -19,8 +19,9 @@ from . import error_pages
 from .body import EMPTY, Body
 from .clients import Clients
 from .complaints import Complaints
+from .crumbs import Crumbs
 from .forwarded import client_of
-from .note import CLIENT_LEFT, note
+from .note import CLIENT_LEFT, note, note_loss, note_unread
 from .omissions import Omissions
 from .request import Client, Request
 from .resources import Resources
@@ -33,6 +34,8 @@ from .writer import DRAIN_CAP, ResponseWriter
 _LINGER = 2.0
 _LINGER_CAP = 4 * 1024 * 1024
 
+# What a client that is too slow is still told: the task that waits for it raises this as an answer.
+_TOLD = frozenset({"header_timeout", "body_timeout", "too_slow"})
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 # Overload is seen in the access log and the status; these would fill the error log with what is known.
 _SAID_ELSEWHERE = frozenset({"queue_full", "queue_timeout", "draining", "overloaded", "pool_down"})
@@ -78,7 +81,7 @@ class Connection:
         self._scheme = scheme
         self._reader = RequestReader(resources.head_limits)
         header_timeout = resources.settings.limits.header_timeout
-        self._patience = resources.deadlines.start(header_timeout, wire, "header_timeout")
+        self._patience = resources.deadlines.start(header_timeout, self, "header_timeout")
         self._stall = Stall(wire, resources.deadlines)
         self._client: Client | None = None
         self._client_key: tuple[bytes, object] = b"", None
@@ -87,7 +90,7 @@ class Connection:
         self._is_unread = False  # the client may still be sending
         # For this request.
         self._writer: ResponseWriter | None = None
-        clients.enter()  # before its task has run: a burst must not pass the limit
+        clients.enter(self)  # before its task has run: a burst must not pass the limit
 
     def __repr__(self) -> str:
         return f"<Connection {self.wire!r} {self._writer!r}>"
@@ -108,6 +111,13 @@ class Connection:
             self.wire.close()
             self._clients.leave(self)
 
+    def expire(self, why: str) -> None:
+        """The client has not sent in time what it owes; who asked for nothing is told nothing."""
+        if why in _TOLD and not (why == "header_timeout" and self._reader.is_between_requests):
+            self.wire.wake()
+        else:
+            self.wire.close(why)
+
     async def _exchange(self, head: RequestHead) -> bool:
         """One request; whether another one may follow."""
         started = time.monotonic()
@@ -118,7 +128,7 @@ class Connection:
             await self._handle(request, writer)
             return await self._finish(request, writer)
         except WireClosed as closed:
-            self._note_loss(request, writer, closed)
+            note_loss(request.record, writer, closed.why)
             return False
         except trio.Cancelled:
             request.record.why = "draining"
@@ -149,6 +159,7 @@ class Connection:
         rest, self._rest = self._rest, b""
         head = reader.feed(rest) if rest else None
         is_timed = not self._has_asked  # a new connection's time runs since it was accepted
+        crumbs: Crumbs | None = None
         while head is None:
             data = wire.try_receive()
             if data is None:
@@ -156,19 +167,29 @@ class Connection:
                     if not await self._is_asked_again():
                         return None
                     continue
-                if not is_timed:
-                    self._patience.move(self._resources.settings.limits.header_timeout, "header_timeout")
-                    is_timed = True
+                is_timed = self._time_head(is_timed)
                 await wire.wait_until_readable()
             elif not data:
                 return None
             else:
                 head = reader.feed(data)
                 if head is None:
+                    is_timed = self._time_head(is_timed)
+                    crumbs = crumbs or Crumbs()
+                    if pause := crumbs.pause_after(len(data), self._patience.now()):
+                        await trio.sleep(pause)
                     await wire.give_way()
         self._patience.stop()
         self._has_asked = True
         return head
+
+    def _time_head(self, is_timed: bool) -> bool:
+        """Its time runs from its first byte and does not start again. True: it runs."""
+        if not is_timed:
+            self._patience.move(self._resources.settings.limits.header_timeout, "header_timeout")
+        elif self._patience.is_over:
+            raise refuse("header_timeout")
+        return True
 
     async def _is_asked_again(self) -> bool:
         """Wait for the first byte of the next request; False when we are leaving."""
@@ -291,14 +312,6 @@ class Connection:
         while taken < _LINGER_CAP and (data := await self.wire.receive()):
             taken += len(data)
 
-    def _note_loss(self, request: Request, writer: ResponseWriter, closed: WireClosed) -> None:
-        """The connection went before the answer was out."""
-        record = request.record
-        why = closed.why if closed.why in REASONS else "client_left"
-        record.why = record.why or why
-        if writer.take_back():
-            record.status = REASONS[why].status
-
     async def _turn_away(self, error: HttpError) -> None:
         """Answer what is no request. Nothing after it is interpreted (hardening S17)."""
         resources = self._resources
@@ -323,15 +336,8 @@ class Connection:
 
     def _log_unread(self, error: HttpError, request_id: str = "", sent: int = 0) -> None:
         """A line for what never became a request."""
-        log = self._resources.access_log
-        if log is None:
-            return
-        record = AccessRecord()
-        record.time = time.time()
-        record.client = self.wire.peer or ""
-        record.request_id = request_id
-        record.status, record.why, record.sent = error.status, error.why, sent
-        log.write(record)
+        if self._resources.access_log is not None:
+            self._resources.access_log.write(note_unread(error, self.wire.peer, request_id, sent))
 
     def _complain(self, error: Exception, request: Request | None = None) -> None:
         """The whole traceback, once; the same one again a second later at the earliest."""

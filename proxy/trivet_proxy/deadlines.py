@@ -23,13 +23,14 @@ class Expirable(Protocol):
 class Deadline:
     """Some seconds from now `target.expire(why)` is called, unless this is stopped or moved before."""
 
-    __slots__ = ("_deadlines", "_standing", "_target", "due", "why")
+    __slots__ = ("_deadlines", "_standing", "_target", "due", "is_over", "why")
 
     def __init__(self, deadlines: "Deadlines", target: Expirable) -> None:
         self._deadlines = deadlines
         self._target = target
         self._standing = inf  # when its valid entry in the heap comes up; inf: it has none
         self.due = inf
+        self.is_over = False  # since it was last moved
         self.why = ""
 
     def __repr__(self) -> str:
@@ -38,6 +39,7 @@ class Deadline:
     def move(self, seconds: float | None, why: str) -> None:
         """Start it, or start it again; None: no limit."""
         self.why = why
+        self.is_over = False
         if seconds is None:
             self.due = inf
             return
@@ -90,6 +92,7 @@ class Deadlines:
             deadline._standing = inf
             if deadline.due <= now:
                 deadline.due = inf
+                deadline.is_over = True
                 deadline._target.expire(deadline.why)
             elif deadline.due < inf:
                 self._enter(deadline, deadline.due)

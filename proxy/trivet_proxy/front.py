@@ -23,6 +23,7 @@ from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 
+from .admission import is_admitted, peer_of
 from .clients import Clients
 from .complaints import Complaints
 from .connection import Connection
@@ -108,7 +109,7 @@ class Front:
                 )
                 site = build_site(self._settings, resources, is_forgiving=True)
                 site.begin()
-                self._clients = Clients(site, resources.connections)
+                self._clients = Clients(site, resources.connections, resources.per_client)
                 self._accepting = trio.CancelScope()
                 for task in (
                     resources.deadlines.run,
@@ -191,7 +192,7 @@ class Front:
             if error.errno in _NO_DESCRIPTORS:
                 await self._make_room(error)
                 return False
-            return True  # one that was over before it began (accept(2): treat as EAGAIN and try again)
+            return True  # one that was over before it began (accept(2): as EAGAIN, try again)
         try:
             self._welcome(sock, address, listener)
         except OSError as error:  # it costs the one, not everybody who comes after it
@@ -200,7 +201,9 @@ class Front:
         return True
 
     def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
-        wire = Wire(sock, _peer(address))
+        wire = Wire(sock, peer_of(address))
+        if not is_admitted(wire, self._clients, self._settings.trusted_proxies, self._complaints):
+            return
         connection = Connection(
             wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions
         )
@@ -282,7 +285,7 @@ class Front:
         site.begin()
         self._settings = site.settings
         self._clients.site = site
-        self._clients.set_most(self._resources.connections)
+        self._clients.set_most(self._resources.connections, self._resources.per_client)
         old, self._resources.access_log = self._resources.access_log, log
         if old is not None:
             old.close()
@@ -344,15 +347,4 @@ class Front:
 
 def _open_access_log(settings: Settings) -> AccessLog | None:
     log = settings.log
-    if log.access is None:
-        return None
-    return AccessLog(log.access, log.format)  # type: ignore[arg-type]
-
-
-def _peer(address: object) -> str | None:
-    """The client's address as text, IPv4 also where a dual-stack socket maps it; None on a Unix socket."""
-    if not isinstance(address, tuple):
-        return None
-    host: str = address[0].partition("%")[0]
-    mapped = host.removeprefix("::ffff:")
-    return mapped if "." in mapped else host
+    return None if log.access is None else AccessLog(log.access, log.format)  # type: ignore[arg-type]

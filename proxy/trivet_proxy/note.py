@@ -5,8 +5,10 @@ Knows no connection and no file. What happened on the way (route, upstream, why,
 
 import base64
 import binascii
+import time
 
 from trivet_common.access_log import AccessRecord
+from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import REASONS
 
 from .request import Request
@@ -34,6 +36,24 @@ def note(request: Request, writer: ResponseWriter) -> AccessRecord:
             record.referer = value.decode("latin-1")
         elif name == b"authorization":
             record.user = basic_user(value)
+    return record
+
+
+def note_loss(record: AccessRecord, writer: ResponseWriter, why: str) -> None:
+    """The connection ended with `why` before the answer was out."""
+    why = why if why in REASONS else "client_left"
+    record.why = record.why or why
+    if writer.take_back():
+        record.status = REASONS[why].status
+
+
+def note_unread(error: HttpError, peer: str | None, request_id: str, sent: int) -> AccessRecord:
+    """For what never became a request."""
+    record = AccessRecord()
+    record.time = time.time()
+    record.client = peer or ""
+    record.request_id = request_id
+    record.status, record.why, record.sent = error.status, error.why, sent
     return record
 
 

@@ -59,7 +59,11 @@ class Resources:
         limits = settings.limits
         self.head_limits = HeadLimits(limits.header_bytes, limits.headers)
         self.write_timeout: float = limits.write_timeout
+        self.write_rate: int | None = limits.write_rate
         self.connections: int = max(limits.connections // self.count, 1)
+        # The kernel deals out one client's connections by chance: rounded up, or few could mean none.
+        per_client = limits.connections_per_client
+        self.per_client = per_client and -(-per_client // self.count)
         self.spool.dir = settings.spool.dir
         self.spool.memory = settings.spool.memory
         self.spool.limit = settings.spool.limit // self.count

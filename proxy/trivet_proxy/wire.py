@@ -1,7 +1,7 @@
 """Bytes to and from one peer over a non-blocking socket: try first, wait only when the kernel says so.
 
 Owns the socket, the fairness budget and the one translation of its errors. Knows no HTTP and no deadline:
-a wait ends early only because another task closes the wire, which wakes the waiting one.
+a wait ends early only because another task closes the wire, or wakes who waits to look again.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class WireClosed(Exception):
 class Wire:
     """One peer. At most one task receives and one sends; anyone may close at any time."""
 
-    __slots__ = ("_party", "_sock", "_spent", "ended_by", "fd", "peer", "was_reset")
+    __slots__ = ("_party", "_sock", "_spent", "ended_by", "fd", "given", "peer", "was_reset")
 
     def __init__(self, sock: socket.socket, peer: str | None = None) -> None:
         sock.setblocking(False)
@@ -51,6 +51,7 @@ class Wire:
         self.peer = peer  # the address of the other side as text; None for a Unix socket
         self.ended_by: str | None = None
         self.was_reset = False  # the other side's end was no orderly one
+        self.given = 0  # bytes the kernel has taken so far
         self._spent = 0
         self._party = -1  # the epoll of the wait_either() this wire stands in
 
@@ -83,6 +84,7 @@ class Wire:
         return data
 
     async def wait_until_readable(self) -> None:
+        """Returns for nothing after wake()."""
         if self.fd < 0:
             raise self._closed()
         self._spent = 0
@@ -91,7 +93,8 @@ class Wire:
         except OSError:
             raise self._unwatched() from None
         except trio.ClosedResourceError:
-            raise self._closed() from None
+            if self.fd < 0:
+                raise self._closed() from None
 
     # Sending.
 
@@ -103,6 +106,7 @@ class Wire:
             return 0
         except OSError:
             raise self._closed() from None
+        self.given += sent
         self._spent += sent + _TURN
         return sent
 
@@ -114,6 +118,7 @@ class Wire:
             return 0
         except OSError:
             raise self._closed() from None
+        self.given += sent
         self._spent += sent + _TURN
         return sent
 
@@ -129,6 +134,7 @@ class Wire:
             if self.fd < 0:
                 raise self._closed() from None
             return 0  # EIO and its like: it is the file that has no more to give
+        self.given += sent
         self._spent += sent + _TURN
         return sent
 
@@ -159,6 +165,7 @@ class Wire:
         return count - left
 
     async def wait_until_writable(self) -> None:
+        """Returns for nothing after wake()."""
         if self.fd < 0:
             raise self._closed()
         self._spent = 0
@@ -167,7 +174,8 @@ class Wire:
         except OSError:
             raise self._unwatched() from None
         except trio.ClosedResourceError:
-            raise self._closed() from None
+            if self.fd < 0:
+                raise self._closed() from None
 
     async def give_way(self) -> None:
         """Let other tasks run if this one has not had to wait for too long; for who tries in a loop."""
@@ -192,6 +200,11 @@ class Wire:
             self._sock.close()
 
     expire = close  # what a deadline does
+
+    def wake(self) -> None:
+        """Have whoever waits for this peer look again: something other than its socket has changed."""
+        if self.fd >= 0:
+            notify_closing(self.fd)
 
     def abort(self, why: str = "") -> None:
         """Close with a reset: the one way to tell a peer that reads to the end that this is not the end."""

@@ -37,13 +37,14 @@ class Process(Protocol):
     is_draining: bool
     spool: Spool
     write_timeout: float
+    write_rate: int | None
 
 
 class ResponseWriter:
     """The second argument of every handler: `send`; or `start`, then `write` or `send_file`, then `finish`.
 
     Headers given have lower-case names; content-length, transfer-encoding, connection are not among them. Any
-    method that sends raises WireClosed when the client is gone or takes nothing for `write_timeout`.
+    method that sends raises WireClosed when the client is gone or takes its answer too slowly.
     """
 
     __slots__ = (
@@ -189,7 +190,7 @@ class ResponseWriter:
             while sent < count:
                 taken = self.wire.try_send_file(fd, offset + sent, count - sent)
                 if taken is None:
-                    self._stall.start(self._process.write_timeout)
+                    self._stall.start(self._process.write_timeout, self._process.write_rate)
                     await self.wire.wait_until_writable()
                 elif taken == 0:
                     break
@@ -287,7 +288,7 @@ class ResponseWriter:
         if self._backlog is None:
             self._backlog = Backlog(self._process.spool)
         if not self._backlog.size:
-            self._stall.start(self._process.write_timeout)
+            self._stall.start(self._process.write_timeout, self._process.write_rate)
         for part in parts:
             if sent < len(part):
                 self._backlog.add(memoryview(part)[sent:] if sent else part)
@@ -302,7 +303,7 @@ class ResponseWriter:
         if backlog is None or not backlog.flush(self.wire):
             return
         if backlog.size:
-            self._stall.start(self._process.write_timeout)
+            self._stall.start(self._process.write_timeout, self._process.write_rate)
         else:
             self._stall.stop()
 

@@ -19,8 +19,8 @@ spool: {dir: ., memory: 64KiB, limit: 5GiB}
 trusted_proxies: [private, 203.0.113.0/24, unix]
 client_ip: CF-Connecting-IP
 limits: {header_bytes: 32KiB, headers: 100, body: 64MiB, header_timeout: 10s, body_timeout: 30s,
-         body_rate: 1KiB/s, idle_timeout: 75s, write_timeout: 30s, connections: 10000,
-         connections_per_client: off}
+         body_rate: 1KiB/s, idle_timeout: 75s, write_timeout: 30s, write_rate: 256B/s,
+         connections: 10000, connections_per_client: off}
 log: {access: access.log, format: json, error: stderr, level: warning}
 stop_timeout: 25s
 defaults:

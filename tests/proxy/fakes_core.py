@@ -86,6 +86,7 @@ class FakeProcess:
     spool: Spool
     is_draining: bool = False
     write_timeout: float = 30.0
+    write_rate: int | None = 256
 
 
 @dataclass

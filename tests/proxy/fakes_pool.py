@@ -210,6 +210,7 @@ class Process:
         self.deadlines = Deadlines()
         self.spool = Spool(tmp_path, memory, 1 << 30)
         self.write_timeout = 5.0
+        self.write_rate: int | None = None
         self.is_draining = False
         self.warnings: list[str] = []
         self.clients: list[FakeClient] = []

@@ -1,7 +1,6 @@
 import dataclasses
 import errno
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -443,12 +442,14 @@ class TestTime:
         await peer.receive_answer()
         await trio.sleep(60)
         before = trio.current_time()
-        with suppress(BrokenPipeError):
-            while trio.current_time() - before < 20:
-                await peer.send(b"G")
-                await trio.sleep(1)
+        while len(house.log.records) < 2 and trio.current_time() - before < 20:
+            await peer.send(b"G")
+            await trio.sleep(1)
         assert 9 < trio.current_time() - before < 13
-        await wait_all_tasks_blocked()
+        assert (await peer.receive_answer())[0] == 408
+        while house.clients.connections:
+            await trio.sleep(0.1)
+        assert trio.current_time() - before < 15
         assert [record.why for record in house.log.records] == ["", "header_timeout"]
         assert house.log.records[1].status == 408
 
@@ -459,8 +460,15 @@ class TestTime:
         await trio.sleep(6)
         await peer.send(b"GET /")
         before = trio.current_time()
-        assert await peer_end(peer) == b""
+        head = await peer_end(peer)
+        assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert 3.5 < trio.current_time() - before < 4.5
+
+    async def test_an_empty_line_is_no_byte_of_a_head(self, autojump_clock: MockClock, house: House) -> None:
+        peer = house.connect()
+        await peer.send(b"\r\n")
+        assert await peer_end(peer) == b""
+        assert house.log.records == []
 
     async def test_a_silent_connection_is_closed_without_a_line_in_the_log(
         self, autojump_clock: MockClock, house: House
@@ -494,9 +502,44 @@ class TestTime:
         house.serve(echo)
         peer = house.connect()
         await peer.send(POST % 10 + b"half")
+        with trio.fail_after(60):
+            head = await peer.sock.recv(4096)
+        assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"connection: close\r\n" in head
+        assert b"reason: body_timeout" in head
         assert await peer_end(peer) == b""
         await wait_all_tasks_blocked()
         assert (house.record.status, house.record.why) == (408, "body_timeout")
+
+    async def test_a_body_that_stops_after_its_answer_began(
+        self, autojump_clock: MockClock, house: House
+    ) -> None:
+        async def early(request: Request, writer: ResponseWriter) -> None:
+            writer.start(200, None, HTML, None)
+            writer.write(b"early")
+            await request.body.read_all(None)
+            await writer.finish()
+
+        house.serve(early)
+        peer = house.connect()
+        await peer.send(POST % 10 + b"half")
+        with trio.fail_after(60):
+            answer = b"".join([await peer.sock.recv(4096), await peer.sock.recv(4096)])
+        assert answer.endswith(b"5\r\nearly\r\n")
+        await wait_all_tasks_blocked()
+        assert (house.record.status, house.record.why) == (200, "body_timeout")
+
+    async def test_a_body_that_stops_while_it_is_drained(
+        self, autojump_clock: MockClock, house: House
+    ) -> None:
+        """The answer is out: there is nothing to say any more."""
+        peer = house.connect()
+        await peer.send(POST % 10 + b"half")
+        assert (await peer.receive_answer())[0] == 200
+        assert await peer_end(peer) == b""
+        while house.clients.connections:
+            await trio.sleep(0.1)
+        assert (house.record.status, house.record.why) == (200, "")
 
 
 async def peer_end(peer: Peer) -> bytes:

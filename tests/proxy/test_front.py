@@ -19,7 +19,6 @@ from trivet_common.channel import Channel
 from trivet_common.config import Settings, from_mapping
 from trivet_common.listeners import BoundListener, Listeners, bind
 from trivet_common.logs import ErrorLog
-from trivet_proxy import front as room
 from trivet_proxy.front import Front, run_front
 from trivet_proxy.front_board import read_front_board
 
@@ -288,6 +287,34 @@ class TestLeaving:
 
 
 class TestRoom:
+    async def test_one_address_has_so_many_and_the_next_is_told_so(self, tmp_path: Path) -> None:
+        async with started(tmp_path, limits={"connections_per_client": 2}) as process:
+            first, second = process.connect(), process.connect()
+            for peer in (first, second):
+                await peer.send(GET[:-2])  # not idle: neither can make room
+            await trio.sleep(0.05)
+            third = process.connect()
+            status, fields, page = await third.receive_answer()
+            assert (status, fields[b"connection"]) == (503, b"close")
+            assert b"per_client" in page
+            assert await third.receive() == b""
+            assert process.front._clients.connections == 2
+            assert process.log_text().count("connections_per_client") == 1
+            await first.send(b"\r\n")
+            assert (await first.receive_answer())[0] == 200
+            fourth = process.connect()  # the first is idle now
+            assert (await process.ask(fourth))[0] == 200
+            assert await first.receive() == b""
+
+    async def test_a_trusted_proxy_is_many_clients(self, tmp_path: Path) -> None:
+        limits = {"connections_per_client": 1}
+        async with started(tmp_path, limits=limits, trusted_proxies=["127.0.0.1"]) as process:
+            peers = [process.connect() for _ in range(4)]
+            for peer in peers:
+                assert (await process.ask(peer))[0] == 200
+            for peer in peers:
+                assert (await process.ask(peer))[0] == 200
+
     async def test_at_the_limit_the_longest_idle_makes_room(self, tmp_path: Path) -> None:
         async with started(tmp_path, limits={"connections": 2}) as process:
             first, second = process.connect(), process.connect()
@@ -393,18 +420,3 @@ def test_a_log_that_cannot_be_opened_is_told_to_the_master(tmp_path: Path) -> No
     assert b"access.log" in message
     ours.close()
     theirs.close()
-
-
-@pytest.mark.parametrize(
-    ("address", "peer"),
-    [
-        (("192.0.2.7", 80), "192.0.2.7"),
-        (("::ffff:192.0.2.7", 80, 0, 0), "192.0.2.7"),
-        (("2001:db8::7", 80, 0, 0), "2001:db8::7"),
-        (("fe80::1%eth0", 80, 0, 2), "fe80::1"),
-        ("", None),
-        (b"", None),
-    ],
-)
-def test_a_peers_address(address: object, peer: str | None) -> None:
-    assert room._peer(address) == peer

@@ -46,7 +46,7 @@ async def test_ends_a_client_that_takes_nothing(
     stall = Stall(wire, deadlines)
     fill(wire)
     await trio.sleep(1000)
-    stall.start(30)
+    stall.start(30, None)
     await trio.sleep(29)
     assert wire.fd >= 0
     await trio.sleep(1.1)
@@ -61,7 +61,7 @@ async def test_spares_one_that_takes_less_than_makes_the_socket_writable(
     nursery.start_soon(deadlines.run)
     stall = Stall(wire, deadlines)
     fill(wire)
-    stall.start(30)
+    stall.start(30, None)
     for _ in range(4):
         await trio.sleep(25)
         # As much as lets the receiver open its window again: with less it says nothing.
@@ -69,4 +69,56 @@ async def test_spares_one_that_takes_less_than_makes_the_socket_writable(
         assert wire.fd >= 0
     stall.stop()
     await trio.sleep(100)
+    assert wire.fd >= 0
+
+
+async def test_a_client_below_the_rate_is_ended_after_the_grace(
+    autojump_clock: MockClock, nursery: trio.Nursery, tcp_pair: tuple[Wire, socket.socket]
+) -> None:
+    """Slow read: something of every 30 s is taken, so nothing ever stalls (hardening D3)."""
+    wire, client = tcp_pair
+    deadlines = Deadlines()
+    nursery.start_soon(deadlines.run)
+    stall = Stall(wire, deadlines)
+    fill(wire)
+    stall.start(30, 100_000)
+    for _ in range(2):
+        await trio.sleep(20)
+        assert wire.fd >= 0
+        take(wire, client, 400_000)  # 4 s more each
+    await trio.sleep(10)
+    assert wire.ended_by == "slow_read"
+
+
+async def test_the_rate_is_kept_account_of_over_pauses(
+    autojump_clock: MockClock, nursery: trio.Nursery, tcp_pair: tuple[Wire, socket.socket]
+) -> None:
+    wire, client = tcp_pair
+    deadlines = Deadlines()
+    nursery.start_soon(deadlines.run)
+    stall = Stall(wire, deadlines)
+    fill(wire)
+    stall.start(30, 10_000)
+    for _ in range(4):
+        await trio.sleep(25)
+        take(wire, client, 400_000)
+        fill(wire)
+        stall.start(30, 10_000)  # as the writer does after each progress
+        assert wire.fd >= 0
+
+
+async def test_a_debt_that_was_paid_is_forgotten(
+    autojump_clock: MockClock, nursery: trio.Nursery, tcp_pair: tuple[Wire, socket.socket]
+) -> None:
+    """An event stream owes something now and then; the time between is nobody's fault."""
+    wire, _ = tcp_pair
+    deadlines = Deadlines()
+    nursery.start_soon(deadlines.run)
+    stall = Stall(wire, deadlines)
+    fill(wire)
+    for _ in range(5):
+        stall.start(30, 1_000_000)
+        await trio.sleep(20)
+        stall.stop()
+        await trio.sleep(500)
     assert wire.fd >= 0

@@ -43,11 +43,16 @@ class LimitKeys(Section):
     body_rate: fields.RateOrOff = setting("1KiB/s", "The slowest body that is put up with, after a grace.")
     idle_timeout: fields.Duration = setting("75s", "How long a kept connection may be idle.")
     write_timeout: fields.Duration = setting("30s", "How long a client may take nothing of an answer.")
+    write_rate: fields.RateOrOff = setting(
+        "256B/s", "The slowest client that is put up with while an answer waits for it, after a grace."
+    )
     connections: Annotated[int, fields.count(1, 10**7)] = setting(
         10000, "The most client connections, of all proxy processes together."
     )
     connections_per_client: fields.CountOrOff = setting(
-        "off", "The most connections of one client address (IPv6: of one /64)."
+        "off",
+        "The most connections of one client address (IPv6: of one /64), except of trusted proxies. Each "
+        "proxy process holds its share, rounded up: exact only with one process.",
     )
 
 

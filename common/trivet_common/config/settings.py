@@ -39,7 +39,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, times in seconds, `body_rate` in bytes per second; None where a limit is off."""
+    """Sizes in bytes, times in seconds, rates in bytes per second; None where a limit is off."""
 
     header_bytes: int
     headers: int
@@ -49,6 +49,7 @@ class Limits:
     body_rate: int | None
     idle_timeout: float
     write_timeout: float
+    write_rate: int | None
     connections: int
     connections_per_client: int | None
 

@@ -84,6 +84,7 @@ REASONS: dict[str, Reason] = {
     "body_timeout": Reason(408, _CLIENT, "The body stopped arriving for limits.body_timeout."),
     "too_slow": Reason(408, _CLIENT, "The body arrived more slowly than limits.body_rate."),
     "write_timeout": Reason(499, _CLIENT, "The client stopped taking its answer for limits.write_timeout."),
+    "slow_read": Reason(499, _CLIENT, "The client took its answer more slowly than limits.write_rate."),
     "idle_timeout": Reason(408, _CLIENT, "Nothing was asked for limits.idle_timeout."),
     # Routing and rights.
     "denied": Reason(403, _CLIENT, "The rules of this route do not let this client in."),
@@ -107,6 +108,9 @@ REASONS: dict[str, Reason] = {
     "spool_full": Reason(507, _US, "There is no room left to hold this body."),
     "draining": Reason(503, _US, "The server is stopping."),
     "overloaded": Reason(503, _US, "The server has as many connections as limits.connections allows."),
+    "per_client": Reason(
+        503, _CLIENT, "This address has as many connections as limits.connections_per_client allows."
+    ),
     "internal": Reason(500, _US, "The server failed; the error log says how."),
 }
 
