@@ -70,8 +70,11 @@ class Crowd:
     Every other client sends POSTs, and every other pair keeps its connection.
     """
 
-    def __init__(self, address: tuple[str, int], count: int, timeout: float = 20.0) -> None:
+    def __init__(
+        self, address: tuple[str, int], count: int, timeout: float = 20.0, pause: float = 0.0
+    ) -> None:
         self._address = address
+        self._pause = pause  # between two requests of a client, in seconds
         self._timeout = timeout
         self._is_over = threading.Event()
         self._visits: list[list[Visit]] = [[] for _ in range(count)]
@@ -106,8 +109,8 @@ class Crowd:
         while not self._is_over.is_set():
             visit = _visit(browser, method, f"{number}-{len(visits)}")
             visits.append(visit)
-            if visit.outcome == "ConnectionRefusedError":
-                time.sleep(0.01)
+            refused = visit.outcome == "ConnectionRefusedError"
+            time.sleep(max(self._pause, 0.01 if refused else 0.0))
         browser.close()
 
 

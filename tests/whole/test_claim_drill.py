@@ -15,7 +15,7 @@ from tests.whole.running import Site, running
 
 SLOTS, PROXIES, CLIENTS = 8, 3, 40
 # After the last kill: time to see every slot in use.
-QUIET = 4.0
+QUIET = 3.0
 LONGEST_IDLE = 1.5
 # What a client may see of a kill. Its connection ended with its proxy; or the worker died in its request: a
 # POST that had entered the application, or a GET whose second worker died too.
@@ -126,7 +126,7 @@ def _drill(folder: Path, seconds: float, seed: int) -> None:
 
 
 def test_a_short_drill(tmp_path: Path) -> None:
-    _drill(tmp_path, 5.0, seed=1)
+    _drill(tmp_path, 4.0, seed=1)
 
 
 @pytest.mark.drill

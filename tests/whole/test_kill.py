@@ -119,13 +119,15 @@ KINDS: dict[str, Callable[[Site], int]] = {
 }
 
 
-@pytest.mark.parametrize(("threads", "kinds"), [(1, [*KINDS]), (2, ["worker"])])
+@pytest.mark.parametrize(
+    ("threads", "kinds"), [(1, [*KINDS]), pytest.param(2, [*KINDS], marks=pytest.mark.drill)]
+)
 def test_any_process_below_serve(tmp_path: Path, threads: int, kinds: list[str]) -> None:
     with running(tmp_path, _config(threads), sleeper=SLEEPER) as site:
         for kind in kinds:
             get, post = Asked(site, "GET", 1.0), Asked(site, "POST", 1.0)
             victim = KINDS[kind](site)
-            with Crowd(site.address, 4) as crowd:
+            with Crowd(site.address, 4, pause=0.02) as crowd:
                 os.kill(victim, signal.SIGKILL)
                 killed = time.monotonic()
                 outcomes = get.answer(), post.answer()
@@ -151,7 +153,10 @@ def _gone(site: Site) -> None:
     wait_until(lambda: not site.processes(), GONE, f"all gone; left: {site.processes()}")
 
 
-@pytest.mark.parametrize("case", ["idle", "one long request", "long requests in threads"])
+@pytest.mark.parametrize(
+    "case",
+    ["idle", "one long request", pytest.param("long requests in threads", marks=pytest.mark.drill)],
+)
 def test_serve_itself(tmp_path: Path, case: str) -> None:
     threads = 2 if case == "long requests in threads" else 1
     (tmp_path / "sleeper.py").write_text(SLEEPER)
@@ -184,18 +189,7 @@ def test_serve_itself(tmp_path: Path, case: str) -> None:
                 site.abandon()
 
 
-def test_a_second_serve_is_refused(tmp_path: Path) -> None:
-    with running(tmp_path, _config(), sleeper=SLEEPER) as site:
-        second = site.command("serve", "trivet.yaml")
-        assert second.returncode == 1
-        assert len(second.stderr.splitlines()) == 1
-        assert f"by process {site.pid} in {site.run_dir};" in second.stderr
-        browser = Browser(site.address)
-        assert browser.ask("/").status == 200
-        browser.close()
-
-
-def test_a_run_directory_left_by_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+def test_a_run_directory_is_taken_over_from_the_dead_only(tmp_path: Path) -> None:
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     first = Site(tmp_path, _config()).start()
     for pid in [first.pid, *first.processes()]:
@@ -212,3 +206,7 @@ def test_a_run_directory_left_by_a_killed_run_is_taken_over(tmp_path: Path) -> N
         browser.close()
         found = {worker["incarnation"] for worker in site.status()["pools"]["web"]["workers"]}
         assert min(found) > max(boards)
+        second = site.command("serve", "trivet.yaml")
+        assert second.returncode == 1
+        assert len(second.stderr.splitlines()) == 1
+        assert f"by process {site.pid} in {site.run_dir};" in second.stderr

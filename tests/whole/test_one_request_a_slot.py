@@ -11,8 +11,8 @@ from tests.whole.running import running
 
 # From the end of one request in the application to the begin of the next on that slot lie the first one's
 # answer, a token through the FIFO, a turn of a proxy's loop and one of the worker's: about 1 ms when a
-# processor is free, and a scheduler's delay more when it is not. So the median is tight, and no single gap may
-# be as long as one with a lost token can be: the master's repair announces it on the second tick of 0.2 s.
+# processor is free, and a scheduler's delay more when it is not. So the median is tight, and no gap may be as
+# long as one with a lost token can be: the master's repair announces it on the second tick of 0.2 s.
 HANDED_OVER = 0.02
 LONGEST = 0.4
 SECONDS = 2.5
