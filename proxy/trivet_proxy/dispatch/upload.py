@@ -98,7 +98,8 @@ class Upload:
                 await self._replay()
             link.is_sending = False
         except WireClosed:
-            pass
+            # Not every failure of a send is the peer's end (ENOBUFS): one that reads on would wait for the rest.
+            link.wire.end_sending()
         except HttpError as error:
             link.discard(error.why)
 

@@ -38,6 +38,7 @@ _ALLOW = ((b"allow", b"GET, HEAD, OPTIONS"),)
 _COMPLAIN_AGAIN = 60.0  # seconds
 # ENXIO: a socket, or a device that is not there. Everything else is the disk's trouble, not the client's.
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.ENODEV}
+_NO_SUCH_FILE |= {errno.EINVAL, errno.EILSEQ}  # a name this file system cannot have
 
 
 def files_handler(folder: Folder, prefix: bytes, complaints: Complaints) -> Handler:
