@@ -17,7 +17,7 @@ from trivet_backend.link import Link, LinkState, peer_uid
 from trivet_backend.response import ErrorSink
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.framing import Body, UntilClose
-from trivet_common.http1.reasons import refuse
+from trivet_common.http1.reasons import REASONS, refuse
 from trivet_common.http1.response import STATUS_LINES
 
 # A proxy process keeps one connection to a slot, for a moment two; the rest is room for curious people.
@@ -101,8 +101,13 @@ class Links:
 
     def refuse(self, link: Link, error: HttpError) -> None:
         """A short answer of our own; what follows on this connection is not looked at. Raises ClientLeft."""
-        text = f"{error.status} {error.why}: {error.detail}\n".encode()
+        if error.status >= 500:
+            self._log.error(f"{error.why}: {error.detail}")
+        # Not the detail: it may name files. Our proxy puts its own page in place of this one, by the mark.
+        text = f"{error.status} {error.why}: {REASONS[error.why].meaning}\n".encode()
         extra = b"".join(b"%b: %b\r\n" % field for field in error.headers)
+        if link.is_slots_own and link.peer.is_believed:
+            extra += b"trivet-why: %b\r\n" % error.why.encode()
         link.send(
             b"%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
             % (STATUS_LINES[error.status], len(text), extra)

@@ -122,7 +122,23 @@ class LogTarget:
                     break
         except OSError:
             pass
+        if self._kind is _Kind.FILE and 0 < done < len(data):
+            done -= self._take_back(done - data.rfind(b"\n", 0, done) - 1)
         return done
+
+    def _take_back(self, cut: int) -> int:
+        """Cut the beginning of a line off a full disk's file: another process may write there next.
+
+        How much that was; nothing if another process has written since.
+        """
+        try:
+            end = os.lseek(self._fd, 0, os.SEEK_CUR)
+            if not cut or os.fstat(self._fd).st_size != end:
+                return 0
+            os.ftruncate(self._fd, end - cut)
+            return cut
+        except OSError:
+            return 0
 
 
 def _open_file(path: Path) -> int:
