@@ -59,11 +59,12 @@ class AccessRecord:
 class AccessLog:
     """Formats records and keeps them until flushed (once a second, and when 64 KiB wait)."""
 
-    __slots__ = ("_format", "_target")
+    __slots__ = ("_format", "_lost_seen", "_lost_told", "_target")
 
     def __init__(self, target: Target, format: str) -> None:
         self._target = LogTarget(target)
         self._format = FORMATS[format]
+        self._lost_seen = self._lost_told = 0
 
     def __repr__(self) -> str:
         return f"<AccessLog {self._target!r}>"
@@ -72,6 +73,14 @@ class AccessLog:
     def lost(self) -> int:
         """Lines that could not be written and were dropped."""
         return self._target.lost
+
+    def tell_lost(self, tell: Callable[[str], None]) -> None:
+        """Ask once a second: it is told when it grows no more; while a disk is full it changes all the time."""
+        lost, seen = self.lost, self._lost_seen
+        self._lost_seen = lost
+        if self._lost_told < lost == seen:
+            self._lost_told = lost
+            tell(f"{lost} lines of the access log could not be written so far")
 
     def write(self, record: AccessRecord) -> None:
         if self._target.add(self._format(record).encode("utf-8", "backslashreplace")):

@@ -90,7 +90,6 @@ class Front:
         # for the settings
         self._settings = settings
         self._access_log = _open_access_log(settings)
-        self._lost_seen = self._lost_told = 0
         self._next: tuple[Site, AccessLog | None] | None = None  # built, and not yet switched to
 
     def __repr__(self) -> str:
@@ -344,15 +343,7 @@ class Front:
             self._error_log.flush()
             if self._resources.access_log is not None:
                 self._resources.access_log.flush()
-                self._tell_lost(self._resources.access_log.lost)
-
-    def _tell_lost(self, lost: int) -> None:
-        """Once it grows no more: while a disk is full, the number changes every second."""
-        seen, self._lost_seen = self._lost_seen, lost
-        if lost == seen != self._lost_told:
-            self._lost_told = lost
-            if lost:
-                self._error_log.warning(f"{lost} lines of the access log could not be written so far")
+                self._resources.access_log.tell_lost(self._error_log.warning)
 
 
 def _open_access_log(settings: Settings) -> AccessLog | None:
