@@ -186,6 +186,7 @@ class Front:
         """Take one connection from the backlog; False when that is enough for now."""
         try:
             sock, address = listener.socket.accept()
+            self._welcome(sock, address, listener)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -193,11 +194,6 @@ class Front:
                 await self._make_room(error)
                 return False
             return True  # one that was over before it began (accept(2): as EAGAIN, try again)
-        try:
-            self._welcome(sock, address, listener)
-        except OSError as error:  # it costs the one, not everybody who comes after it
-            self._complaints.say("welcome", f"a connection was closed: {error.strerror}")
-            sock.close()
         return True
 
     def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
