@@ -210,8 +210,19 @@ def _default_name(module: ModuleType) -> str:
 def _default(module: ModuleType, where: str) -> object:
     name = _default_name(module)
     if not name:
-        raise AppError(f"app: module {where} has neither `application` nor `app`", _offer(module, where))
+        hint = _wsgi_below(module) or _offer(module, where)
+        raise AppError(f"app: module {where} has neither `application` nor `app`", hint)
     return getattr(module, name)
+
+
+def _wsgi_below(module: ModuleType) -> str:
+    """Django's `wsgi` module, when its package or the manage.py beside it was named in its place."""
+    if hasattr(module, "__path__"):
+        found = [module.__name__] if "wsgi" in _modules_in(list(module.__path__)) else []
+    else:
+        folder = Path(module.__file__ or "").parent
+        found = [package.parent.name for package in sorted(folder.glob("*/wsgi.py"))]
+    return f"write app: {' or '.join(f'{package}.wsgi' for package in found[:3])}" if found else ""
 
 
 def _attribute(module: ModuleType, spec: AppName) -> object:
@@ -224,6 +235,9 @@ def _attribute(module: ModuleType, spec: AppName) -> object:
             close = difflib.get_close_matches(part, public, n=1, cutoff=0.75)
             hint = f"did you mean {spec.module}:{close[0]}?" if close else _offer(module, spec.module)
             raise AppError(f"app: module {spec.module} has no {spec.name!r}", hint) from None
+        except Exception as error:  # a proxy such as flask.request, a property, a module's __getattr__
+            text = f"app: {spec.module}:{spec.name} cannot be read: {_one_line(error)}"
+            raise AppError(text, trace=_trace(error)) from None
     return found
 
 
@@ -236,7 +250,7 @@ def _offer(module: ModuleType, where: str) -> str:
         if getattr(value, "__module__", None) == module.__name__ and inspect.isfunction(value):
             if _takes(value, 0) and ("app" in name or name.startswith(("create", "make", "get"))):
                 factories.append(f"{where}:{name}()")
-            elif list(inspect.signature(value).parameters)[:2] == ["environ", "start_response"]:
+            elif _parameters(value)[:2] == ["environ", "start_response"]:
                 apps.append(f"{where}:{name}")
         elif not inspect.isroutine(value) and not _is_asgi(value) and _takes(value, 2):
             apps.append(f"{where}:{name}")
@@ -295,11 +309,7 @@ def _is_asgi(value: object) -> bool:
         call = _class_attributes(value).get("__call__")
     if inspect.iscoroutinefunction(call):
         return True
-    try:
-        names = list(inspect.signature(value).parameters)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return names[:3] == ["scope", "receive", "send"]
+    return _parameters(value)[:3] == ["scope", "receive", "send"]
 
 
 def _class_attributes(value: object) -> dict[str, Any]:
@@ -325,4 +335,14 @@ def _takes(value: Callable[..., object], count: int) -> bool:
         return False
     except ValueError:  # a builtin that has no signature: cannot be told
         return True
+    except Exception:
+        return False
     return True
+
+
+def _parameters(value: object) -> list[str]:
+    """The names of its parameters, none where they cannot be told: flask.request raises at any look at it."""
+    try:
+        return list(inspect.signature(value).parameters)  # type: ignore[arg-type]
+    except Exception:
+        return []

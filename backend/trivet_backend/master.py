@@ -39,7 +39,7 @@ from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PlaceError, PoolPlaces
 from trivet_common.prefork import Master
 
-# How often lost tokens are looked for (s); DESIGN section 3 gives the rule.
+# How often lost tokens are looked for (s); the rule: docs/architecture.md, "How a request finds a slot".
 REPAIR_TICK = 0.2
 _WORKER, _PREPARE = "worker", "prepare"
 
@@ -265,6 +265,8 @@ class PoolMaster(Master):
             self._takeover.worker_ready(worker)
 
     def _note_exit(self, worker: PoolWorker, status: int) -> None:
+        if not self._was_ready and (worker.problem or self.is_leaving()):
+            return  # it is said once, for all of them, as the reason why the pool cannot start
         name = f"worker {worker.incarnation} (pid {worker.child.pid})"
         if worker.problem:
             self.log.error(f"{name} could not start: {worker.problem}")

@@ -5,9 +5,13 @@ Owns that lines of two threads do not mix. Knows no request.
 
 import io
 import threading
+from collections.abc import Callable
 
 from trivet_common.config import Settings
-from trivet_common.logs import ErrorLog, LineStream
+from trivet_common.logs import ErrorLog
+
+# A "line" without an end is cut there (characters) rather than kept for ever.
+_LONGEST = 65536
 
 
 class WorkerLog(ErrorLog):
@@ -20,21 +24,26 @@ class WorkerLog(ErrorLog):
         # Reentrant: the collector may run in here, and a destructor of the application may print.
         self._lock = threading.RLock()
 
+    def begin_anew(self) -> None:
+        """In a forked copy: a thread that is not there would hold the lock for ever."""
+        self._lock = threading.RLock()
+        self.forget_waiting()
+
     def _log(self, level: str, text: str) -> None:
         with self._lock:
             super()._log(level, text)
 
 
 class WorkerStream(io.TextIOBase):
-    """sys.stdout or sys.stderr: print() writes a line in two parts, so each thread has its own."""
+    """sys.stdout or sys.stderr: `say` is given each whole line. print() writes one in two parts, so each
+    thread has a line of its own."""
 
-    def __init__(self, log: ErrorLog, level: str) -> None:
-        self._log = log
-        self._level = level
-        self._own = threading.local()
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._own = _Begun()
 
     def __repr__(self) -> str:
-        return f"<WorkerStream {self._level} to {self._log!r}>"
+        return f"<WorkerStream to {self._say!r}>"
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -44,14 +53,21 @@ class WorkerStream(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        return self._lines().write(text)
+        *lines, self._own.line = (self._own.line + text).split("\n")
+        for line in lines:
+            self._say(line)
+        if len(self._own.line) > _LONGEST:
+            self.end_line()
+        return len(text)
 
     def end_line(self) -> None:
-        """Log what this thread wrote without an end of line."""
-        self._lines().end_line()
+        """Log what this thread wrote without an end of line, perhaps its last words."""
+        if self._own.line:
+            line, self._own.line = self._own.line, ""
+            self._say(line)
 
-    def _lines(self) -> LineStream:
-        lines: LineStream | None = getattr(self._own, "lines", None)
-        if lines is None:
-            lines = self._own.lines = LineStream(self._log, self._level)
-        return lines
+
+class _Begun(threading.local):
+    """A thread's line that has no end yet."""
+
+    line = ""

@@ -1,11 +1,11 @@
-"""The error log and the stream that stands in for stdout; what makes a text safe in a log line.
+"""The error log; what makes a text safe in a log line.
 
 Knows nothing of what is behind the target (log_target.py). The access log's lines are in access_log.py.
 """
 
-import io
 import os
 import time
+from itertools import takewhile
 
 from trivet_common.log_target import LogError, LogTarget, Target
 
@@ -22,6 +22,12 @@ def escape(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode()
+
+
+def without_trace(problem: str) -> str:
+    """A problem's sentence and hint. Its traceback stands in the log once already, from where it happened."""
+    lines = problem.split("\n")
+    return "\n".join(takewhile(lambda line: not line.startswith(("Traceback (", '  File "')), lines))
 
 
 class ErrorLog:
@@ -81,36 +87,6 @@ class ErrorLog:
         # A traceback is several events of one line each, so that every line says whose it is.
         for line in text.rstrip("\n").split("\n"):
             self._target.add((head + escape(line) + "\n").encode())
-
-
-class LineStream(io.TextIOBase):
-    """Stands in for sys.stdout or sys.stderr of a worker: each line goes to the error log under its name."""
-
-    def __init__(self, log: ErrorLog, level: str) -> None:
-        self._log = log
-        self._level = level
-        self._part = ""
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8"
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._part = (self._part + text).split("\n")
-        for line in lines:
-            self._log._log(self._level, line)
-        if len(self._part) > 65536:  # a "line" without an end is cut rather than kept for ever
-            self.end_line()
-        return len(text)
-
-    def end_line(self) -> None:
-        """Log a line that has no end yet: what the application printed before it died."""
-        if self._part:
-            part, self._part = self._part, ""
-            self._log._log(self._level, part)
 
 
 def _now() -> str:

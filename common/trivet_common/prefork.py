@@ -16,7 +16,7 @@ from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.children import Child, Children
 from trivet_common.control import ControlServer, Reply
 from trivet_common.forking import SIGNALS
-from trivet_common.logs import ErrorLog
+from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.loop import Loop
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
@@ -207,7 +207,7 @@ class Master:
         if problem is None:
             self.log.info("reloaded")
         else:
-            self.log.error(f"reload failed, the old configuration goes on: {problem}")
+            self.log.error(f"reload failed, the old configuration goes on: {without_trace(problem)}")
 
     def _clear_up(self) -> None:
         # Signals are still caught and mean nothing any more: none ends us before the last file is removed.

@@ -26,7 +26,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def main(arguments: Sequence[str]) -> int:
     """Run a command. Whatever goes wrong is one clear line on standard error and an exit status."""
     try:
-        status = trivet.main(args=list(arguments), prog_name="trivet", standalone_mode=False)
+        status = trivet.main(args=list(arguments) or ["--help"], prog_name="trivet", standalone_mode=False)
     except click.ClickException as error:
         _tell_usage(error)
         return USAGE
@@ -105,7 +105,7 @@ def proxy(file: str | None) -> int:
 @FILE
 @click.option("--pool", metavar="NAME", help="Which pool; needed when the file has several.")
 def backend(file: str | None, pool: str | None) -> int:
-    """Run the pool alone, for containers and systemd; the proxy is run by `trivet proxy`."""
+    """Run one pool alone, for containers and systemd; the proxy is run by `trivet proxy`."""
     from .halves import backend as run
     from .site import load_site
 

@@ -194,7 +194,7 @@ def _holder(path: Path) -> str:
         number = path.read_text().split("\n")[0]
     except OSError:
         number = "?"
-    return f"process {number or '?'} in {path.parent}; stop it first, or set another run_dir:"
+    return f"process {number or '?'} in {path.parent}; stop it first, or give this one another `run_dir`"
 
 
 def _is_listening(control: Path) -> bool:

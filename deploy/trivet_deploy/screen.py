@@ -33,7 +33,8 @@ def warn(settings: Settings, pools: Iterable[str] | None = None) -> None:
     here = settings.pools if pools is None else pools
     rooted = [name for name in here if settings.pools[name].user in (None, "root", "0")]
     if os.geteuid() == 0 and rooted:
-        tell(f"warning: the application of pool {', '.join(rooted)} runs as root; give the pool a user:")
+        pools = f"pool {rooted[0]} runs" if len(rooted) == 1 else f"pools {', '.join(rooted)} run"
+        tell(f"warning: {pools} as root; name another user in the file, for instance: user: www-data")
 
 
 def overview(site: Site, premises: Premises) -> str:

@@ -13,7 +13,7 @@ from trivet_common.channel import Channel
 from trivet_common.children import Child, Pause
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
-from trivet_common.logs import ErrorLog
+from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.prefork import QUIT_GRACE, Master, Phase
 
 from . import running, screen
@@ -180,7 +180,7 @@ class ServeMaster(Master):
         if self._was_ready or self.is_leaving():
             return  # the part's own log has it
         # A traceback stands in the part's log; here it would be the second one on the screen.
-        brief = text.partition("\nTraceback")[0] if self.settings.log.error == "stderr" else text
+        brief = without_trace(text) if self.settings.log.error == "stderr" else text
         screen.tell(f"trivet: {part}: {brief}")
         self.status_code = FAILED
         self.quit()

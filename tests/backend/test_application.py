@@ -202,3 +202,19 @@ def test_djangos_asgi_application_is_named(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_missing(tmp_path: Path) -> None:
     assert "cannot be entered: No such file" in problem(tmp_path / "gone", "shop").text
+
+
+def test_a_module_full_of_proxies_is_searched_all_the_same(tmp_path: Path) -> None:
+    """`from flask import request`: such an object raises RuntimeError at any look that is taken at it."""
+    pytest.importorskip("flask")
+    source = "from flask import Flask, current_app, request, session\nserver = Flask('x')\n"
+    write(tmp_path, shop=source)
+    for app in ("shop", "shop:nope"):
+        assert problem(tmp_path, app).hint == "write app: shop:server"
+    assert problem(tmp_path, "shop:request.form").text.startswith("app: shop:request.form cannot be read: ")
+
+
+@pytest.mark.parametrize("app", ["mysite", "manage.py"])
+def test_djangos_package_and_its_command_lead_to_its_wsgi_module(tmp_path: Path, app: str) -> None:
+    write(tmp_path, manage="", mysite____init__="", mysite__wsgi=WSGI.format(name="application"))
+    assert problem(tmp_path, app).hint == "write app: mysite.wsgi"

@@ -13,7 +13,7 @@ def worker_log(path: Path) -> WorkerLog:
 
 
 def test_a_line_is_an_event(tmp_path: Path) -> None:
-    stream = WorkerStream(worker_log(tmp_path / "log"), "info")
+    stream = WorkerStream(worker_log(tmp_path / "log").info)
     print("one", "two", file=stream)
     print("rest\x1b[31m", end="", file=stream)
     assert len((tmp_path / "log").read_text().splitlines()) == 1
@@ -25,7 +25,7 @@ def test_a_line_is_an_event(tmp_path: Path) -> None:
 
 
 def test_lines_of_two_threads_do_not_mix(tmp_path: Path) -> None:
-    stream = WorkerStream(worker_log(tmp_path / "log"), "info")
+    stream = WorkerStream(worker_log(tmp_path / "log").info)
     begin = threading.Barrier(4)
 
     def print_much(name: str) -> None:
@@ -40,3 +40,16 @@ def test_lines_of_two_threads_do_not_mix(tmp_path: Path) -> None:
         thread.join(10)
     lines = [line.rpartition("] ")[2] for line in (tmp_path / "log").read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {number} {name}" for name in "abcd" for number in range(200))
+
+
+def test_lines_are_whole_or_cut() -> None:
+    said: list[str] = []
+    stream = WorkerStream(said.append)
+    stream.write("a\nb\nhalf")
+    assert said == ["a", "b"]
+    stream.end_line()
+    stream.end_line()
+    assert said == ["a", "b", "half"]
+    stream.write("x" * 70_000)  # without an end it is not kept for ever
+    assert len(said) == 4
+    assert (stream.encoding, stream.writable()) == ("utf-8", True)

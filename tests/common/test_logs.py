@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common.logs import ErrorLog, LineStream, escape
+from trivet_common.logs import ErrorLog, escape, without_trace
 
 HEAD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (\w+) \[(.+) (\d+)\] (.*)")
 
@@ -88,19 +88,6 @@ def test_a_file_that_cannot_be_opened_again_is_told_in_the_old_one(tmp_path: Pat
     assert "Is a directory" in lines(tmp_path / "old")[0][3]
 
 
-def test_prints_become_lines(tmp_path: Path) -> None:
-    stream = LineStream(ErrorLog(tmp_path / "log", "x"), "info")
-    print("one", "two", file=stream)
-    stream.write("a\nb\nhalf")
-    assert [line[3] for line in lines(tmp_path / "log")] == ["one two", "a", "b"]
-    stream.end_line()
-    stream.end_line()
-    assert [line[3] for line in lines(tmp_path / "log")][3:] == ["half"]
-    stream.write("x" * 70_000)  # without an end it is not kept for ever
-    assert len(lines(tmp_path / "log")) == 5
-    assert (stream.encoding, stream.writable()) == ("utf-8", True)
-
-
 def test_processes_that_share_a_file_do_not_mix_lines(tmp_path: Path) -> None:
     def write(name: str) -> None:
         log = ErrorLog(tmp_path / "log", name)
@@ -115,3 +102,9 @@ def test_processes_that_share_a_file_do_not_mix_lines(tmp_path: Path) -> None:
     found = lines(tmp_path / "log")
     assert len(found) == 600
     assert all(text == who * 500 for _, who, _, text in found)
+
+
+def test_a_problem_without_its_trace() -> None:
+    assert without_trace("app: no\nhint: do") == "app: no\nhint: do"
+    assert without_trace("app: no\nTraceback (most recent call last):\n  File") == "app: no"
+    assert without_trace('app: no\nhint: a.py:3\n  File "a.py", line 3\n    def :') == "app: no\nhint: a.py:3"

@@ -98,7 +98,7 @@ def test_root_is_warned_once(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     screen.warn(settings)
     assert capsys.readouterr().err == (
-        "warning: the application of pool web, shop runs as root; give the pool a user:\n"
+        "warning: pools web, shop run as root; name another user in the file, for instance: user: www-data\n"
     )
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     screen.warn(settings)
