@@ -74,8 +74,8 @@ class Worker:
     def run(self) -> int:
         setproctitle.setproctitle(f"trivet: worker {self._pool.name} {self._incarnation} ({self._pool.app})")
         self._quiet_signals()
-        sys.stdout = WorkerStream(self._log, "info")
-        sys.stderr = WorkerStream(self._log, "error")
+        sys.stdout = WorkerStream(self._log.info)
+        sys.stderr = WorkerStream(self._log.error)
         try:
             # Before the drop: the run directory is the master's user's.
             board, listeners, fifo = self._take_place()
