@@ -11,7 +11,9 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import TypeVar
+
+from trivet_common.forking import fork
 
 from .refusal import Refusal
 
@@ -19,29 +21,13 @@ Result = TypeVar("Result")
 # Far above what a large configuration on a busy machine needs; a folder on a dead network mount may hang.
 _LONGEST = 60.0
 _LARGEST = 64 * 1024 * 1024
-_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGCHLD,
-)
 
 
 def run_apart(work: Callable[[], Result]) -> Result:
     """What `work` returns or raises. Raises Refusal after a minute, and if the process died."""
     reading, writing = os.pipe()
     gc.freeze()  # the child's collections must not copy our pages
-    # Signals wait while there are two of us: one to the whole group must not reach our loop twice.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            _work_and_tell(work, writing, mask)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    pid = fork(lambda: _tell(work, writing), lambda trace: None)
     os.close(writing)
     try:
         told = _read(reading)
@@ -59,20 +45,15 @@ def run_apart(work: Callable[[], Result]) -> Result:
     raise result
 
 
-def _work_and_tell(work: Callable[[], object], writing: int, mask: set[int | signal.Signals]) -> NoReturn:
+def _tell(work: Callable[[], object], writing: int) -> int:
+    """In the child."""
     try:
-        signal.set_wakeup_fd(-1)
-        for signum in _SIGNALS:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        try:
-            told = pickle.dumps((True, work()))
-        except Exception as error:
-            told = _pickled(error)
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(told)
-    finally:
-        os._exit(0)
+        told = pickle.dumps((True, work()))
+    except Exception as error:
+        told = _pickled(error)
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(told)
+    return 0
 
 
 def _pickled(error: Exception) -> bytes:
