@@ -264,7 +264,7 @@ def test_verdict_does_not_depend_on_segments(pair: Pair) -> None:
             check_accepted(expected_runs(entry), trial)
 
 
-def test_s17_a_good_request_behind_a_bad_one_is_not_run_wherever_they_are_cut(pair: Pair) -> None:
+def test_s17_nothing_behind_a_bad_request_is_run_wherever_it_is_cut(pair: Pair) -> None:
     entry = next(entry for entry in REFUSED if entry.name == "bad-behind-good")
     data = entry.data + TAIL
     cuts = [(data[:at], data[at:]) for at in range(1, len(data))]

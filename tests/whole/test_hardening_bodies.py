@@ -1,5 +1,6 @@
 """S15, faults 16 and 17: a request that breaks off at any byte never looks whole, wherever it arrives."""
 
+import gzip
 import socket
 import struct
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from tests.whole.scripted import Upstream, scripted
 from tests.whole.strangers import free_port
 from tests.whole.talking import Talk
 from tests.whole.volley import Address, Shot, fire
-from tests.whole.witness import APPLICATION, Witness
+from tests.whole.witness import APPLICATION, Witness, ran
 
 CONFIG = """
 proxy: {processes: 1}
@@ -104,6 +105,17 @@ def test_s6_a_body_that_nobody_reads_is_no_request(site: Site, witness: Witness)
         assert talk.get("/b").status == 200
     runs = [run.ran.target for run in witness.new_runs()]
     assert runs == [b"/a", b"/b"]
+
+
+def test_d9_an_encoded_body_is_nobodys_to_inflate(site: Site, witness: Witness) -> None:
+    """64 MiB of zeros in 64 KiB arrive as the 64 KiB they are."""
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))
+    with Talk(site.address) as talk:
+        talk.say(f"POST /p HTTP/1.1\nHost: a\nContent-Encoding: gzip\nContent-Length: {len(bomb)}\n\n", bomb)
+        assert talk.answer().status == 200
+    (run,) = witness.new_runs()
+    assert run.ran == ran(b"POST", b"/p", bomb)
+    assert run.fields["HTTP_CONTENT_ENCODING"] == "gzip"
 
 
 def assert_nothing_was_whole(site: Site, witness: Witness, upstream: Upstream) -> None:

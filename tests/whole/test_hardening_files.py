@@ -198,6 +198,19 @@ def test_p7_hidden_names_and_copies(site: Site) -> None:
     assert_nothing_seen(site, [*hidden, b"/a.txt.swp", b"/.a.txt.swp", b"/static/.env", b"/deep//..%2f.env"])
 
 
+@pytest.mark.parametrize(
+    "ranges",
+    ["bytes=" + ",".join(f"{n}-" for n in range(1300)), "bytes=0-,0-,0-,0-", "bytes=5-2", "bytes=-99999999",
+     "bytes=9223372036854775808-", "bytes=0-18446744073709551615", "bytes=-0", "bytes=--5", "bytes=a-b",
+     "bits=0-1"],
+)  # fmt: skip
+def test_p8_never_more_than_the_file(ranges: str, site: Site) -> None:
+    answer = ask(site.address, "/a.txt", f"Range: {ranges}")
+    assert answer.status in (200, 206, 416)
+    assert answer.status == 416 or answer.body in INSIDE
+    assert "multipart" not in answer.headers.get("content-type", "")
+
+
 def test_p9_a_file_that_shrinks_is_short_and_never_anything_else(site: Site) -> None:
     path = site.folder / "public" / "big.bin"
     path.write_bytes(b"x" * BIG)
