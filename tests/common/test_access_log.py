@@ -113,3 +113,16 @@ def test_lines_are_written_in_batches(tmp_path: Path) -> None:
     assert (tmp_path / "old").read_bytes().count(b"\n") == 1501
     assert (tmp_path / "log").read_bytes().count(b"\n") == 1
     assert log.lost == 0
+
+
+def test_a_loss_is_told_once_and_when_it_grows_no_more() -> None:
+    log, told = AccessLog(Path("/dev/full"), "combined"), list[str]()
+    for _ in range(2):
+        while not log.lost or log.lost % 7:
+            log.write(record(target="/" + "x" * 5000))
+        log.tell_lost(told.append)
+        log.write(record())
+    for _ in range(3):
+        log.tell_lost(told.append)
+    assert told == [f"{log.lost} lines of the access log could not be written so far"]
+    log.close()

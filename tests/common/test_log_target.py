@@ -1,5 +1,6 @@
 """Targets that are full, closed, slow, somebody else's or not there; and lines that stay whole."""
 
+import errno
 import os
 import socket
 import threading
@@ -66,6 +67,33 @@ def test_a_full_disk_is_bounded_counted_and_not_tried_with_each_line() -> None:
     assert len(b"".join(target._waiting)) <= 1024 * 1024 + 1024
     target.flush()
     target.close()
+
+
+def test_a_line_that_was_cut_is_taken_back_for_who_writes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "log", os.write
+    room = [7, 0]
+
+    def little(fd: int, data: bytes) -> int:
+        if not room:
+            return write(fd, data)
+        if not (most := room.pop(0)):
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, data[:most])
+
+    first, second = LogTarget(path), LogTarget(path)
+    monkeypatch.setattr(os, "write", little)
+    first.add(b"one\n")
+    first.add(b"three\n")
+    first.flush()
+    assert path.read_bytes() == b"one\n"
+    second.add(b"two\n")
+    second.flush()
+    first.flush()
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    first.close()
+    second.close()
 
 
 def test_a_pipe_nobody_reads_is_not_waited_for_and_gets_whole_lines(stdout: list[int]) -> None:

@@ -453,7 +453,8 @@ async def test_unreadable_is_not_found_and_said_once(tree, way, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(24, 503), (23, 503), (12, 503), (5, 500), (28, 500), (9, 500), (2, 404), (36, 404), (6, 404)]
+    ("number", "status"),
+    [(24, 503), (23, 503), (12, 503), (5, 500), (28, 500), (9, 500), (2, 404), (36, 404), (6, 404)],
 )
 async def test_what_the_system_says(tree, way, monkeypatch, number, status):
     def fail(*arguments):

@@ -111,6 +111,19 @@ async def test_an_upstream_that_stops_reading_may_still_answer(process, link):
     assert await upload.during(lambda: heard(link))
 
 
+async def test_a_body_that_cannot_be_sent_on_is_ended_for_who_still_reads(process, link, monkeypatch):
+    async def send(wire, data):
+        raise WireClosed("peer")  # ENOBUFS: the connection lives
+
+    monkeypatch.setattr(Wire, "send", send)
+    client = FakeClient(process, POST + b"content-length: 20\r\n\r\nab", stream=True)
+    await Upload.of(client.request, link.link, b"head", b"", 0, None).run()
+    assert link.server.recv(100) == b""
+    assert link.link.is_sending
+    link.server.send(b"answer")
+    assert await heard(link)
+
+
 async def heard(link):
     return await link.link.wire.receive() == b"answer"
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 from pathlib import Path
@@ -88,6 +89,21 @@ async def test_closing_wakes_a_sender_too(new_pair: NewPair) -> None:
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
         wire.expire("write_timeout")
+    peer.close()
+
+
+@pytest.mark.parametrize("way", ["wait_readable", "wait_writable"])
+async def test_what_cannot_be_waited_for_is_let_go(
+    new_pair: NewPair, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    async def wait(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "fs.epoll.max_user_watches")
+
+    monkeypatch.setattr(f"trivet_proxy.wire.{way}", wait)
+    wire, peer = new_pair()
+    with pytest.raises(WireClosed, match="overloaded"):
+        await (wire.wait_until_readable() if way == "wait_readable" else wire.wait_until_writable())
+    assert wire.fd < 0
     peer.close()
 
 
