@@ -261,6 +261,22 @@ def test_a_stale_claim_that_streams_is_answered_at_once(start: Start) -> None:
     assert receive_all(client) == STALE
 
 
+@pytest.mark.parametrize("is_believed", [True, False])
+def test_a_disk_that_cannot_be_spooled_to_is_named_to_nobody(
+    start: Start, tmp_path: Path, is_believed: bool
+) -> None:
+    nowhere = LIMITS._replace(spool_memory=10, spool_directory=tmp_path / "nowhere")
+    pool = start(echo, nowhere, frozenset({os.geteuid()}) if is_believed else frozenset())
+    client = pool.connect()
+    client.sendall(request("/", claim=(1, 5), method="POST", body=b"x" * 1000))
+    said = receive_all(client)
+    assert said.startswith(b"HTTP/1.1 507 ")
+    assert b"nowhere" not in said
+    # The mark by which our proxy puts its own page in place of this one.
+    assert (b"\r\ntrivet-why: spool_full\r\n" in said) is is_believed
+    assert pool.ran == []
+
+
 def test_a_claim_of_a_stranger_is_an_ordinary_request(start: Start) -> None:
     pool = start(uids=frozenset())
     client = pool.connect()
