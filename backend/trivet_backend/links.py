@@ -99,6 +99,12 @@ class Links:
         for link in list(self.by_fd.values()):
             self.drop(link)
 
+    def let_go(self) -> None:
+        """In a forked copy: the connections stay the worker's."""
+        for link in self.by_fd.values():
+            link.sock.close()
+            link.fd = -1  # the number may soon be another file's
+
     def refuse(self, link: Link, error: HttpError) -> None:
         """A short answer of our own; what follows on this connection is not looked at. Raises ClientLeft."""
         if error.status >= 500:

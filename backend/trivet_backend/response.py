@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from trivet_backend import offspring
 from trivet_backend.application import WsgiApplication
 from trivet_backend.file_wrapper import FileWrapper, real_file
 from trivet_backend.input import BodyLost
@@ -275,6 +276,19 @@ class Response:
         return True
 
 
+class _Nobody:
+    """The link of a response that is over."""
+
+    def send(self, data: bytes) -> None:
+        raise ClientLeft("the request is over")
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        raise ClientLeft("the request is over")
+
+
+_NOBODY = _Nobody()
+
+
 def answer(application: WsgiApplication, environ: dict[str, Any], response: Response) -> None:
     """Run the application and send what it says; whatever it does, this returns."""
     iterable: Any = None
@@ -284,12 +298,16 @@ def answer(application: WsgiApplication, environ: dict[str, Any], response: Resp
     except (ClientLeft, BodyLost) as left:
         response.abandon(left)
     except BaseException as error:  # sys.exit() in a view ends the request, not the worker
+        if offspring.is_copy and isinstance(error, SystemExit):
+            offspring.leave(error)
         response.fail(error)
     if iterable is not None and hasattr(iterable, "close"):
         try:
             iterable.close()
         except BaseException as error:
             response.note(f"close() of the response failed: {_trace(error)}")
+    # A thread of the application that goes on writing would write into the answer to the next request.
+    response._link = _NOBODY
 
 
 def _trace(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import BinaryIO
 
+from trivet_backend import offspring
 from trivet_backend.application import WsgiApplication
 from trivet_backend.body import read_body
 from trivet_backend.environ import EnvironBuilder, Fields
@@ -126,6 +127,15 @@ class Slot:
         """Leave at the next moment between two requests."""
         self._has_left = True
         os.eventfd_write(self._wake, 1)
+
+    def let_go(self) -> None:
+        """In a process that the application forked: close what it would keep open, and tell nobody."""
+        self._links.let_go()
+        self._epoll.close()
+        self._listener.close()
+        for sock in self._shared:
+            sock.close()
+        os.close(self._wake)
 
     # ------------------------------------------------------------ idle and retiring
 
@@ -279,6 +289,8 @@ class Slot:
         self._row.show(head.method, head.target, request_id, time.monotonic_ns())
         self._claims.enter()
         answer(self._application, environ, response)
+        if offspring.is_copy:
+            offspring.leave()  # before it says anything on the board, or takes a request of its own
         self._row.clear()
         if response.is_broken:
             self._claims.leave()

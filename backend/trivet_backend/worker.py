@@ -19,6 +19,7 @@ from time import monotonic_ns
 
 import setproctitle
 
+from trivet_backend import offspring
 from trivet_backend.application import AppError, WsgiApplication, load_application
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
@@ -92,6 +93,7 @@ class Worker:
         # What is loaded stays: the collector need not look at it, nor dirty the pages shared with siblings.
         gc.collect()
         gc.freeze()
+        offspring.watch(lambda: self._let_go(fifo))
         signal.signal(signal.SIGTERM, lambda *_: self._retire())
         self._tell(b"ready")
         if self._pool.threads == 1:
@@ -228,6 +230,16 @@ class Worker:
         self._is_leaving = True
         for slot in self._slots:
             slot.ask_to_retire()
+
+    def _let_go(self, fifo: IdleFifo) -> None:
+        """In a process that the application forked."""
+        for slot in self._slots:
+            slot.let_go()
+        fifo.close()
+        self._channel.close()
+        self._log.begin_anew()
+        # TERM would ask for slots that are not its own to retire; it means the process itself.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _tell(self, message: bytes) -> None:
         try:

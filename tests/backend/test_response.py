@@ -10,7 +10,7 @@ import pytest
 
 from tests.backend.fakes import FakeLink, FakeLog, request_head
 from trivet_backend.input import BodyLost
-from trivet_backend.response import Response, answer
+from trivet_backend.response import ClientLeft, Response, answer
 
 TEXT = ("Content-Type", "text/plain")
 
@@ -380,3 +380,18 @@ def test_wsgiref_finds_nothing(application: Any, method: str) -> None:
     ran = Ran(validator(application), method=method)
     assert ran.log.errors == []
     assert ran.head.startswith("HTTP/1.1 200 OK")
+
+
+def test_nothing_is_written_into_the_next_answer() -> None:
+    """An application's thread that goes on after its request is over."""
+    kept: list[Any] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        kept.append(start_response("200 OK", []))
+        return [b"whole"]
+
+    ran = Ran(application)
+    before = ran.link.bytes
+    with pytest.raises(ClientLeft):
+        kept[0](b"late")
+    assert ran.link.bytes == before
