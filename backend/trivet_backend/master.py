@@ -24,14 +24,14 @@ from trivet_backend.roster import (
     manner,
     worker_status,
 )
-from trivet_backend.sockets import is_answered, listen_unix
+from trivet_backend.sockets import listen_unix
 from trivet_backend.takeover import Takeover
 from trivet_backend.worker import run_worker
 from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
 from trivet_common.children import Child
 from trivet_common.config import Pool, Settings
-from trivet_common.control import ControlServer
+from trivet_common.control import ControlServer, is_listening
 from trivet_common.listeners import BoundListener, bind
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.claims import Repair
@@ -94,7 +94,7 @@ class PoolMaster(Master):
     def start(self) -> None:
         try:
             self._places.create()
-            if is_answered(self._places.control):
+            if is_listening(self._places.control):
                 # Two masters in one directory would sweep each other's sockets.
                 raise PlaceError(f"{self._places.directory}: another master runs this pool already")
             self._is_ours = True

@@ -33,14 +33,3 @@ def listen_unix(path: Path, group: int | None, backlog: int) -> socket.socket:
     sock.listen(backlog)
     os.rename(fresh, path)
     return sock
-
-
-def is_answered(path: Path) -> bool:
-    """Whether somebody listens on this path."""
-    with socket.socket(socket.AF_UNIX) as other:
-        other.settimeout(1.0)
-        try:
-            other.connect(os.fspath(path))
-        except OSError:
-            return False
-    return True

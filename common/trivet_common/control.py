@@ -212,6 +212,19 @@ def ask(path: Path, request: dict[str, Any], timeout: float) -> dict[str, Any]:
     return parsed
 
 
+def is_listening(path: Path) -> bool:
+    """Whether a master has its control socket at `path`; one whose backlog is full is busy, not gone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+        asker.settimeout(0.2)
+        try:
+            asker.connect(os.fspath(path))
+        except (TimeoutError, BlockingIOError):
+            return True
+        except OSError:
+            return False
+    return True
+
+
 def _read_all(asker: socket.socket, until: float) -> bytes:
     pieces = bytearray()
     while len(pieces) < _LONGEST_ANSWER:

@@ -6,13 +6,13 @@ Takes over what a killed run left, and leaves nothing behind. Knows nothing of p
 import grp
 import os
 import pwd
-import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from trivet_common.binding import ListenError
 from trivet_common.config import Pool, Settings
+from trivet_common.control import is_listening
 from trivet_common.listeners import Listeners, bind
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
@@ -112,7 +112,7 @@ class Premises:
         """Wait until the masters of a killed run have left. True if there are traces of such a run."""
         had_traces = self.run.control.exists() or bool(running.halves(self.run.path))
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and any(_is_listening(master.control) for master in self._ours()):
+        while time.monotonic() < until and any(is_listening(master.control) for master in self._ours()):
             time.sleep(0.05)
         return had_traces
 
@@ -135,7 +135,7 @@ class Premises:
 
     def _sweep(self) -> None:
         """Remove what a killed run left of parts we do not start (a pool that was taken out of the file)."""
-        if not _is_listening(self.run.control):
+        if not is_listening(self.run.control):
             # Else the halves of a site would be looked for behind the dead socket of an earlier `serve`.
             self.run.control.unlink(missing_ok=True)
         for path in self.run.path.glob("*.lock"):
@@ -195,15 +195,3 @@ def _holder(path: Path) -> str:
     except OSError:
         number = "?"
     return f"process {number or '?'} in {path.parent}; stop it first, or give this one another `run_dir`"
-
-
-def _is_listening(control: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
-        asker.settimeout(0.2)
-        try:
-            asker.connect(os.fspath(control))
-        except TimeoutError:
-            return True
-        except OSError:
-            return False
-        return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet_backend.sockets import bind_unix, is_answered, listen_unix
+from trivet_backend.sockets import bind_unix, listen_unix
 
 
 @pytest.mark.parametrize(("group", "mode"), [(None, 0o600), (os.getegid(), 0o660)])
@@ -37,11 +37,3 @@ def test_a_path_is_taken_over_only_by_a_socket_that_listens(tmp_path: Path) -> N
         client.connect(os.fspath(path))
         second.accept()[0].close()
     assert [entry.name for entry in tmp_path.iterdir()] == ["pool.sock"]
-
-
-def test_whether_somebody_answers(tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
-    assert not is_answered(path)
-    with listen_unix(path, None, 1):
-        assert is_answered(path)
-    assert not is_answered(path)  # what a killed process left

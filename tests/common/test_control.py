@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trivet_common import control
-from trivet_common.control import ControlError, ControlServer, Reply, ask
+from trivet_common.control import ControlError, ControlServer, Reply, ask, is_listening
 from trivet_common.loop import Loop
 
 ANSWER = {"ok": True, "what": "é" * 10}
@@ -247,3 +248,18 @@ def test_a_bad_answer_is_named(tmp_path: Path, said: bytes, told: str) -> None:
         with pytest.raises(ControlError, match=told):
             ask(tmp_path / "s", {}, 5)
         server.join(5)
+
+
+def test_whether_a_master_listens(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    assert not is_listening(path)
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
+        listener.bind(os.fspath(path))
+        assert not is_listening(path)  # what a killed process left
+        listener.listen(0)
+        for _ in range(2):
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect_ex(os.fspath(path))
+        assert is_listening(path)  # its backlog is full, which is no reason to take its place
+    assert not is_listening(path)
