@@ -44,7 +44,11 @@ class Spool:
             pass  # this file system has no O_TMPFILE (NFS, old overlayfs); mkstemp says what else is wrong
         try:
             fd, name = tempfile.mkstemp(prefix="trivet-", dir=self.dir)
-            os.unlink(name)
+            try:
+                os.unlink(name)
+            except OSError:
+                os.close(fd)
+                raise
             return fd
         except OSError as error:
             self.files -= 1
@@ -53,7 +57,10 @@ class Spool:
     def _close(self, fd: int, count: int) -> None:
         self.files -= 1
         self.used -= count
-        os.close(fd)
+        try:
+            os.close(fd)
+        except OSError:
+            pass  # close(2) may report an earlier error; the descriptor is gone all the same
 
 
 class SpoolBuffer:
