@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Field = tuple[bytes, bytes]
 
-# Always ours, whoever sends them (hardening H3 to H5): who the client is, what this request is called,
+# Always ours, whoever sends them: who the client is, what this request is called,
 # orders to a server to send a file (CVE-2025-61780), another target than the one that was routed, the
 # variable HTTP_PROXY.
 _OURS = REBUILT | frozenset(

@@ -151,7 +151,7 @@ class ResponseWriter:
             return
         if left is not None:
             if len(piece) > left:
-                # More than was announced: it would be read as the next answer (hardening H11).
+                # More than was announced: it would be read as the next answer.
                 piece = piece[:left]
                 self.keep_alive = False
             self._left = left - len(piece)

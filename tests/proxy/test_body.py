@@ -209,7 +209,7 @@ class TestPatience:
     async def test_a_body_slower_than_the_rate(
         self, autojump_clock: MockClock, desk: Desk, nursery: trio.Nursery
     ) -> None:
-        """One byte a second is never a pause of body_timeout: RUDY (hardening D2)."""
+        """One byte a second is never a pause of body_timeout: RUDY."""
         body, peer = desk.receive(COUNTED % 100_000)
 
         async def dribble() -> None:

@@ -1,4 +1,4 @@
-"""dispatch/exchange.py: every outcome of DESIGN section 3, against slots that keep or break the protocol."""
+"""dispatch/exchange.py: every outcome of a claim, against slots that keep or break the protocol."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""forwarded.py: rows H1 to H5 of the hardening list, both directions, and who is believed."""
+"""forwarded.py: the forwarding headers in both directions, and who is believed."""
 
 from types import SimpleNamespace
 

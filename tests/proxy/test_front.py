@@ -370,7 +370,7 @@ class TestRoom:
             assert process.log_text().count("no new connection") == 1
 
     async def test_connections_that_are_over_before_they_begin(self, tmp_path: Path) -> None:
-        """connect, reset, thousands of times (hardening D12)."""
+        """connect, reset, thousands of times."""
         async with started(tmp_path) as process:
             for _ in range(200):
                 sock = socket.create_connection(process.addresses[0][0])

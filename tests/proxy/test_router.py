@@ -48,7 +48,7 @@ def compile_routes(*specs: tuple[str, str | None]) -> list[CompiledRoute]:
 
 
 def read_from_the_top(routes: list[CompiledRoute], head: Head) -> CompiledRoute | None:
-    """What DESIGN section 7 says, without any index."""
+    """What docs/reference.md says, without any index."""
     implied: CompiledRoute | None = None
     for route in routes:
         if not host_matches(route.hosts, head.host):

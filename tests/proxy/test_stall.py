@@ -75,7 +75,7 @@ async def test_spares_one_that_takes_less_than_makes_the_socket_writable(
 async def test_a_client_below_the_rate_is_ended_after_the_grace(
     autojump_clock: MockClock, nursery: trio.Nursery, tcp_pair: tuple[Wire, socket.socket]
 ) -> None:
-    """Slow read: something of every 30 s is taken, so nothing ever stalls (hardening D3)."""
+    """Slow read: something of every 30 s is taken, so nothing ever stalls."""
     wire, client = tcp_pair
     deadlines = Deadlines()
     nursery.start_soon(deadlines.run)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 Held = Counter[str]
-# A proxy keeps up to two connections to a slot (DESIGN section 3), and whether it does at a moment is its own
+# A proxy keeps up to two connections to a slot (docs/architecture.md), and whether it does at a moment is its own
 # affair; both ends of each are Unix sockets.
 KEPT_TO_SLOTS = 2
 

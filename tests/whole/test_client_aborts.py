@@ -1,4 +1,4 @@
-"""Clients that leave at each byte of what they ask and are told (hardening section 3, rows 16 and 17).
+"""Clients that leave at each byte of what they ask and are told.
 
 No application runs on a part of a body, the slot is free again, the log says that the client left, and
 nothing is held afterwards. The ordinary run takes some of the bytes, the drill all of them.

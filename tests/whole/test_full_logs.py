@@ -1,4 +1,4 @@
-"""Logs that take nothing: a full disk, a pipe nobody reads (hardening section 3, rows 22 and 23).
+"""Logs that take nothing: a full disk, a pipe nobody reads.
 
 Requests go on at their speed, what is lost is counted and said, and once there is room again everything goes
 on by itself; no line is torn.

@@ -1,1 +1,1 @@
-"""How a request reaches a slot or a server, and how its answer comes back (DESIGN section 3)."""
+"""How a request reaches a slot or a server, and how its answer comes back (docs/architecture.md)."""

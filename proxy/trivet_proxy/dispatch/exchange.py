@@ -1,6 +1,6 @@
 """One request's way through a pool: claim, send, and the answer, or the next slot where the rules allow it.
 
-Owns the outcomes of DESIGN section 3: what may be sent again, what may not, and why. Knows no socket.
+Owns the outcomes of a claim (docs/architecture.md): what may be sent again, what may not, and why. Knows no socket.
 """
 
 from __future__ import annotations

@@ -41,6 +41,6 @@ class Link:
         raise NotImplementedError
 
     def discard(self, why: str = "discarded") -> None:
-        """What is on the wire cannot be trusted to begin anew (hardening S18)."""
+        """What is on the wire cannot be trusted to begin anew: the next request would get its answer."""
         self._clock.stop()
         self.wire.close(why)

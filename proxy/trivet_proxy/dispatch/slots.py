@@ -30,7 +30,7 @@ _LOOK_AGAIN = 0.25
 
 
 class SlotLink(Link):
-    """A connection to one slot, with the claim in hand: `number` and `nonce` (DESIGN section 3)."""
+    """A connection to one slot, with the claim in hand: `number` and `nonce` (see claims.py)."""
 
     __slots__ = ("nonce", "number", "slot")
 
