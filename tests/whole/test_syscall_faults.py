@@ -1,4 +1,4 @@
-"""The Nth system call of one request fails, in the proxy and in a worker (hardening section 3, row 26).
+"""The Nth system call of one request fails, in the proxy and in a worker.
 
 The answer is right, a clean error or a clean close; the next request is fine within a second; the process
 lives; nothing is leaked and no application runs on a partial body or twice.
@@ -153,7 +153,7 @@ class Drill:
             return
         self.struck += 1
         problems = [] if outcome.split()[0] in ("right", "error", "closed") else [outcome]
-        # A body that was being streamed to a worker as it died is lost with it (DESIGN section 5, 6).
+        # A body that was being streamed to a worker as it died is lost with it.
         is_lost = kind.pause > 0 and fault.call in MAY_DIE
         after = self._next(KINDS["pool"] if is_lost else kind)
         problems += after
