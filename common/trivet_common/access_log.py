@@ -75,7 +75,7 @@ class AccessLog:
         return self._target.lost
 
     def tell_lost(self, tell: Callable[[str], None]) -> None:
-        """Ask once a second: it is told when it grows no more; while a disk is full it changes all the time."""
+        """Ask once a second: it is told when it grows no more; on a full disk it grows all the time."""
         lost, seen = self.lost, self._lost_seen
         self._lost_seen = lost
         if self._lost_told < lost == seen:
