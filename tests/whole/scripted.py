@@ -1,4 +1,4 @@
-"""An upstream that misbehaves as it is told: the target of a request names the script, and a mark.
+"""An upstream, or slots, that misbehave as they are told: a request's target names the script, and a mark.
 
 A script is the bytes to send, with pauses and ends between them. Every body says the mark of the request it
 answers, so that an answer that went to somebody else shows. Knows no proxy.
@@ -11,6 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
+from pathlib import Path
+
+from tests.proxy.fakes_pool import Asked, FakePool, FakeSlot, Peer
 
 PATIENCE = 20.0
 
@@ -82,8 +86,10 @@ class Upstream:
             while not self._over.is_set():
                 target, rest = self._receive(sock, rest)
                 _, name, mark = target.split("/")
-                keeps = self._play(sock, self._scripts[name](mark.encode()))
-                self.played.add(target)
+                try:
+                    keeps = play(sock, self._scripts[name](mark.encode()))
+                finally:
+                    self.played.add(target)
                 if not keeps:
                     return
         except (OSError, EOFError):
@@ -109,19 +115,55 @@ class Upstream:
         self.bodies.append(data[:size])
         return target, data[size:]
 
-    def _play(self, sock: socket.socket, steps: list[Step]) -> bool:
-        for step in steps:
-            if isinstance(step, bytes):
-                sock.sendall(step)
-            elif step is Then.PAUSE:
-                time.sleep(0.03)
-            elif step is Then.STALL:
-                return not self._over.wait(PATIENCE)
-            else:
-                if step is Then.RESET:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                return False
-        return True
+
+class ScriptedPool:
+    """Slots that do the same: claimed by tokens, as a worker's are, on real boards."""
+
+    def __init__(self, directory: Path, scripts: Mapping[str, Script], slots: int = 6) -> None:
+        self._scripts = {"good": good, **scripts}
+        self._pool = FakePool(directory)
+        self._slots: list[FakeSlot] = []
+        self.asked: list[str] = []
+        self.played: set[str] = set()
+        for number in range(slots):
+            act = partial(self._act, number)
+            self._slots.append(self._pool.worker(act, announce=False))
+        for slot in self._slots:
+            slot.announce()
+
+    def close(self) -> None:
+        self._pool.close()
+        self._pool.places.remove()
+
+    def _act(self, number: int, peer: Peer, asked: Asked) -> None:
+        target = asked.head.target.decode()
+        self.asked.append(target)
+        _, name, mark = target.split("/")
+        try:
+            keeps = play(peer.sock, self._scripts[name](mark.encode()))
+        finally:
+            self.played.add(target)
+            self._slots[number].announce()
+        if not keeps:
+            raise ConnectionError(name)  # the slot lives, this connection does not
+
+
+def play(sock: socket.socket, steps: list[Step]) -> bool:
+    """Whether the connection goes on after it."""
+    for step in steps:
+        if isinstance(step, bytes):
+            sock.sendall(step)
+        elif step is Then.PAUSE:
+            time.sleep(0.03)
+        elif step is Then.STALL:
+            while sock.recv(65536):
+                pass
+            return False
+        else:
+            if step is Then.RESET:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+    return True
 
 
 def _more(sock: socket.socket) -> bytes:
