@@ -134,6 +134,45 @@ def test_where_there_is_no_unnamed_file_a_named_one_is_removed_at_once(
     buffer.close()
 
 
+def test_a_named_one_that_cannot_be_removed_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def unlink(path: str) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    def without_tmpfile(path: str, flags: int, mode: int = 0o777, **rest: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no O_TMPFILE")
+        return real(path, flags, mode, **rest)
+
+    monkeypatch.setattr(os, "open", without_tmpfile)
+    monkeypatch.setattr(os, "unlink", unlink)
+    spool, before = new_spool(tmp_path, memory=10), descriptors()
+    with pytest.raises(HttpError, match="broken"):
+        spool.new().write(b"more than ten")
+    assert descriptors() == before
+    assert (spool.used, spool.files) == (0, 0)
+
+
+def test_an_error_of_close_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.close
+
+    def close(fd: int) -> None:
+        real(fd)
+        raise OSError(errno.EIO, "written back too late")
+
+    spool, before = new_spool(tmp_path, memory=10), descriptors()
+    buffer = spool.new()
+    buffer.write(b"more than ten")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", close)
+        buffer.close()
+    assert descriptors() == before
+    assert (spool.used, spool.files) == (0, 0)
+
+
 def test_a_missing_directory_is_said(tmp_path: Path) -> None:
     spool = new_spool(tmp_path / "missing", memory=0)
     with pytest.raises(HttpError, match="missing"):
