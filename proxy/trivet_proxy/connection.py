@@ -106,8 +106,8 @@ class Connection:
         except Exception as error:
             self._complain(error)  # ours alone: the other connections go on
         finally:
-            self._patience.stop()
-            self._stall.stop()
+            self._patience.end()
+            self._stall.end()
             self.wire.close()
             self._clients.leave(self)
 
@@ -255,7 +255,10 @@ class Connection:
             raise
         except Exception as error:
             problem = self._explain(error, request)
-        await self._answer_problem(request, writer, problem)
+        try:
+            await self._answer_problem(request, writer, problem)
+        finally:
+            del problem  # its traceback knows this frame: the two would be left to the collector
 
     async def _route(self, request: Request, writer: ResponseWriter) -> None:
         route = self._clients.site.find(request.head)
@@ -273,7 +276,7 @@ class Connection:
         record = request.record
         record.why = problem.why
         if problem.source is not Source.CLIENT and problem.why not in _SAID_ELSEWHERE:
-            self._complaints.say(problem.why, f"{request.request_id} {request.head!r}: {problem}")
+            self._complaints.say(problem.why, f"{request.head} (request {request.request_id}): {problem}")
         if problem.status == CLIENT_LEFT:
             self.wire.close(problem.why)
         elif not writer.take_back():
@@ -313,7 +316,7 @@ class Connection:
             taken += len(data)
 
     async def _turn_away(self, error: HttpError) -> None:
-        """Answer what is no request. Nothing after it is interpreted (hardening S17)."""
+        """Answer what is no request. Nothing after it is interpreted (RFC 9112, 9.6; CVE-2024-49768)."""
         resources = self._resources
         self._patience.stop()
         writer = ResponseWriter(self.wire, self._stall, resources, EMPTY, b"", False, False)
@@ -343,5 +346,5 @@ class Connection:
         """The whole traceback, once; the same one again a second later at the earliest."""
         where = traceback.extract_tb(error.__traceback__)[-1:]
         kind = f"{type(error).__name__} {where}"
-        what = f"{request.request_id} {request.head!r}" if request is not None else repr(self)
+        what = f"{request.head} (request {request.request_id})" if request is not None else repr(self)
         self._complaints.say(kind, f"{what}: {''.join(traceback.format_exception(error))}", every=1.0)

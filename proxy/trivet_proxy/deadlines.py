@@ -27,7 +27,7 @@ class Deadline:
 
     def __init__(self, deadlines: "Deadlines", target: Expirable) -> None:
         self._deadlines = deadlines
-        self._target = target
+        self._target: Expirable | None = target
         self._standing = inf  # when its valid entry in the heap comes up; inf: it has none
         self.due = inf
         self.is_over = False  # since it was last moved
@@ -49,6 +49,11 @@ class Deadline:
 
     def stop(self) -> None:
         self.due = inf
+
+    def end(self) -> None:
+        """For good. It knows its target and most targets know it: the two would be left to the collector."""
+        self.due = inf
+        self._target = None
 
     def now(self) -> float:
         """The time by the clock it runs on, in seconds."""
@@ -93,7 +98,8 @@ class Deadlines:
             if deadline.due <= now:
                 deadline.due = inf
                 deadline.is_over = True
-                deadline._target.expire(deadline.why)
+                if deadline._target is not None:
+                    deadline._target.expire(deadline.why)
             elif deadline.due < inf:
                 self._enter(deadline, deadline.due)
         return heap[0][0] if heap else inf

@@ -53,6 +53,9 @@ class Stall:
         self._since = None
         self._deadline.stop()
 
+    def end(self) -> None:
+        self._deadline.end()
+
     def expire(self, why: str) -> None:
         taken, self._taken = self._taken, self._wire.given - self._wire.unsent()
         if self._taken == taken and why == "write_timeout":
