@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.whole.leaks import Quiet
 from tests.whole.running import TRIVET, Site, running, wait_until
 from tests.whole.talking import Talk, logged
 
@@ -79,7 +80,7 @@ def numbers(text: str) -> list[int]:
     return [int(logged(line)["target"][1:]) for line in text.splitlines()]
 
 
-def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
+def test_logs_on_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     access, error = small_disk / "access.log", small_disk / "error.log"
     with running(tmp_path, CONFIG % (access, error), echo=ECHO) as site:
         assert ask_often(site, 0, 20, 100) < STALLED
@@ -103,6 +104,27 @@ def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     for line in error.read_text().splitlines():
         assert re.match(r"[-\d]+ [:.\d]+ (debug|info|warning|error) \[[^]]+\] ", line), line
     print(f"\nfull disk: {60 + MANY} requests, slowest {longest * 1000:.1f} ms; {lost} lines lost, 0 torn")
+
+
+def test_a_full_spool_costs_those_who_need_it(tmp_path: Path, small_disk: Path) -> None:
+    config = f"spool: {{dir: {small_disk}}}\n" + CONFIG.replace("2", "1") % ("off", "error.log")
+    upload = (f"POST / HTTP/1.1\nHost: a\nContent-Length: {1 << 20}\n\n", bytes(1 << 20))
+    with running(tmp_path, config, echo=ECHO) as site:
+        ask_often(site, 0, 1, 100)
+        quiet = Quiet(site.processes(), [small_disk])
+        filler = fill(small_disk)
+        for _ in range(3):
+            with Talk(site.address) as talk:
+                answer = talk.say(*upload).answer()
+                assert answer.status == 507
+                assert b"reason: spool_full" in answer.body
+                assert os.fsencode(small_disk) not in answer.body
+            assert ask_often(site, 0, 20, 100) < STALLED
+        filler.unlink()
+        with Talk(site.address) as talk:
+            assert talk.say(*upload).answer().status == 200
+        assert quiet.extra(3.0) == {}
+    assert "No space left on device" in (tmp_path / "error.log").read_text()
 
 
 def _last_counts(text: str) -> list[int]:
