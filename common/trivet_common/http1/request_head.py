@@ -50,7 +50,11 @@ class RequestHead:
         self.dropped: list[bytes] = []  # names taken out of `headers`, for the log
 
     def __repr__(self) -> str:
-        return f"<RequestHead {self.method.decode()} {self.host}{self.target.decode()}>"
+        return f"<RequestHead {self}>"
+
+    def __str__(self) -> str:
+        """For the error log."""
+        return f"{self.method.decode()} {self.host}{self.target.decode()}"
 
     @property
     def has_body(self) -> bool:
