@@ -14,7 +14,7 @@ from .refusal import Refusal
 # What makes an application when it is called at the top of a module.
 WSGI_MAKERS = {"Flask", "Bottle", "make_wsgi_app", "get_wsgi_application", "App"}
 ASGI_MAKERS = {"FastAPI", "Starlette", "Quart", "Sanic", "Litestar", "BlackSheep", "get_asgi_application"}
-FACTORIES = ("create_app", "make_app", "get_app")
+FACTORIES = {"create_app", "make_app", "get_app"}
 # Read first: where an application is by custom.
 _USUAL = ("wsgi", "app", "application", "main", "site", "__init__")
 _SKIPPED = {
@@ -167,15 +167,7 @@ def _application(tree: ast.Module) -> str:
                 return node.name
             if node.name in FACTORIES and len(arguments) == len(node.args.defaults):
                 return f"{node.name}()"
-    for node in tree.body:
-        # app = create_app() of another module: a wsgi.py by custom.
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Call)
-            and _called(node.value) in FACTORIES
-        ):
-            return _target(node)
-    return ""
+    return _made_by(tree, FACTORIES)  # of another module: a wsgi.py by custom
 
 
 def _made_by(tree: ast.Module, makers: set[str]) -> str:
