@@ -12,8 +12,6 @@ from .problems import Findings, Mistake, Place, shown
 from .reach import why_not_a_file, why_not_a_folder
 from .validate import label
 
-PURPOSES = ("serve", "proxy", "backend")
-
 
 class Draft:
     """For one load."""

@@ -16,11 +16,6 @@ class Body:
         self.rest = b""
         self.source = source
 
-    @property
-    def remaining(self) -> int | None:
-        """How many bytes of data are still to come, where that is known."""
-        return None
-
     def feed(self, data: Data) -> bytes:
         """The decoded bytes of this piece, b"" when it held none; raises HttpError."""
         raise NotImplementedError
@@ -47,10 +42,6 @@ class NoBody(Body):
 
     def __repr__(self) -> str:
         return "<NoBody>"
-
-    @property
-    def remaining(self) -> int | None:
-        return 0
 
     def feed(self, data: Data) -> bytes:
         self.rest += bytes(data)

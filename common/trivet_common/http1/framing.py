@@ -35,10 +35,6 @@ class Counted(Body):
     def __repr__(self) -> str:
         return f"<Counted {self._left} to come>"
 
-    @property
-    def remaining(self) -> int | None:
-        return self._left
-
     def feed(self, data: Data) -> bytes:
         data = bytes(data)
         left = self._left

@@ -53,11 +53,6 @@ class ResponseHead:
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}, {len(self.headers)} fields>"
 
-    @property
-    def is_interim(self) -> bool:
-        """1xx: another head follows. 101 is one as well, and the last one of HTTP."""
-        return self.status < 200
-
     def get(self, name: bytes) -> bytes | None:
         """The value of the first field of that (lower-case) name."""
         for found, value in self.headers:
@@ -131,12 +126,12 @@ def status_line(status: int, reason: bytes | None = None) -> bytes:
 
 def build_response_head(status: int, reason: bytes | None, headers: Iterable[Field]) -> bytes:
     """The bytes of a head, empty line included; ValueError when a value would split it."""
-    return _build(status_line(status, reason), headers)
-
-
-def build_request_head(method: bytes, target: bytes, headers: Iterable[Field]) -> bytes:
-    """The bytes of a head, empty line included; ValueError when a value would split it."""
-    return _build(b"%b %b HTTP/1.1\r\n" % (method, target), headers)
+    lines = [b": ".join(field) for field in headers]
+    head = status_line(status, reason) + b"\r\n".join([*lines, b"\r\n"])
+    # The last line of defence against response splitting (CVE-2018-1000164): what is sent is what was meant.
+    if head.count(b"\n") != len(lines) + 2 or head.count(b"\r") != len(lines) + 2:
+        raise ValueError("a header holds CR or LF")
+    return head
 
 
 def _judge_first_byte(byte: int) -> None:
@@ -198,12 +193,3 @@ def _bad(detail: str) -> HttpError:
 def _as_bad(refused: HttpError) -> HttpError:
     """What the collector refuses, in words that fit an answer."""
     return _bad(_LINE_END if refused.why in ("bad_head:bare_lf", "bad_head:bare_cr") else refused.detail)
-
-
-def _build(first_line: bytes, headers: Iterable[Field]) -> bytes:
-    lines = [b": ".join(field) for field in headers]
-    head = first_line + b"\r\n".join([*lines, b"\r\n"]) if lines else first_line + b"\r\n"
-    # The last line of defence against response splitting (CVE-2018-1000164): what is sent is what was meant.
-    if head.count(b"\n") != len(lines) + 2 or head.count(b"\r") != len(lines) + 2:
-        raise ValueError("a header holds CR or LF")
-    return head
