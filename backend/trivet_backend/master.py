@@ -20,9 +20,10 @@ from trivet_backend.roster import (
     WorkerState,
     claim_rows,
     has_answered,
+    is_removed,
     last_words,
     manner,
-    worker_status,
+    pool_status,
 )
 from trivet_backend.sockets import listen_unix
 from trivet_backend.takeover import Takeover
@@ -140,6 +141,8 @@ class PoolMaster(Master):
 
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         pool, site = settings
+        if not self._was_ready:  # its own prepare may be running
+            return done(f"pool {pool.name} is still starting")
         if pool.listen != self._pool.listen:
             self.log.warning(f"{pool.where}: listen of a pool changes with the next start, not with a reload")
 
@@ -170,19 +173,13 @@ class PoolMaster(Master):
                 child.kill(signal.SIGTERM)
 
     def status(self) -> dict[str, Any]:
-        workers = [worker_status(worker, self._places) for _, worker in sorted(self._workers.items())]
         return {
-            "pool": self._pool.name,
-            "app": self._pool.app,
+            **pool_status(self._pool, self._workers.values(), self._places),
             "pid": os.getpid(),
             "phase": self.phase.name.lower(),
-            "wanted": self._pool.workers,
-            "threads": self._pool.threads,
-            "ready": sum(w.state is WorkerState.READY for w in self._workers.values()),
             "restarts": self._restarts,
             "reloading": self._takeover is not None,
             "last_reload_problem": self._last_reload_problem,
-            "workers": workers,
         }
 
     def cleanup(self) -> None:
@@ -293,21 +290,18 @@ class PoolMaster(Master):
     # ------------------------------------------------------------ what a reload uses (see takeover.Crew)
 
     def spawn_worker(self, seat: Seat, pool: Pool, settings: Settings) -> PoolWorker:
-        incarnation = self._places.next_incarnation()
-
         def be_worker(channel: Channel) -> int:
             self._close_ours()
             return run_worker(
-                pool,
-                settings,
-                self._places,
-                incarnation,
-                channel,
-                shared=self._shared,
-                uids=self._uids,
+                pool, settings, self._places, incarnation, channel, shared=self._shared, uids=self._uids
             )
 
-        child = self.spawn(_WORKER, incarnation, be_worker)
+        try:
+            incarnation = self._places.next_incarnation()
+            child = self.spawn(_WORKER, incarnation, be_worker)
+        except OSError as error:  # no descriptor left, a full disk
+            incarnation = min([0, *self._workers]) - 1
+            child = self.children.not_forked(_WORKER, incarnation, error)
         worker = self._workers[incarnation] = PoolWorker(child, incarnation, seat, pool.threads)
         return worker
 
@@ -346,6 +340,10 @@ class PoolMaster(Master):
     def _tick(self) -> None:
         if self.is_leaving() or self._fifo is None:
             return
+        if is_removed(self._fifo.fileno()) or any(is_removed(one.board) for one in self._workers.values()):
+            # No proxy finds us any more. Our successor makes everything again; what runs is finished.
+            self.log.error(f"{self._places.directory}: somebody removed the pool's files; it starts anew")
+            return self.stop(1)
         self.call_later(REPAIR_TICK, self._tick)
         rows = [row for worker in self._workers.values() for row in claim_rows(worker)]
         for token in self._repair.tick(self._fifo.is_empty(), rows):

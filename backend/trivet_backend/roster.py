@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 from trivet_common.children import Child, Pause
+from trivet_common.config import Pool
 from trivet_common.pool.board import (
     CLAIM_WORDS,
     HEADER_WORDS,
@@ -74,6 +76,23 @@ def last_words(worker: PoolWorker, places: PoolPlaces) -> str:
 def has_answered(worker: PoolWorker, places: PoolPlaces) -> bool:
     """Whether it came as far as to answer a request: an application that dies of its first one does not."""
     return any(row.done for row in _slots(worker, places))
+
+
+def is_removed(fd: int) -> bool:
+    """Whether an open file has lost its last name; -1 is none."""
+    return fd >= 0 and os.fstat(fd).st_nlink == 0
+
+
+def pool_status(pool: Pool, workers: Iterable[PoolWorker], places: PoolPlaces) -> dict[str, Any]:
+    found = sorted(workers, key=lambda worker: worker.incarnation)
+    return {
+        "pool": pool.name,
+        "app": pool.app,
+        "wanted": pool.workers,
+        "threads": pool.threads,
+        "ready": sum(worker.state is WorkerState.READY for worker in found),
+        "workers": [worker_status(worker, places) for worker in found],
+    }
 
 
 def worker_status(worker: PoolWorker, places: PoolPlaces) -> dict[str, Any]:

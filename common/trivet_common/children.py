@@ -95,16 +95,31 @@ class Children:
         try:
             ours, theirs = Channel.pair()
         except OSError as error:
-            return self._not_forked(kind, index, error)
+            return self.not_forked(kind, index, error)
         try:
             pid = fork(lambda: self._be_child(ours, theirs, target), self._log.error)
         except OSError as error:
             ours.close()
-            return self._not_forked(kind, index, error)
+            return self.not_forked(kind, index, error)
         finally:
             theirs.close()
         child = self._by_pid[pid] = Child(kind, index, pid, ours)
         self._loop.watch(ours, lambda: self._hear(child))
+        return child
+
+    def not_forked(self, kind: str, index: int, error: OSError) -> Child:
+        """A child there is no process for: one that dies at once."""
+        self._log.error(f"{kind} {index} could not be forked: {error.strerror}")
+        child = Child(kind, index, 0, None)
+        key = next(self._unforked)
+        self._by_pid[key] = child
+
+        def gone() -> None:
+            del self._by_pid[key]
+            self._exited(child, _NOT_FORKED)
+
+        # Not from within spawn: its caller does not know the child yet.
+        self._loop.call_later(0.0, gone)
         return child
 
     def tell_all(self, message: bytes) -> None:
@@ -138,20 +153,6 @@ class Children:
             if sibling.channel is not None:
                 sibling.channel.close()
         return target(theirs)
-
-    def _not_forked(self, kind: str, index: int, error: OSError) -> Child:
-        self._log.error(f"{kind} {index} could not be forked: {error.strerror}")
-        child = Child(kind, index, 0, None)
-        key = next(self._unforked)
-        self._by_pid[key] = child
-
-        def gone() -> None:
-            del self._by_pid[key]
-            self._exited(child, _NOT_FORKED)
-
-        # Not from within spawn: its caller does not know the child yet.
-        self._loop.call_later(0.0, gone)
-        return child
 
     def _hear(self, child: Child) -> None:
         for _ in range(_MOST_AT_ONCE):

@@ -469,3 +469,40 @@ def test_what_lies_in_the_run_directory_is_its_users_alone(pool: PoolProcess) ->
     assert stat.S_IMODE(pool.places.directory.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in pool.places.directory.iterdir()}
     assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_pool_whose_files_were_removed_ends_so_that_it_is_started_anew(pool: PoolProcess) -> None:
+    """By a cleaner of old files, or by hand: no proxy would find the pool any more."""
+    pool.write()
+    pool.start()
+    for path in pool.places.directory.iterdir():
+        path.unlink()
+    assert pool.process is not None
+    assert pool.process.wait(PATIENCE) == 1
+    assert "somebody removed the pool's files" in pool.log()
+
+
+def test_a_worker_without_a_number_is_one_that_died_at_once(pool: PoolProcess) -> None:
+    pool.write(workers=1)
+    pool.start()
+    (worker,) = pool.pids()
+    numbers = pool.places.directory / "incarnation"
+    held = numbers.rename(numbers.with_name("held"))
+    numbers.mkdir()  # what cannot be opened, as when no descriptor is left
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: "could not be forked" in pool.log())
+    numbers.rmdir()
+    held.rename(numbers)
+    until(lambda: pool.ready() == 1)
+    assert pool.stop() == 0
+
+
+def test_a_reload_during_the_start_is_refused(pool: PoolProcess) -> None:
+    """It would begin beside the first prepare, and nobody would look for lost tokens afterwards."""
+    pool.write(prepare=["sleep 2"])
+    pool.start(is_waited_for=False)
+    until(lambda: "prepare: sleep" in pool.log())
+    assert pool.reload()["problem"] == "pool web is still starting"
+    until(lambda: pool.ready() == 2)
+    assert pool.log().count("prepare: sleep") == 1
+    assert pool.stop() == 0

@@ -173,3 +173,20 @@ async def test_without_a_descriptor_the_token_is_put_back(pool, slots, autojump_
     second = slots.try_claim()
     assert second is not None
     first.discard(), second.discard()
+
+
+async def test_a_board_of_the_same_number_in_a_directory_made_anew(pool, slots):
+    pool.worker()
+    first = slots.try_claim()
+    assert first is not None
+    first.release()
+    pool.places.remove()
+    pool.places.create()
+    pool.fifo.close()
+    pool.fifo = type(pool.fifo)(pool.places.idle_fifo)
+    pool.worker()
+    slots.refresh()
+    link = slots.try_claim()
+    assert link is not None
+    assert link is not first
+    link.discard()

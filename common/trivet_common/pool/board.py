@@ -104,9 +104,10 @@ class SlotRow:
 class Board:
     """A mapped board: `create` for its worker, `open` (read-only) for the claim path and the master."""
 
-    __slots__ = ("_bytes", "_words", "incarnation", "slots")
+    __slots__ = ("_bytes", "_inode", "_words", "incarnation", "slots")
 
-    def __init__(self, mapping: mmap.mmap) -> None:
+    def __init__(self, mapping: mmap.mmap, inode: int) -> None:
+        self._inode = inode
         self._bytes = memoryview(mapping)
         self._words = self._bytes.cast("Q")
         self.incarnation = self._words[H_INCARNATION]
@@ -126,6 +127,7 @@ class Board:
             # Not ftruncate alone: a hole on a full tmpfs would be a SIGBUS at the first write.
             os.posix_fallocate(fd, 0, size)
             mapping = mmap.mmap(fd, size)
+            inode = os.fstat(fd).st_ino
         finally:
             os.close(fd)
         words = memoryview(mapping).cast("Q")
@@ -137,18 +139,26 @@ class Board:
             words[HEADER_WORDS + slot * ROW_WORDS + NUMBER] = 1
         words[H_MAGIC] = MAGIC
         os.rename(fresh, path)
-        return cls(mapping)
+        return cls(mapping, inode)
 
     @classmethod
     def open(cls, path: Path) -> "Board":
         """Map a board for reading. Raises FileNotFoundError (the worker is gone) or BoardError."""
         fd = _open(path)
         try:
-            slots = _check(os.pread(fd, HEADER_WORDS * 8, 0), os.fstat(fd).st_size, path)
+            info = os.fstat(fd)
+            slots = _check(os.pread(fd, HEADER_WORDS * 8, 0), info.st_size, path)
             mapping = mmap.mmap(fd, _size(slots), prot=mmap.PROT_READ)
         finally:
             os.close(fd)
-        return cls(mapping)
+        return cls(mapping, info.st_ino)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this board is what lies there, and not another one of the same number."""
+        try:
+            return os.stat(path, follow_symlinks=False).st_ino == self._inode
+        except OSError:
+            return False
 
     def slot(self, slot: int) -> SlotRow:
         """The row of a slot (0-based). Raises IndexError outside the board."""

@@ -139,11 +139,10 @@ class Slots:
     def refresh(self) -> None:
         """Forget what has gone from the pool's directory, and open the FIFO that lies there now."""
         self._open_fifo()
-        try:
-            present = set(self._places.incarnations())
-        except OSError:
-            return  # out of descriptors: nothing is forgotten for now
-        for incarnation in [one for one in self._boards if one not in present]:
+        for incarnation, board in list(self._boards.items()):
+            if board.is_at(self._places.board(incarnation)):
+                continue
+            # The worker has left; or the directory was removed, and the numbers began anew.
             del self._boards[incarnation]
             for key in [key for key in self._slots if key[0] == incarnation]:
                 self._forget(self._slots.pop(key))
