@@ -96,7 +96,7 @@ async def relay(
 
 
 def let_go(link: Link, head: ResponseHead, framing: Body) -> None:
-    """Keep the link only if nothing but the answer to the next request can come on it: else that one would get ours."""
+    """Keep the link only if nothing but the next request's own answer can come on it."""
     if head.keep_alive and not framing.rest and not link.is_sending and not isinstance(framing, UntilClose):
         link.release()
     else:

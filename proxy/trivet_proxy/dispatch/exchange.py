@@ -1,6 +1,6 @@
 """One request's way through a pool: claim, send, and the answer, or the next slot where the rules allow it.
 
-Owns the outcomes of a claim (docs/architecture.md): what may be sent again, what may not, and why. Knows no socket.
+Owns the outcomes of a claim (docs/architecture.md): what may be sent again, and why. Knows no socket.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..wire import WireClosed
 from .answer import let_go, receive_head, relay
 from .pool import HELD_UP, PoolDispatch
 from .slots import SlotLink
-from .upload import Upload, body_in_memory, framing_line
+from .upload import Upload, framing_line, send_request
 
 if TYPE_CHECKING:
     from ..request import Request
@@ -78,15 +78,8 @@ class Exchange:
         """Send as much as goes at once; the ordinary request goes whole. Never waits."""
         request = self._request
         self._link = link
-        request.record.upstream = link.title
-        link.start_clock(self._route.timeout)
         head = build_upstream_head(request, framing_line(request), self._extra(link))
-        body = body_in_memory(request)
-        try:
-            sent = link.wire.try_send_parts((head, body)) if body else link.wire.try_send(head)
-        except WireClosed:
-            sent = 0  # the slot has gone since its token was written; its silence says so soon enough
-        self._upload = Upload.of(request, link, head, body, sent, self._route.timeout)
+        self._upload = send_request(request, link, head, self._route.timeout)
         self._dispatch.in_flight.add(link)
 
     # Ours.

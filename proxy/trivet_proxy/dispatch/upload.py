@@ -31,9 +31,19 @@ def framing_line(request: Request) -> bytes:
     return b""
 
 
-def body_in_memory(request: Request) -> bytes:
-    """What can go out together with the head."""
-    return request.body.in_memory or b""
+def send_request(request: Request, link: Link, head: bytes, seconds: float | None) -> Upload | None:
+    """Send as much as goes at once, and start the clock; None, the ordinary case, when that was all.
+
+    Never waits. Another side that has gone is no error here: its silence says so soon enough.
+    """
+    request.record.upstream = link.title
+    link.start_clock(seconds)
+    body = request.body.in_memory or b""
+    try:
+        sent = link.wire.try_send_parts((head, body)) if body else link.wire.try_send(head)
+    except WireClosed:
+        sent = 0
+    return Upload.of(request, link, head, body, sent, seconds)
 
 
 class Upload:
@@ -98,7 +108,7 @@ class Upload:
                 await self._replay()
             link.is_sending = False
         except WireClosed:
-            # Not every failure of a send is the peer's end (ENOBUFS): one that reads on would wait for the rest.
+            # Not every failed send is the peer's end (ENOBUFS): one that reads on would wait for the rest.
             link.wire.end_sending()
         except HttpError as error:
             link.discard(error.why)

@@ -10,7 +10,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 from ..dispatch.answer import receive_head, relay
 from ..dispatch.exchange import SAFE
 from ..dispatch.servers import ServerLink, Servers
-from ..dispatch.upload import Upload, body_in_memory, framing_line
+from ..dispatch.upload import framing_line, send_request
 from ..forwarded import build_upstream_head
 from ..request import Request
 from ..router import Handler
@@ -59,19 +59,9 @@ class _Visit:
     async def _ask(self, link: ServerLink) -> bool:
         """Send, and pass the answer on; False when a kept connection was dead and another may be tried."""
         self._link = link
-        upload = self._send(link)
+        head = build_upstream_head(self._request, framing_line(self._request))
+        upload = send_request(self._request, link, head, self._seconds)
         return await (self._converse() if upload is None else upload.during(self._converse))
-
-    def _send(self, link: ServerLink) -> Upload | None:
-        request = self._request
-        request.record.upstream = link.title
-        link.start_clock(self._seconds)
-        head, body = build_upstream_head(request, framing_line(request)), body_in_memory(request)
-        try:
-            sent = link.wire.try_send_parts((head, body)) if body else link.wire.try_send(head)
-        except WireClosed:
-            sent = 0
-        return Upload.of(request, link, head, body, sent, self._seconds)
 
     async def _converse(self) -> bool:
         link = self._link
