@@ -29,9 +29,9 @@ MAY_DIE = {"epoll_wait": ("EINTR", "EIO", "EBADF")}
 # Of a socket that accept(2) has returned a moment ago, no kernel says that it is none; CPython's accept()
 # would forget to close it.
 SENSELESS = {("getsockname", "EBADF")}
-# All errors for the first calls of a name, a few for those further on.
-FIRST, DEEPEST = 2, 4
-FEW = ("EINTR", "EIO", "ENOMEM")
+# All errors for the first call of a name, a few for those further on.
+FIRST, DEEPEST = 1, 4
+FEW = ("EINTR", "EIO", "EAGAIN", "ENOMEM")
 LATE = 2.0
 NEXT = 1.0
 
@@ -304,10 +304,10 @@ def _strace() -> None:
 
 def test_a_sample(tmp_path: Path) -> None:
     with drilled(tmp_path) as drill:
-        for combination in random.Random(26).sample(list(drill.combinations()), 60):
+        for combination in random.Random(26).sample(list(drill.combinations()), 50):
             drill.run(combination)
         assert drill.bad == []
-        assert drill.struck >= 40
+        assert drill.struck >= 35
 
 
 @pytest.mark.drill
