@@ -32,6 +32,7 @@ SENSELESS = {("getsockname", "EBADF")}
 # All errors for the first call of a name, a few for those further on.
 FIRST, DEEPEST = 1, 4
 FEW = ("EINTR", "EIO", "EAGAIN", "ENOMEM")
+# Seconds: a failed request that takes longer is lost; the next one must be answered in this time.
 LATE = 2.0
 NEXT = 1.0
 
