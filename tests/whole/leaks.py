@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 Held = Counter[str]
-# A proxy keeps up to two connections to a slot (docs/architecture.md), and whether it does at a moment is its
-# own affair; both ends of each are Unix sockets.
+# A proxy keeps up to two connections to a slot, and whether it does at a moment is its own affair; both ends
+# of each are Unix sockets.
 KEPT_TO_SLOTS = 2
 
 
