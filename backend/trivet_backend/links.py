@@ -75,6 +75,10 @@ class Links:
             self.expect(link, LinkState.HEAD, limits.header_timeout)
         return link
 
+    def has_guests(self) -> bool:
+        """Whether somebody of pool.sock or TCP is here, who cannot go to another slot."""
+        return any(not link.is_slots_own for link in self.by_fd.values())
+
     def expect(self, link: Link, state: LinkState, seconds: float) -> None:
         link.state = state
         link.deadline = time.monotonic() + seconds

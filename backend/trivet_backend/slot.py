@@ -156,16 +156,18 @@ class Slot:
         self._claims.retire()
         for sock in self._shared:
             self.unwatch(sock.fileno())
-        self._is_retiring = True
         now = time.monotonic()
         self._quiet_at = now + QUIET
-        self._leave_at = now + LONGEST_RETIREMENT
+        if not self._is_retiring:
+            self._leave_at = now + LONGEST_RETIREMENT
+        self._is_retiring = True
 
     def _sweep(self) -> None:
         now = time.monotonic()
         self._links.sweep(now)
-        if self._is_retiring and (now >= self._quiet_at or now >= self._leave_at):
-            self._has_left = True
+        if self._is_retiring:
+            is_quiet = now >= self._quiet_at and not self._links.has_guests()
+            self._has_left = is_quiet or now >= self._leave_at
 
     def _close(self) -> None:
         self._links.drop_all()
@@ -233,7 +235,7 @@ class Slot:
             number, nonce = _parse_claim(claim)
             if not self._claims.accepts(number):
                 return self._turn_away(link, head, fields)
-        elif self._is_retiring:
+        elif self._is_retiring and link.is_slots_own:  # a guest of pool.sock has no other slot to go to
             self._links.refuse(link, refuse("draining"))
             return b""
         # From here every copy of the token is void; without a claim, our own that is out is one of them.

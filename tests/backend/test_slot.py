@@ -16,7 +16,7 @@ from tests.backend.fakes import FakeLog
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
 from trivet_backend.limits import SlotLimits, Trust
-from trivet_backend.slot import Slot
+from trivet_backend.slot import QUIET, Slot
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.pool.board import ENTERED, NONCE, NUMBER, STATE, Board, SlotState
 from trivet_common.pool.idle import IdleFifo, Token
@@ -691,6 +691,21 @@ def test_a_request_that_runs_is_finished_first(start: Start) -> None:
     assert not pool.thread.is_alive()
     assert pool.fifo.try_read() is None  # no token of a slot that leaves
     assert pool.words[STATE] == SlotState.RETIRING
+
+
+def test_who_was_accepted_on_pool_sock_is_served_before_it_leaves(start: Start) -> None:
+    """A reload drops nothing, nor between the connection and its request."""
+    pool = start()
+    early = pool.connect(pool.places.pool_socket)
+    until(lambda: len(pool.slot._links.by_fd) == 1)
+    pool.slot.ask_to_retire()
+    until(lambda: pool.words[STATE] == SlotState.RETIRING)
+    threading.Event().wait(1.4 * QUIET)  # before the header_timeout of these tests
+    early.sendall(request("/"))
+    assert receive_all(early).startswith(b"HTTP/1.1 200 ")
+    assert pool.words[STATE] == SlotState.RETIRING
+    pool.thread.join(PATIENCE)
+    assert not pool.thread.is_alive()
 
 
 def test_without_a_claim_a_retired_slot_says_503(start: Start) -> None:
