@@ -695,17 +695,17 @@ def test_a_request_that_runs_is_finished_first(start: Start) -> None:
 
 def test_who_was_accepted_on_pool_sock_is_served_before_it_leaves(start: Start) -> None:
     """A reload drops nothing, nor between the connection and its request."""
-    pool = start()
+    pool = start(limits=LIMITS._replace(header_timeout=PATIENCE))
     early = pool.connect(pool.places.pool_socket)
     until(lambda: len(pool.slot._links.by_fd) == 1)
     pool.slot.ask_to_retire()
     until(lambda: pool.words[STATE] == SlotState.RETIRING)
-    threading.Event().wait(1.4 * QUIET)  # before the header_timeout of these tests
+    threading.Event().wait(2 * QUIET)
     early.sendall(request("/"))
     assert receive_all(early).startswith(b"HTTP/1.1 200 ")
-    assert pool.words[STATE] == SlotState.RETIRING
     pool.thread.join(PATIENCE)
     assert not pool.thread.is_alive()
+    assert pool.words[STATE] == SlotState.RETIRING
 
 
 def test_without_a_claim_a_retired_slot_says_503(start: Start) -> None:
