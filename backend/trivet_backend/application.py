@@ -21,7 +21,8 @@ from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
 from trivet_backend.app_name import AppError, AppName, parse_app
-from trivet_common.config.reach import why_not_a_folder
+from trivet_backend.callables import is_asgi, offer, takes
+from trivet_common.config.reach import why_not_a_file, why_not_a_folder
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -172,6 +173,8 @@ def _import_failed(name: str, error: BaseException) -> AppError:
         )
     elif isinstance(error, SystemExit):
         hint = "a module must not call sys.exit() when it is imported; put that below `if __name__ == ...`"
+    elif isinstance(error, PermissionError) and isinstance(error.filename, str):
+        hint = why_not_a_file(Path(error.filename)) or ""
     elif isinstance(error, SyntaxError) and error.filename:
         hint = f"{error.filename}:{error.lineno}"
     return AppError(f"app: importing {name} failed: {_one_line(error)}", hint, _trace(error))
@@ -200,6 +203,8 @@ def _users_frames(trace: TracebackType | None) -> list[TracebackType]:
 def _trace(error: BaseException) -> str:
     """The traceback from the user's first frame on: what lies above says nothing to them."""
     users = _users_frames(error.__traceback__)
+    if not users and not isinstance(error, SyntaxError):
+        return ""  # the file itself could not be read: the sentence has said it
     return "".join(traceback.format_exception(type(error), error, users[0] if users else None))
 
 
@@ -210,7 +215,7 @@ def _default_name(module: ModuleType) -> str:
 def _default(module: ModuleType, where: str) -> object:
     name = _default_name(module)
     if not name:
-        hint = _wsgi_below(module) or _offer(module, where)
+        hint = _wsgi_below(module) or offer(module, where)
         raise AppError(f"app: module {where} has neither `application` nor `app`", hint)
     return getattr(module, name)
 
@@ -233,29 +238,12 @@ def _attribute(module: ModuleType, spec: AppName) -> object:
         except AttributeError:
             public = [n for n in vars(module) if not n.startswith("_")]
             close = difflib.get_close_matches(part, public, n=1, cutoff=0.75)
-            hint = f"did you mean {spec.module}:{close[0]}?" if close else _offer(module, spec.module)
+            hint = f"did you mean {spec.module}:{close[0]}?" if close else offer(module, spec.module)
             raise AppError(f"app: module {spec.module} has no {spec.name!r}", hint) from None
         except Exception as error:  # a proxy such as flask.request, a property, a module's __getattr__
             text = f"app: {spec.module}:{spec.name} cannot be read: {_one_line(error)}"
             raise AppError(text, trace=_trace(error)) from None
     return found
-
-
-def _offer(module: ModuleType, where: str) -> str:
-    """What a module has that could be meant: applications first, then factories."""
-    apps, factories = [], []
-    for name, value in list(vars(module).items()):
-        if name.startswith("_") or inspect.isclass(value) or not callable(value):
-            continue
-        if getattr(value, "__module__", None) == module.__name__ and inspect.isfunction(value):
-            if _takes(value, 0) and ("app" in name or name.startswith(("create", "make", "get"))):
-                factories.append(f"{where}:{name}()")
-            elif _parameters(value)[:2] == ["environ", "start_response"]:
-                apps.append(f"{where}:{name}")
-        elif not inspect.isroutine(value) and not _is_asgi(value) and _takes(value, 2):
-            apps.append(f"{where}:{name}")
-    offers = (apps + factories)[:4]
-    return f"write app: {' or '.join(offers)}" if offers else "nothing in it looks like a WSGI application"
 
 
 def _made(factory: object, where: str, call: ast.Call) -> object:
@@ -290,32 +278,15 @@ def _checked(found: object, where: str, module: ModuleType) -> WsgiApplication:
         found.close()
         raise AppError(f"app: {where} is a coroutine, not an application", "the factory must not be `async`")
     if not callable(found):
-        hint = _offer(module, where.partition(":")[0])
+        hint = offer(module, where.partition(":")[0])
         raise AppError(f"app: {where} is a {type(found).__name__}, not a WSGI callable", hint)
-    if _is_asgi(found):
+    if is_asgi(found):
         raise _asgi(found, where)
-    if not _takes(found, 2):
-        factory = _takes(found, 0) and not where.endswith("()")
+    if not takes(found, 2):
+        factory = takes(found, 0) and not where.endswith("()")
         hint = f"a factory is called: write app: {where}()" if factory else "see PEP 3333"
         raise AppError(f"app: {where} does not take (environ, start_response)", hint)
     return found
-
-
-def _is_asgi(value: object) -> bool:
-    """True for async callables (Starlette, FastAPI, Quart, Django's ASGIHandler) and ASGI's signature."""
-    call: object = value
-    if not inspect.isroutine(value):
-        # The class's own method: an instance's attribute of that name is not what a call runs.
-        call = _class_attributes(value).get("__call__")
-    if inspect.iscoroutinefunction(call):
-        return True
-    return _parameters(value)[:3] == ["scope", "receive", "send"]
-
-
-def _class_attributes(value: object) -> dict[str, Any]:
-    """The attributes of its class and of the classes above, or of the class it is."""
-    kind = value if inspect.isclass(value) else type(value)
-    return {name: found for base in reversed(kind.__mro__) for name, found in vars(base).items()}
 
 
 def _asgi(found: object, where: str) -> AppError:
@@ -326,23 +297,3 @@ def _asgi(found: object, where: str) -> AppError:
     if type(found).__module__.startswith("django."):
         hint = f"write app: {where.partition(':')[0].replace('asgi', 'wsgi')}, or {hint}"
     return AppError(f"app: {where} ({kind}) is an ASGI application; a pool runs WSGI", hint)
-
-
-def _takes(value: Callable[..., object], count: int) -> bool:
-    try:
-        inspect.signature(value).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that has no signature: cannot be told
-        return True
-    except Exception:
-        return False
-    return True
-
-
-def _parameters(value: object) -> list[str]:
-    """The names of its parameters, none where they cannot be told: flask.request raises at any look at it."""
-    try:
-        return list(inspect.signature(value).parameters)  # type: ignore[arg-type]
-    except Exception:
-        return []

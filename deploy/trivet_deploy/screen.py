@@ -12,6 +12,7 @@ from trivet_common import __version__
 from trivet_common.config import Pool, Route, Settings
 
 from .premises import Premises
+from .running import user_name
 from .site import Site
 from .words import count
 
@@ -27,14 +28,20 @@ def tell(text: str) -> None:
 
 
 def warn(settings: Settings, pools: Iterable[str] | None = None) -> None:
-    """Print what the configuration found strange, and that applications run as root."""
+    """Print what the configuration found strange, and which pools run as somebody nobody may have meant."""
     for problem in settings.warnings:
         tell(f"warning: {problem}")
-    here = settings.pools if pools is None else pools
-    rooted = [name for name in here if settings.pools[name].user in (None, "root", "0")]
-    if os.geteuid() == 0 and rooted:
-        pools = f"pool {rooted[0]} runs" if len(rooted) == 1 else f"pools {', '.join(rooted)} run"
-        tell(f"warning: {pools} as root; name another user in the file, for instance: user: www-data")
+    here = [settings.pools[name] for name in (settings.pools if pools is None else pools)]
+    if os.geteuid() == 0:
+        rooted = [pool.name for pool in here if pool.user in (None, "root", "0")]
+        if rooted:
+            they = f"pool {rooted[0]} runs" if len(rooted) == 1 else f"pools {', '.join(rooted)} run"
+            tell(f"warning: {they} as root; name another user in the file, for instance: user: www-data")
+        return
+    us = user_name(os.geteuid())
+    for pool in here:
+        if pool.user not in (None, us, str(os.geteuid())):
+            tell(f"warning: pool {pool.name} runs as {us}: only root can become its user {pool.user}")
 
 
 def overview(site: Site, premises: Premises) -> str:

@@ -1,5 +1,6 @@
 """Finding and importing the application, and what is said when that fails."""
 
+import importlib.machinery
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from trivet_backend import application
 from trivet_backend.application import AppError, load_application
 
 WSGI = "def {name}(environ, start_response):\n    return [b'{name}']\n"
@@ -212,6 +214,19 @@ def test_a_module_full_of_proxies_is_searched_all_the_same(tmp_path: Path) -> No
     for app in ("shop", "shop:nope"):
         assert problem(tmp_path, app).hint == "write app: shop:server"
     assert problem(tmp_path, "shop:request.form").text.startswith("app: shop:request.form cannot be read: ")
+
+
+def test_a_source_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path, shop="") / "shop.py"
+    # Root reads everything, so the import machinery is made to fail as it does for others.
+    code = "def get_data(self, path): raise PermissionError(13, 'Permission denied', str(path))"
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "<frozen importlib._bootstrap_external>", "exec"), namespace)
+    monkeypatch.setattr(importlib.machinery.SourceFileLoader, "get_data", namespace["get_data"])
+    monkeypatch.setattr(application, "why_not_a_file", lambda path: f"uid 7 may not read {path}")
+    error = problem(tmp_path, "shop")
+    assert error.text.startswith("app: importing shop failed: PermissionError")
+    assert (error.hint, error.trace) == (f"uid 7 may not read {source}", "")
 
 
 @pytest.mark.parametrize("app", ["mysite", "manage.py"])

@@ -1,6 +1,7 @@
 """The screen of `serve`: what is served, where the logs are, how to stop."""
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_root_is_warned_once(
         "warning: pools web, shop run as root; name another user in the file, for instance: user: www-data\n"
     )
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    screen.warn(settings)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_user_that_will_not_be_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = from_mapping({"pools": {"web": {"app": "shop", "user": "nobody"}}}, base=tmp_path, environ={})
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    screen.warn(settings)
+    assert capsys.readouterr().err == (
+        "warning: pool web runs as uid 12345: only root can become its user nobody\n"
+    )
+    monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam("nobody").pw_uid)
     screen.warn(settings)
     assert capsys.readouterr().err == ""
 
