@@ -159,6 +159,8 @@ class Drill:
         after = self._next(KINDS["pool"] if is_lost else kind)
         problems += after
         problems += self._misrun(kind, mark, outcome)
+        if fault.call in MAY_DIE and fault.error != "EINTR":
+            wait_until(lambda: self.processes.items() - self.site.processes().items(), 5, "its death")
         died = self._deaths()
         if died and fault.call not in MAY_DIE:
             problems.append(f"died: {died}")
