@@ -26,7 +26,7 @@ class Waiting:
     def is_gone(self):
         return self.has_left
 
-    def has_queued(self, seconds):
+    def note_queued(self, seconds):
         assert seconds >= 0
 
     def begin(self, link):

@@ -71,7 +71,7 @@ class Exchange:
     def is_gone(self) -> bool:
         return self._writer.is_gone()
 
-    def has_queued(self, seconds: float) -> None:
+    def note_queued(self, seconds: float) -> None:
         self._request.record.queued += seconds
 
     def begin(self, link: SlotLink) -> None:

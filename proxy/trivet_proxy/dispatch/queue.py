@@ -42,13 +42,13 @@ class QueueLimits(NamedTuple):
 class Claimant(Protocol):
     """What waits: it can say whether its client is still there, and begin on a slot without waiting.
 
-    `has_queued` comes before `begin`, and before the error that ends the waiting; in seconds.
+    `note_queued` comes before `begin`, and before the error that ends the waiting; in seconds.
     """
 
     @property
     def client_fd(self) -> int: ...
     def is_gone(self) -> bool: ...
-    def has_queued(self, seconds: float) -> None: ...
+    def note_queued(self, seconds: float) -> None: ...
     def begin(self, link: SlotLink) -> None: ...
 
 
@@ -195,4 +195,4 @@ class Queue:
     def _stop_waiting(self, place: _Place) -> None:
         place.is_waiting = False
         self.waiting -= 1
-        place.claimant.has_queued(time.monotonic() - place.since)
+        place.claimant.note_queued(time.monotonic() - place.since)
