@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SWEEP = 0.25  # seconds
 _FORGET = 1.0
 _TELL_AGAIN = 3600.0
+_MOST_TOLD = 16  # the application makes the names up
 
 HELD_UP = "held_up"  # why a wire was closed: its slot runs somebody else's request
 
@@ -111,6 +112,8 @@ class PoolDispatch:
 
     def _tell_of_order(self, header: bytes) -> None:
         now = time.monotonic()
+        if len(self._told) >= _MOST_TOLD and header not in self._told:
+            return
         if now >= self._told.get(header, 0.0):
             self._told[header] = now + _TELL_AGAIN
             name = header.decode("latin-1")

@@ -6,6 +6,7 @@ decide.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -58,7 +59,7 @@ class Server:
         self._place = place
         self._deadlines = deadlines
         self._kept: list[ServerLink] = []
-        self._addresses: list[_Address] = []
+        self._addresses: list[_Address] = [] if place.path is None else [(socket.AF_UNIX, str(place.path))]
         self._looked_up = float("-inf")
 
     def __repr__(self) -> str:
@@ -83,10 +84,12 @@ class Server:
 
     async def connect(self) -> ServerLink | None:
         """A fresh connection, or None (`problem` says why) when there is none within CONNECT_TIMEOUT."""
-        addresses: list[_Address] = []
         self.problem = "its name has no address"
-        with trio.move_on_after(CONNECT_TIMEOUT):
-            addresses = await self._find_addresses()
+        if self._place.path is None:
+            with trio.move_on_after(CONNECT_TIMEOUT):
+                await self._look_up(self._place.host, self._place.port)
+        # A lookup that fails or hangs keeps the last good answer: resolvers fail more often than servers do.
+        addresses = self._addresses
         for address in addresses:
             # Each address gets its share, so that a dead one does not use up the time of the others.
             self.problem = "it takes no connection in time"
@@ -103,20 +106,18 @@ class Server:
         while self._kept:
             self._kept.pop().discard("closed")
 
-    async def _find_addresses(self) -> list[_Address]:
-        place = self._place
-        if place.path is not None:
-            return [(socket.AF_UNIX, str(place.path))]
+    async def _look_up(self, host: str | None, port: int | None) -> None:
+        """The addresses of now. Once they are known, one request looks up again and the others go on."""
         now = trio.current_time()
-        if now >= self._looked_up + _LOOKED_UP:
-            try:
-                found = await trio.socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-            except OSError:
-                found = []
-            # An answer that fails keeps the last good one: resolvers fail more often than servers move.
-            self._addresses = [(family, address) for family, _, _, _, address in found] or self._addresses
+        if now < self._looked_up + _LOOKED_UP:
+            return
+        if self._addresses:
             self._looked_up = now
-        return self._addresses
+        found = []
+        with contextlib.suppress(OSError):
+            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self._addresses = [(family, address) for family, _, _, _, address in found] or self._addresses
+        self._looked_up = now
 
 
 class Servers:

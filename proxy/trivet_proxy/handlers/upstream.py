@@ -10,7 +10,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 from ..dispatch.answer import receive_head, relay
 from ..dispatch.exchange import SAFE
 from ..dispatch.servers import ServerLink, Servers
-from ..dispatch.upload import framing_line, send_request
+from ..dispatch.upload import Upload, framing_line, send_request
 from ..forwarded import build_upstream_head
 from ..request import Request
 from ..router import Handler
@@ -32,7 +32,7 @@ def upstream_handler(servers: Servers) -> Handler:
 class _Visit:
     """One request and the servers it is offered to."""
 
-    __slots__ = ("_link", "_request", "_seconds", "_servers", "_writer")
+    __slots__ = ("_link", "_request", "_seconds", "_servers", "_upload", "_writer")
 
     def __init__(self, servers: Servers, request: Request, writer: ResponseWriter) -> None:
         assert request.route is not None
@@ -41,6 +41,7 @@ class _Visit:
         self._writer = writer
         self._seconds = request.route.timeout
         self._link: ServerLink | None = None
+        self._upload: Upload | None = None
 
     async def run(self) -> None:
         """A server that cannot be reached costs nothing: the next one is asked, each once."""
@@ -60,7 +61,7 @@ class _Visit:
         """Send, and pass the answer on; False when a kept connection was dead and another may be tried."""
         self._link = link
         head = build_upstream_head(self._request, framing_line(self._request))
-        upload = send_request(self._request, link, head, self._seconds)
+        self._upload = upload = send_request(self._request, link, head, self._seconds)
         return await (self._converse() if upload is None else upload.during(self._converse))
 
     async def _converse(self) -> bool:
@@ -83,5 +84,6 @@ class _Visit:
         """RFC 9110, 9.2.2: only what is safe is sent again, and only if it may not have been received."""
         link.discard()
         is_repeatable = link.is_kept and link.reader.is_empty and self._request.head.method in SAFE
-        if not is_repeatable or not self._request.body.is_complete:
+        is_spent = self._upload is not None and self._upload.is_spent
+        if not is_repeatable or is_spent or not self._request.body.is_complete:
             raise refuse("upstream_bad", "The upstream closed the connection without an answer.")
