@@ -1,0 +1,54 @@
+"""What an upstream's connection may be made from, and be used for, a second time."""
+
+import socket
+
+import pytest
+import trio
+
+from tests.proxy.fakes_pool import FakeClient
+from tests.proxy.test_handler_upstream import (
+    ask,
+    fail,
+    make_server,
+    once_then_close,
+    open_upstream,
+    process,
+)
+from trivet_proxy.dispatch import servers
+
+__all__ = ["make_server", "open_upstream", "process"]
+
+
+@pytest.mark.parametrize("how", ["hangs", "fails"])
+async def test_a_resolver_that_is_gone_leaves_the_last_good_addresses(
+    process, make_server, open_upstream, monkeypatch, how
+):
+    is_down = False
+
+    async def look_up(host, port, **_):
+        if is_down and how == "hangs":
+            await trio.sleep_forever()
+        if is_down:
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(servers.trio.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(servers, "_LOOKED_UP", 0.0)
+    monkeypatch.setattr(servers, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(servers, "_MOST_KEPT", 0)
+    server = make_server()
+    handler = open_upstream(server.text.replace("127.0.0.1", "backend.example"))
+    for is_down in (False, True, True):  # noqa: B007  read by look_up
+        assert b"200 OK" in await ask(handler, FakeClient(process))
+
+
+async def test_a_streamed_body_that_went_to_a_dead_connection_is_not_sent_again(
+    process, make_server, open_upstream
+):
+    """Even when all of it had come: it is kept nowhere."""
+    server = make_server(once_then_close())
+    handler = open_upstream(server)
+    await ask(handler, FakeClient(process))
+    raw = b"GET /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    error = await fail(handler, FakeClient(process, raw, stream=True))
+    assert (error.status, error.why) == (502, "upstream_bad")
