@@ -13,8 +13,9 @@ PORT   ?= 8000
 demo: $(VENV)/.demo
 	@PORT=$(PORT) $(BIN)/python deploy/examples/demo.py
 
+# A file at a time in two processes: most of the time goes to waiting for the processes that are tested.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s

@@ -172,7 +172,7 @@ class Running:
         return (self.place / "log").read_text()
 
 
-def wait_for(condition, seconds: float = 8.0):
+def wait_for(condition, seconds: float = 20.0):
     """The first true value of `condition`, which may fail while things are on their way."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -350,10 +350,10 @@ def test_one_that_does_not_drain_is_ended_after_the_stop_timeout(start):
 
 def test_a_first_start_that_fails(start):
     running = start("failing")
-    assert running.process.wait(8) == 1
+    assert running.process.wait(20) == 1
     assert (running.place / "heard").read_text().splitlines()[0] == "failed there is no such folder"
     running = start("breaking")
-    assert running.process.wait(8) == 1
+    assert running.process.wait(20) == 1
     assert "ended (exit status 7) while it started" in running.log()
 
 

@@ -245,7 +245,7 @@ async def test_everybody_gets_their_own_answer_through_one_slot(pool, process, d
     for number, client in enumerate(clients):
         assert client.read().endswith(b"\r\n\r\n/%d" % number)
     assert not overlapping
-    assert clients[-1].request.record.queued > 0
+    assert max(client.request.record.queued for client in clients) > 0
     assert slot.entered[-1].get(b"trivet-queued").isdigit()
 
 

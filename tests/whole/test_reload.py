@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.whole.crowd import Crowd
@@ -49,10 +50,18 @@ def _descriptors(site: Site) -> dict[int, tuple[int, int]]:
     found = {}
     for pid, title in site.processes().items():
         if "worker" not in title:
-            targets = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+            targets = list(_targets(pid))
             to_slots = sum(target in streams for target in targets)
             found[pid] = to_slots, len(targets) - to_slots
     return found
+
+
+def _targets(pid: int) -> Iterator[str]:
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            yield os.readlink(entry)
+        except FileNotFoundError:
+            pass  # closed since the folder was read
 
 
 def _has_grown(site: Site, unused: dict[int, tuple[int, int]]) -> str:
