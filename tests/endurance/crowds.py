@@ -36,8 +36,7 @@ def swarm(port: int, rate: float = 1000.0, patience: float = 120.0, **kinds: int
         found.update(json.loads(out))
     finally:
         process.kill()
-        process.wait(10)
-        process.stdout.close()
+        process.communicate(timeout=10)
 
 
 def honest(port: int, seconds: float, clients: int = 20, rate: float = 200.0) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def prefer(pids: list[int]) -> None:
 
 def busy_slots(site: Site) -> int:
     """Slots that are not idle, by `trivet status`."""
-    workers = [worker for pool in site.status()["pools"] for worker in pool["workers"]]
+    workers = [worker for pool in site.status()["pools"].values() for worker in pool["workers"]]
     return sum(slot["state"] != "idle" for worker in workers for slot in worker["slots"])
 
 
