@@ -29,7 +29,6 @@ def _site(settings: Settings) -> Shape:
         listen=[_listen(each) for each in settings.listen],
         proxy={"processes": settings.proxy.processes},
         run_dir=_text(settings.run_dir),
-        state_dir=_text(settings.state_dir),
         spool={"dir": str(spool.dir), "memory": size_text(spool.memory), "limit": size_text(spool.limit)},
         trusted_proxies=[*map(str, trusted.networks), *(["unix"] if trusted.unix else [])],
         client_ip=settings.client_ip,
@@ -135,7 +134,7 @@ def _pool(pool: Pool) -> Shape:
         timeout=_duration(pool.timeout),
         queue={"limit": pool.queue.limit, "timeout": duration_text(pool.queue.timeout)},
         listen=[_listen(each) for each in pool.listen],
-        reload=_written(ready=reload.ready, timeout=duration_text(reload.timeout), surge=reload.surge),
+        reload={"timeout": duration_text(reload.timeout)},
     )
 
 

@@ -61,14 +61,14 @@ def test_names(file: str, name: str) -> None:
 def test_paths_are_absolute_whatever_the_file_was_called_by(folder: Path) -> None:
     (folder / "static").mkdir()
     (folder / "trivet.yaml").write_text(
-        "routes: [{path: /, files: ./static}]\nrun_dir: ~/run\nstate_dir: ../state\n"
+        "routes: [{path: /, files: ./static}]\nrun_dir: ~/run\nlog: {access: ../access.log}\n"
     )
     site = load(Path("../shop/trivet.yaml"), environ={})
     assert site.routes[0].files is not None
     assert site.routes[0].files.root == folder / "static"
     assert site.routes[0].where == "../shop/trivet.yaml:1"
     assert site.run_dir == Path(os.path.expanduser("~/run"))
-    assert site.state_dir == folder.parent / "state"
+    assert site.log.access == folder.parent / "access.log"
 
 
 @pytest.mark.parametrize(

@@ -732,7 +732,7 @@ pools:
     "8: pools.f g: a pool's name has letters, digits, - and _",
     '9: pools.h.env.A-B: "A-B" is not the name of a variable',
     "9: pools.h.env.C: this must be text, not a list … quote it",
-    "9: pools.h.reload.ready: a path begins with / … write /healthz",
+    "9: pools.h.reload.ready: not yet built",
 )
 wrong(
     "variables",

@@ -14,7 +14,6 @@ listen:
   - {address: "fd:http", scheme: https}
 proxy: {processes: 2}
 run_dir: /run/trivet/shop
-state_dir: /var/lib/trivet/shop
 spool: {dir: ., memory: 64KiB, limit: 5GiB}
 trusted_proxies: [private, 203.0.113.0/24, unix]
 client_ip: CF-Connecting-IP
@@ -53,7 +52,7 @@ pools:
     threads: 2
     timeout: 30s
     queue: {limit: 1000, timeout: 10s}
-    reload: {ready: /healthz, timeout: 60s, surge: 1}
+    reload: {timeout: 90s}
     listen: 127.0.0.1:8100
   second: {app: "shop2:make()", timeout: off}
 """
@@ -128,7 +127,7 @@ def test_the_routes(example: Settings) -> None:
 
 def test_the_pools(example: Settings) -> None:
     pool = example.pools["web"]
-    assert pool.where.endswith("trivet.yaml:33")
+    assert pool.where.endswith("trivet.yaml:32")
     assert (pool.directory, pool.python_path) == (example.base, (example.base / "static",))
     assert pool.env == {
         "DATABASE": "sqlite",
@@ -139,7 +138,7 @@ def test_the_pools(example: Settings) -> None:
     }
     assert (pool.user, pool.group, pool.workers, pool.threads, pool.timeout) == ("root", "root", 4, 2, 30.0)
     assert (pool.queue.limit, pool.queue.timeout) == (1000, 10.0)
-    assert (pool.reload.ready, pool.reload.timeout, pool.reload.surge) == ("/healthz", 60.0, 1)
+    assert pool.reload.timeout == 90.0
     assert pool.listen[0].port == 8100
     assert example.pools["second"].timeout is None
 

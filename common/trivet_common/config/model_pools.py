@@ -23,13 +23,12 @@ class QueueKeys(Section):
 class ReloadKeys(Section):
     """`reload` of a pool"""
 
-    ready: fields.Word | None = setting(
-        None, "A path asked of the first new worker; a status below 500 lets the reload go on."
-    )
     timeout: fields.Duration = setting("60s", "How long a new worker may take until it is ready.")
-    surge: Annotated[int, fields.count(1, 64)] = setting(
-        1, "How many workers more than usual may run meanwhile."
-    )
+
+    later: ClassVar[dict[str, str]] = {
+        "ready": "a path asked of the first new worker",
+        "surge": "several new workers at a time",
+    }
 
 
 def _parse_workers(value: Any) -> int:

@@ -43,8 +43,6 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
     env_file, env = _environment(name, keys, draft)
     if check:
         _check_user(name, keys, draft)
-    if keys.reload.ready is not None and not keys.reload.ready.startswith("/"):
-        draft.mistake((*loc, "reload", "ready"), "a path begins with /", f"write /{shown(keys.reload.ready)}")
     return Pool(
         name=name,
         where=str(draft.place(*loc)),
@@ -61,7 +59,7 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
         timeout=keys.timeout,
         queue=Queue(keys.queue.limit, keys.queue.timeout),
         listen=resolve_listeners(keys.listen, draft, *loc, "listen", check=check),
-        reload=Reload(keys.reload.ready, keys.reload.timeout, keys.reload.surge),
+        reload=Reload(keys.reload.timeout),
     )
 
 

@@ -49,7 +49,6 @@ class SiteResolver:
             listen=self._listen(),
             proxy=Proxy(site.proxy.processes or min(available_cores(), MAX_PROCESSES)),
             run_dir=self._run_dir(pools),
-            state_dir=draft.path(site.state_dir, "state_dir") if site.state_dir else None,
             spool=self._spool(),
             trusted_proxies=self._trusted(),
             client_ip=site.client_ip,

@@ -135,11 +135,9 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """`timeout` in seconds; `ready` is a path."""
+    """`timeout` in seconds."""
 
-    ready: str | None
     timeout: float
-    surge: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,6 @@ class Settings:
     listen: tuple[Listen, ...]
     proxy: Proxy
     run_dir: Path | None
-    state_dir: Path | None
     spool: Spool
     trusted_proxies: TrustedProxies
     client_ip: str
