@@ -264,6 +264,8 @@ class Drill:
 
     def _leaks(self, fault: Fault) -> list[str]:
         extra = self.quiet.extra()
+        if any(sum(held.values()) > 1 for held in extra.values()):
+            extra = self.quiet.extra(3.0)  # longer than a lingering close
         self.quiet.forgive(extra)
         if fault.call == "close" and all(sum(held.values()) == 1 for held in extra.values()):
             return []  # still open, and so is its other end, only because the call was not made (faults.py)
