@@ -22,6 +22,7 @@ from trivet_common.channel import Channel
 from trivet_common.config import load
 from trivet_common.listeners import bind
 from trivet_common.logs import ErrorLog
+from trivet_common.pool.idle import IdleFifo
 from trivet_proxy.front import Front
 
 HELLO = """
@@ -95,10 +96,12 @@ async def front_in_this_process(folder: Path) -> AsyncIterator[tuple[str, int]]:
     listeners.close()
 
 
-async def ask(client: socket.socket, path: str, times: int) -> None:
-    """Each request when the proxy waits for it: an ordinary browser's connection, and no race to count."""
+async def ask(client: socket.socket, fifo: IdleFifo, path: str, times: int) -> None:
+    """Each request when the proxy waits for it and the slot is idle again: no race to count."""
     request = REQUEST % path.encode()
     for _ in range(times):
+        while fifo.is_empty():
+            await trio.sleep(0.001)
         await trio.testing.wait_all_tasks_blocked()
         client.send(request)
         answer = b""
@@ -119,15 +122,17 @@ async def test_budget(path: str, tmp_path: Path) -> None:
         async with front_in_this_process(tmp_path) as address:
             with socket.create_connection(address, timeout=10) as client, trio.fail_after(20):
                 client.setblocking(False)
-                await ask(client, path, WARM)
+                fifo = IdleFifo(tmp_path / "run" / "web" / "idle.fifo")
+                await ask(client, fifo, path, WARM)
                 tally = Tally(trio.lowlevel.current_task())
                 trio.lowlevel.add_instrument(tally)
                 sys.setprofile(tally.profile)
                 try:
-                    await ask(client, path, COUNTED)
+                    await ask(client, fifo, path, COUNTED)
                 finally:
                     sys.setprofile(None)
                     trio.lowlevel.remove_instrument(tally)
+                    fifo.close()
     finally:
         await trio.to_thread.run_sync(pool.stop)
         wait_until(lambda: not pool.processes(), 10, "the pool's end")
