@@ -21,7 +21,7 @@ from .clients import Clients
 from .complaints import Complaints
 from .crumbs import Crumbs
 from .forwarded import client_of
-from .note import CLIENT_LEFT, note, note_loss, note_unread
+from .note import CLIENT_LEFT, SAID_ELSEWHERE, note, note_loss, note_unread
 from .omissions import Omissions
 from .request import Client, Request
 from .resources import Resources
@@ -37,8 +37,6 @@ _LINGER_CAP = 4 * 1024 * 1024
 # What a client that is too slow is still told: the task that waits for it raises this as an answer.
 _TOLD = frozenset({"header_timeout", "body_timeout", "too_slow"})
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-# Overload is seen in the access log and the status; these would fill the error log with what is known.
-_SAID_ELSEWHERE = frozenset({"queue_full", "queue_timeout", "draining", "overloaded", "pool_down"})
 
 
 class Connection:
@@ -275,7 +273,7 @@ class Connection:
         """Our own answer, or a cut where a handler's has begun."""
         record = request.record
         record.why = problem.why
-        if problem.source is not Source.CLIENT and problem.why not in _SAID_ELSEWHERE:
+        if problem.source is not Source.CLIENT and problem.why not in SAID_ELSEWHERE:
             self._complaints.say(problem.why, f"{request.head} (request {request.request_id}): {problem}")
         if problem.status == CLIENT_LEFT:
             self.wire.close(problem.why)

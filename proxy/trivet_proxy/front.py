@@ -101,14 +101,7 @@ class Front:
         """Raises SiteError."""
         try:
             async with trio.open_nursery() as self._nursery:
-                self._resources = resources = Resources(
-                    self._settings,
-                    index=self._index,
-                    count=self._count,
-                    nursery=self._nursery,
-                    access_log=self._access_log,
-                    error_log=self._error_log,
-                )
+                self._resources = resources = self._gather()
                 site = build_site(self._settings, resources, is_forgiving=True)
                 site.begin()
                 self._clients = Clients(site, resources.connections, resources.per_client)
@@ -133,6 +126,12 @@ class Front:
             if self._resources.access_log is not None:
                 self._resources.access_log.close()
         return 0
+
+    def _gather(self) -> Resources:
+        return Resources(
+            self._settings, index=self._index, count=self._count, nursery=self._nursery,
+            access_log=self._access_log, error_log=self._error_log, account=self._row,
+        )  # fmt: skip
 
     # Clients.
 

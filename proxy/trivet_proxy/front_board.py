@@ -1,6 +1,7 @@
-"""The proxies' board: one small file with a row a process, so that the whole queue can be seen from outside.
+"""The proxies' board: one small file with a row a process, for what is seen or bounded over all of them.
 
-Written by each process in its own row, read by `trivet status`. Words as on the pools' boards; for show only.
+Written by each process in its own row. `trivet status` reads the queue from it, and each process how much of
+`spool.limit` all of them have taken. Words as on the pools' boards.
 """
 
 import mmap
@@ -12,7 +13,7 @@ from typing import NamedTuple
 _ROWS = 64
 _WORDS = 8
 _ROW = _WORDS * 8
-_PID, _WAITING = 0, 1
+_PID, _WAITING, _SPOOL = 0, 1, 6
 _SHOWN = 6
 
 
@@ -31,7 +32,7 @@ class FrontView(NamedTuple):
 class FrontRow:
     """The row of this process."""
 
-    __slots__ = ("_shown", "_words")
+    __slots__ = ("_all", "_shown", "_words")
 
     def __init__(self, path: Path, index: int) -> None:
         """Raises OSError."""
@@ -41,9 +42,10 @@ class FrontRow:
             words = memoryview(mmap.mmap(fd, _ROWS * _ROW)).cast("Q")
         finally:
             os.close(fd)
+        self._all = words
         self._words = words[index * _WORDS : (index + 1) * _WORDS]
         self._shown: tuple[int, ...] = ()
-        self.show(0, 0, 0, 0, 0)
+        self.clear()
         self._words[_PID] = os.getpid()
 
     def __repr__(self) -> str:
@@ -56,9 +58,18 @@ class FrontRow:
             for word, value in enumerate(shown, _WAITING):
                 self._words[word] = value
 
+    def note_spooled(self, count: int) -> None:
+        """The bytes this process has in spool files."""
+        self._words[_SPOOL] = count
+
+    def spooled(self) -> int:
+        """The bytes all processes have in spool files. Of one that was killed: until its successor begins."""
+        return sum(self._all[_SPOOL::_WORDS])
+
     def clear(self) -> None:
-        """The process leaves."""
+        """The process leaves, or begins where another was killed."""
         self.show(0, 0, 0, 0, 0)
+        self.note_spooled(0)
         self._words[_PID] = 0
 
 

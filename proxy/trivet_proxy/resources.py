@@ -16,7 +16,7 @@ from trivet_common.logs import ErrorLog
 
 from .deadlines import Deadlines
 from .request import RequestIds
-from .spool import Spool
+from .spool import Account, Spool
 
 if TYPE_CHECKING:
     from .dispatch.pool import PoolDispatch
@@ -34,8 +34,12 @@ class Resources:
         nursery: trio.Nursery,
         access_log: AccessLog | None,
         error_log: ErrorLog,
+        account: Account | None = None,
     ) -> None:
-        """Process `index` of `count`. `nursery` is for tasks that live as long as the process."""
+        """Process `index` of `count`. `nursery` is for tasks that live as long as the process.
+
+        `account`: where all processes count what they spool; without one this process is alone.
+        """
         # for the process
         self.index = index
         self.count = count
@@ -47,7 +51,7 @@ class Resources:
         self.dispatches: dict[str, PoolDispatch] = {}
         self.is_draining = False
         # for the settings
-        self.spool = Spool(settings.spool.dir, settings.spool.memory, settings.spool.limit // count)
+        self.spool = Spool(settings.spool.dir, settings.spool.memory, settings.spool.limit, account)
         self.take_over(settings)
 
     def __repr__(self) -> str:
@@ -66,7 +70,7 @@ class Resources:
         self.per_client = per_client and -(-per_client // self.count)
         self.spool.dir = settings.spool.dir
         self.spool.memory = settings.spool.memory
-        self.spool.limit = settings.spool.limit // self.count
+        self.spool.limit = settings.spool.limit
 
     def statistics(self) -> dict[str, Any]:
         """For the status page and tests."""

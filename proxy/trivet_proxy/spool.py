@@ -1,27 +1,36 @@
 """Bodies that wait: in memory up to a limit, above it in an unnamed temporary file.
 
-Owns the process's share of `spool.limit` and the files. Knows no HTTP but the error of a full spool. Writing
-a piece blocks the loop only for the page cache (64 KiB: microseconds); handing it to a thread costs more.
+Owns the files and what they take of `spool.limit`, which is for all processes together. Knows no HTTP but the
+error of a full spool. Writing a piece blocks the loop only for the page cache (64 KiB: microseconds).
 """
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 
 
+class Account(Protocol):
+    """Where the processes of a proxy tell each other what they have taken."""
+
+    def note_spooled(self, count: int) -> None: ...
+    def spooled(self) -> int: ...
+
+
 class Spool:
-    """What the files of all buffers take together, of what this process may take."""
+    """What the files of all buffers take together."""
 
-    __slots__ = ("dir", "files", "limit", "memory", "used")
+    __slots__ = ("_account", "dir", "files", "limit", "memory", "used")
 
-    def __init__(self, dir: Path | str, memory: int, limit: int) -> None:
+    def __init__(self, dir: Path | str, memory: int, limit: int, account: Account | None = None) -> None:
         self.dir = dir
         self.memory = memory  # bytes a buffer keeps before it becomes a file
-        self.limit = limit  # bytes of all files of this process
-        self.used = 0
+        self.limit = limit  # bytes of all files of all who share the account
+        self._account = account
+        self.used = 0  # of this process
         self.files = 0
 
     def __repr__(self) -> str:
@@ -32,7 +41,15 @@ class Spool:
         return SpoolBuffer(self, self.memory if memory is None else memory)
 
     def has_room_for(self, count: int) -> bool:
-        return self.used + count <= self.limit
+        """Two processes may ask at the same moment: the limit can be passed by a piece for each."""
+        taken = self.used if self._account is None else self._account.spooled()
+        return taken + count <= self.limit
+
+    def _take(self, count: int) -> None:
+        """So much more, or less, is in files."""
+        self.used += count
+        if self._account is not None:
+            self._account.note_spooled(self.used)
 
     def _open(self) -> int:
         """A file nobody else can open and that is gone with its last descriptor, also after kill -9."""
@@ -56,7 +73,7 @@ class Spool:
 
     def _close(self, fd: int, count: int) -> None:
         self.files -= 1
-        self.used -= count
+        self._take(-count)
         try:
             os.close(fd)
         except OSError:
@@ -142,7 +159,7 @@ class SpoolBuffer:
             if self._fd >= 0:
                 self._spool._close(self._fd, 0)
                 self._fd = -1
-            self._spool.used -= len(held) + len(data)
+            self._spool._take(-len(held) - len(data))
             raise
         self._memory = b""
 
@@ -151,14 +168,14 @@ class SpoolBuffer:
         try:
             self._put(data, self.size)
         except HttpError:
-            self._spool.used -= len(data)
+            self._spool._take(-len(data))
             raise
 
     def _claim(self, count: int) -> None:
         spool = self._spool
         if not spool.has_room_for(count):
-            raise refuse("spool_full", f"{spool.used} of {spool.limit} bytes are taken in this process.")
-        spool.used += count
+            raise refuse("spool_full", f"{spool.used} bytes of {spool.limit} are taken by this process.")
+        spool._take(count)
 
     def _put(self, data: bytes | memoryview, offset: int) -> None:
         left = memoryview(data)

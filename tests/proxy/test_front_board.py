@@ -31,3 +31,15 @@ def test_a_file_that_is_no_board_has_no_rows(tmp_path: Path, content: bytes) -> 
     path = tmp_path / "front.board"
     path.write_bytes(content)
     assert read_front_board(path) == []
+
+
+def test_what_is_spooled_is_counted_over_all(tmp_path: Path) -> None:
+    path = tmp_path / "front.board"
+    first, second = FrontRow(path, 0), FrontRow(path, 3)
+    first.note_spooled(1000)
+    second.note_spooled(24)
+    assert first.spooled() == second.spooled() == 1024
+    FrontRow(path, 3)  # the successor of one that was killed
+    assert first.spooled() == 1000
+    first.clear()
+    assert second.spooled() == 0

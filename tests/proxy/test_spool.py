@@ -7,6 +7,8 @@ import pytest
 
 from tests.proxy.fakes_core import new_spool
 from trivet_common.http1.errors import HttpError
+from trivet_proxy.front_board import FrontRow
+from trivet_proxy.spool import Spool
 
 
 def descriptors() -> int:
@@ -178,3 +180,18 @@ def test_a_missing_directory_is_said(tmp_path: Path) -> None:
     with pytest.raises(HttpError, match="missing"):
         spool.new().write(b"x")
     assert (spool.used, spool.files) == (0, 0)
+
+
+def test_the_limit_holds_over_processes_that_share_an_account(tmp_path: Path) -> None:
+    rows = [FrontRow(tmp_path / "front.board", index) for index in range(2)]
+    one, other = (Spool(tmp_path, 0, 1000, row) for row in rows)
+    first, second = one.new(), other.new()
+    first.write(b"x" * 600)
+    second.write(b"y" * 400)
+    with pytest.raises(HttpError) as caught:
+        second.write(b"z")
+    assert caught.value.why == "spool_full"
+    first.close()
+    second.write(b"z" * 600)
+    second.close()
+    assert rows[0].spooled() == 0
