@@ -172,3 +172,11 @@ def test_no_room_leaves_no_half_board(tmp_path: Path, monkeypatch: pytest.Monkey
         Board.create(tmp_path / "w1.board", 1, 1, 0)
     assert not (tmp_path / "w1.board").exists()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_its_worker_keeps_no_descriptor_of_it(tmp_path: Path) -> None:
+    """Through one, an application of another user could shorten the file and kill who has it mapped."""
+    board = Board.create(tmp_path / "w7.board", 7, 2, 0)
+    assert board.incarnation == 7
+    links = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
+    assert not [link for link in links if link.endswith("w7.board")]

@@ -5,6 +5,7 @@ Words are 8 bytes, aligned, and touched only through memoryview.cast('Q'): struc
 and 4-9 % of concurrent reads saw that 0.
 """
 
+import ctypes
 import mmap
 import os
 from enum import IntEnum
@@ -101,12 +102,28 @@ class SlotRow:
         words[DONE] += 1
 
 
+def _map(fd: int, size: int) -> memoryview:
+    """The file, writable, with no descriptor of it left in this process.
+
+    Python's mmap keeps one for as long as it lives, and an application could shorten the board through it:
+    the next proxy process that looks at its mapping would die of SIGBUS. (Python 3.13 has trackfd=False.)
+    The mapping is never undone: it lives as long as its worker.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+    address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+    if address in (None, ctypes.c_void_p(-1).value):
+        raise OSError(ctypes.get_errno(), "the board cannot be mapped")
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
 class Board:
     """A mapped board: `create` for its worker, `open` (read-only) for the claim path and the master."""
 
     __slots__ = ("_bytes", "_inode", "_words", "incarnation", "slots")
 
-    def __init__(self, mapping: mmap.mmap, inode: int) -> None:
+    def __init__(self, mapping: mmap.mmap | memoryview, inode: int) -> None:
         self._inode = inode
         self._bytes = memoryview(mapping)
         self._words = self._bytes.cast("Q")
@@ -126,7 +143,7 @@ class Board:
             os.fchmod(fd, mode)
             # Not ftruncate alone: a hole on a full tmpfs would be a SIGBUS at the first write.
             os.posix_fallocate(fd, 0, size)
-            mapping = mmap.mmap(fd, size)
+            mapping = _map(fd, size)
             inode = os.fstat(fd).st_ino
         finally:
             os.close(fd)
