@@ -13,9 +13,11 @@ PORT   ?= 8000
 demo: $(VENV)/.demo
 	@PORT=$(PORT) $(BIN)/python deploy/examples/demo.py
 
-# A file at a time in two processes: most of the time goes to waiting for the processes that are tested.
+# A file at a time in two processes, the long files first: most of the time goes to waiting for the processes
+# that are tested.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+	  tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
 
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s

@@ -85,7 +85,8 @@ def nothing_runs(asked: str, run_dir: Path) -> Refusal:
 
 def unanswered(error: ControlError, asked: str, run_dir: Path) -> Refusal:
     """Say why a master did not answer: a socket without one is left from a killed run."""
-    if isinstance(error.__cause__, (ConnectionRefusedError, FileNotFoundError)):
+    # Refused: nobody listens. Reset: it was killed while we asked.
+    if isinstance(error.__cause__, (ConnectionError, FileNotFoundError)):
         return nothing_runs(asked, run_dir)
     if isinstance(error.__cause__, PermissionError):
         return Refusal(f"{asked} is run by another user: you may not ask its masters in {run_dir}")

@@ -155,6 +155,9 @@ def test_a_socket_without_a_master_is_a_killed_runs(run_dir: Path) -> None:
     stale = ControlError("refused")
     stale.__cause__ = ConnectionRefusedError()
     assert running.unanswered(stale, "a.yaml", run_dir).status == NOTHING_RUNS
+    killed = ControlError("reset")
+    killed.__cause__ = ConnectionResetError()
+    assert running.unanswered(killed, "a.yaml", run_dir).status == NOTHING_RUNS
     foreign = ControlError("denied")
     foreign.__cause__ = PermissionError()
     assert "run by another user" in str(running.unanswered(foreign, "a.yaml", run_dir))

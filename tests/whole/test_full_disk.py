@@ -133,6 +133,7 @@ def _last_counts(text: str) -> list[int]:
     return [int(count) for count in dict(told).values()]
 
 
+@pytest.mark.drill
 def test_a_pipe_nobody_reads(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.whole.crowd import Crowd
 from tests.whole.running import Site, running, wait_until
 
-RELOADS, WORKERS, SLOTS = 5, 2, 4
+RELOADS, WORKERS, SLOTS = 3, 2, 4
 RELOADED = re.compile(r"\[serve \d+\] reloaded")
 REFUSED = re.compile(r"\[serve \d+\] .*reload failed")
 RELEASE = """
