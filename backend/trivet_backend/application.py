@@ -7,12 +7,10 @@ Knows nothing of processes or sockets; `trivet check --app` and the workers use 
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import inspect
 import os
-import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -153,10 +151,14 @@ def out_of_reach(path: Sequence[str]) -> str:
 
 
 def _modules_in(paths: list[str]) -> list[str]:
+    import pkgutil  # here and below: only who explains a failure needs it, and every worker would carry it
+
     return sorted(m.name for m in pkgutil.iter_modules(paths))
 
 
 def _near(name: str, known: Sequence[str], otherwise: str) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -237,6 +239,8 @@ def _attribute(module: ModuleType, spec: AppName) -> object:
             found = getattr(found, part)
         except AttributeError:
             public = [n for n in vars(module) if not n.startswith("_")]
+            import difflib
+
             close = difflib.get_close_matches(part, public, n=1, cutoff=0.75)
             hint = f"did you mean {spec.module}:{close[0]}?" if close else offer(module, spec.module)
             raise AppError(f"app: module {spec.module} has no {spec.name!r}", hint) from None

@@ -6,7 +6,7 @@ Knows no response and no socket.
 import io
 import os
 import stat
-import tempfile
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +30,9 @@ class FileWrapper:
 
 def real_file(filelike: Any) -> tuple[int, int, int] | None:
     """Descriptor, position and size of a regular file; by exact type, because a GzipFile has a fileno too."""
-    if isinstance(filelike, tempfile._TemporaryFileWrapper):
+    # Not imported for this: where nobody has, there is no such file.
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None and isinstance(filelike, tempfile._TemporaryFileWrapper):
         filelike = filelike.file
     kind = type(filelike)
     if kind is not io.FileIO and not (

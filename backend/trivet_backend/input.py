@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -43,6 +42,8 @@ class Spool:
         self._pieces.append(data)
         if self.size > self._memory:
             # TemporaryFile uses O_TMPFILE where it can: no name, gone with the process.
+            import tempfile  # with all it imports 1 MiB, in a worker that may never need it
+
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115  closed by close()
             self._file.write(b"".join(self._pieces))
             self._pieces.clear()

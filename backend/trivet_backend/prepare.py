@@ -5,7 +5,6 @@ Owns their environment, their output and the sentence about the one that failed.
 
 import os
 import signal
-import subprocess
 import threading
 
 from trivet_backend.privileges import DropError, become, find_identity
@@ -48,6 +47,8 @@ def _run_all(pool: Pool, log: ErrorLog) -> str | None:
 
 
 def _run(command: str, log: ErrorLog) -> str | None:
+    import subprocess  # in the child that prepares; the master and its workers do without
+
     log.info(f"prepare: {command}")
     # A shell, as in every other deployment file: commands come from the operator's own configuration.
     process = subprocess.Popen(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import select
 import socket
 import time
@@ -282,7 +281,7 @@ class Slot:
         peer = link.peer
         request_id = fields.get(b"x-request-id", b"") if peer.is_believed else b""
         if not request_id:
-            request_id = secrets.token_hex(8).encode()
+            request_id = os.urandom(8).hex().encode()
         name = request_id.decode("latin-1")
         environ = self._environs.build(head, peer, body, name, fields if is_claimed else None)
         if head.chunked and framing is not None and framing.is_complete:

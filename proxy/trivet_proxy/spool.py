@@ -5,7 +5,6 @@ error of a full spool. Writing a piece blocks the loop only for the page cache (
 """
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -60,6 +59,8 @@ class Spool:
         except OSError:
             pass  # this file system has no O_TMPFILE (NFS, old overlayfs); mkstemp says what else is wrong
         try:
+            import tempfile  # with all it imports 1 MiB, for file systems without O_TMPFILE
+
             fd, name = tempfile.mkstemp(prefix="trivet-", dir=self.dir)
             try:
                 os.unlink(name)
