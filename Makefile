@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 # that are tested.
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
-	  tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
+	  tests/backend/test_master.py tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
 
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s

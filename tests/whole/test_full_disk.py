@@ -80,6 +80,7 @@ def numbers(text: str) -> list[int]:
     return [int(logged(line)["target"][1:]) for line in text.splitlines()]
 
 
+@pytest.mark.drill
 def test_logs_on_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     access, error = small_disk / "access.log", small_disk / "error.log"
     with running(tmp_path, CONFIG % (access, error), echo=ECHO) as site:

@@ -307,6 +307,7 @@ def _strace() -> None:
         pytest.skip(why)
 
 
+@pytest.mark.drill
 def test_a_sample(tmp_path: Path) -> None:
     with drilled(tmp_path) as drill:
         for combination in random.Random(26).sample(list(drill.combinations()), 50):
