@@ -125,6 +125,7 @@ def _drill(folder: Path, seconds: float, seed: int) -> None:
     assert idle[0] < LONGEST_IDLE
 
 
+@pytest.mark.drill
 def test_a_short_drill(tmp_path: Path) -> None:
     _drill(tmp_path, 4.0, seed=1)
 

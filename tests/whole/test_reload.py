@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.whole.crowd import Crowd
 from tests.whole.running import Site, running, wait_until
 
@@ -87,6 +89,7 @@ def _served(crowd: Crowd) -> list[str]:
     return [visit.said.split(b" ")[1].decode() for visit in crowd.visits if visit.outcome == "200"]
 
 
+@pytest.mark.drill
 def test_under_load(tmp_path: Path) -> None:
     with running(tmp_path, CONFIG, release=_release("r0")) as site:
         unused = _descriptors(site)
