@@ -120,7 +120,7 @@ def _drill(folder: Path, seconds: float, seed: int) -> None:
     assert set(outcomes) <= {"200"} | _LOST_WITH_PROXY | _LOST_WITH_WORKER | {"ConnectionRefusedError"}
     never_run = [visit for visit in visits if visit.outcome in _LOST_WITH_WORKER and visit.mark not in runs]
     # Between the slot's last word ("entered") and the application's first line in its record lie some 50 us,
-    # and a kill in them leaves a 502 that nobody ran. One in a hundred of those killed may meet that, not more.
+    # and a kill in them leaves a 502 that nobody ran. One in a hundred of those killed may meet that.
     assert len(never_run) <= 3, f"not entered, and not sent again: {never_run}"
     assert (len(workers), len(proxies)) == (SLOTS, PROXIES)
     assert used >= set(workers), f"not in use: {set(workers) - used}"
