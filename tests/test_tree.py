@@ -44,7 +44,7 @@ FLOORS = {
         claims
     """,
     "proxy": """
-        beneath complaints content_types crumbs custody deadlines error_pages front_board locations rollover router shape spool validators wire
+        beneath complaints content_types crumbs custody deadlines error_pages front_board garbage locations rollover router shape spool validators wire
         backlog body clients folder omissions stall templates
         admission request writer
         forwarded note resources

@@ -4,7 +4,6 @@ Owns the process's tasks. Knows no HTTP. Only the master's word, the master's de
 """
 
 import errno
-import gc
 import pickle
 import signal
 import socket
@@ -23,6 +22,7 @@ from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 
+from . import garbage
 from .admission import is_admitted, peer_of
 from .clients import Clients
 from .complaints import Complaints
@@ -40,8 +40,6 @@ _FLUSH = 1.0
 # Out of descriptors: seconds until the next try, and how many idle connections make room.
 _PAUSE = 0.1
 _MAKE_ROOM = 16
-# No connection leaves cycles (a test says so), and a full collection took 0.4 s with 7500 of them: seldom.
-_COLLECT = (5_000, 5, 500)
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
@@ -114,9 +112,7 @@ class Front:
                     self._flush,
                 ):
                     self._nursery.start_soon(self._keep, task)
-                gc.collect()
-                gc.freeze()  # what is here now stays: no collection needs to look at it again
-                gc.set_threshold(*_COLLECT)
+                garbage.begin()
                 self._say(b"ready")
                 await self._accept()
                 await self._clients.wait_until_empty()
@@ -338,6 +334,7 @@ class Front:
     async def _flush(self) -> None:
         while True:
             await trio.sleep(_FLUSH)
+            garbage.look(self._clients.connections)
             self._error_log.flush()
             if self._resources.access_log is not None:
                 self._resources.access_log.flush()
