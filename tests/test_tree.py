@@ -65,7 +65,7 @@ FLOORS = {
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
         app_name callables environ file_wrapper input limits offspring privileges roster said sockets streams
-        application prepare takeover
+        application place prepare takeover
         response
         link
         body links

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trivet_backend.place import Berth
 from trivet_backend.prepare import run_prepare
 from trivet_backend.roster import (
     PoolWorker,
@@ -67,8 +68,7 @@ class PoolMaster(Master):
             stop_timeout=settings.stop_timeout,
             reload_source=reload_source,
         )
-        # For the process.
-        self._places = places
+        self._places = places  # the first are for the process
         self._bound = listeners
         self._uids = frozenset({os.geteuid()} | ({proxy_uid} if proxy_uid is not None else set()))
         self._fifo: IdleFifo | None = None
@@ -81,7 +81,7 @@ class PoolMaster(Master):
         # For the release.
         self._pool = pool
         self._settings = settings
-        self._seats = [Seat(index) for index in range(pool.workers)]
+        self._seats = [Seat(index) for index in range(pool.workers.min)]
         self._workers: dict[int, PoolWorker] = {}  # by incarnation, those that leave too
         self._takeover: Takeover | None = None
         self._after_prepare: Callable[[str | None], None] | None = None
@@ -155,7 +155,7 @@ class PoolMaster(Master):
             if problem is not None:
                 finished(problem)
                 return
-            self._takeover = Takeover(self, pool, site, self._seats[: pool.workers], finished)
+            self._takeover = Takeover(self, pool, site, self._seats[: pool.workers.min], finished)
             self._takeover.replace_next()
 
         self._prepare(pool, prepared)
@@ -292,13 +292,14 @@ class PoolMaster(Master):
     def spawn_worker(self, seat: Seat, pool: Pool, settings: Settings) -> PoolWorker:
         def be_worker(channel: Channel) -> int:
             self._close_ours()
-            return run_worker(
-                pool, settings, self._places, incarnation, channel, shared=self._shared, uids=self._uids
-            )
+            given = (pool, settings, self._places, berth.take(), channel)
+            return run_worker(*given, shared=self._shared, uids=self._uids)
 
         try:
             incarnation = self._places.next_incarnation()
+            berth = Berth.make(self._places, incarnation, pool.threads)
             child = self.spawn(_WORKER, incarnation, be_worker)
+            berth.close()
         except OSError as error:  # no descriptor left, a full disk
             incarnation = min([0, *self._workers]) - 1
             child = self.children.not_forked(_WORKER, incarnation, error)
@@ -314,8 +315,7 @@ class PoolMaster(Master):
 
         def insist() -> None:
             if worker.incarnation in self._workers:
-                seconds = f"{self.stop_timeout:g} s"
-                self.log.warning(f"worker {worker.incarnation} did not leave in {seconds}: killed")
+                self.log.warning(f"worker {worker.incarnation} did not leave in time: killed")
                 worker.child.kill()
 
         self.call_later(self.stop_timeout, insist)
@@ -326,12 +326,12 @@ class PoolMaster(Master):
         self.stop_timeout = settings.stop_timeout
 
     def resize(self) -> None:
-        while len(self._seats) > self._pool.workers:
+        while len(self._seats) > self._pool.workers.min:
             seat = self._seats.pop()
             if seat.worker is not None:
                 self.retire_worker(seat.worker)
                 seat.worker = None
-        while len(self._seats) < self._pool.workers:
+        while len(self._seats) < self._pool.workers.min:
             self._seats.append(Seat(len(self._seats)))
             self._fill(self._seats[-1])
 

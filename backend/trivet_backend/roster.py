@@ -88,7 +88,7 @@ def pool_status(pool: Pool, workers: Iterable[PoolWorker], places: PoolPlaces) -
     return {
         "pool": pool.name,
         "app": pool.app,
-        "wanted": pool.workers,
+        "wanted": pool.workers.min,
         "threads": pool.threads,
         "ready": sum(worker.state is WorkerState.READY for worker in found),
         "workers": [worker_status(worker, places) for worker in found],

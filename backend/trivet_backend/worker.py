@@ -15,7 +15,6 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from time import monotonic_ns
 
 import setproctitle
 
@@ -24,15 +23,13 @@ from trivet_backend.application import AppError, WsgiApplication, load_applicati
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
 from trivet_backend.limits import SlotLimits, Trust
+from trivet_backend.place import Place
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_backend.slot import Slot
-from trivet_backend.sockets import bind_unix
 from trivet_backend.streams import WorkerLog, WorkerStream
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
 from trivet_common.http1.collector import HeadLimits
-from trivet_common.pool.board import Board
-from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PoolPlaces
 from trivet_common.prefork import ORPHAN_GRACE
 
@@ -50,7 +47,7 @@ class Worker:
         pool: Pool,
         settings: Settings,
         places: PoolPlaces,
-        incarnation: int,
+        place: Place,
         channel: Channel,
         *,
         shared: Sequence[socket.socket],
@@ -60,7 +57,8 @@ class Worker:
         self._pool = pool
         self._settings = settings
         self._places = places
-        self._incarnation = incarnation
+        self._place = place
+        self._incarnation = incarnation = place.incarnation
         self._channel = channel
         self._shared = shared
         self._uids = uids
@@ -78,8 +76,6 @@ class Worker:
         sys.stdout = WorkerStream(self._log.info)
         sys.stderr = WorkerStream(self._log.error)
         try:
-            # Before the drop: the run directory is the master's user's.
-            board, listeners, fifo = self._take_place()
             self._drop()
             threading.Thread(target=self._leave_with_master, name="life", daemon=True).start()
             os.environ.update(self._pool.env)
@@ -87,13 +83,13 @@ class Worker:
         except (AppError, DropError, OSError) as error:
             self._tell(b"failed " + str(error).encode("utf-8", "replace"))
             return 1
-        for listener in listeners:
+        for listener in self._place.listeners:
             listener.listen(_BACKLOG)
-        self._make_slots(application, board, listeners, fifo)
+        self._make_slots(application)
         # What is loaded stays: the collector need not look at it, nor dirty the pages shared with siblings.
         gc.collect()
         gc.freeze()
-        offspring.watch(lambda: self._let_go(fifo))
+        offspring.watch(self._let_go)
         signal.signal(signal.SIGTERM, lambda *_: self._retire())
         self._tell(b"ready")
         if self._pool.threads == 1:
@@ -110,46 +106,27 @@ class Worker:
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(signum, lambda *_: None)
 
-    def _take_place(self) -> tuple[Board, list[socket.socket], IdleFifo]:
-        places, incarnation, threads = self._places, self._incarnation, self._pool.threads
-        listeners = [
-            bind_unix(places.slot_socket(incarnation, index), places.group) for index in range(threads)
-        ]
-        board_path = places.board(incarnation)
-        # Others of the group read the board; only its worker writes it.
-        mode = 0o600 if places.group is None else 0o640
-        board = Board.create(board_path, incarnation, threads, monotonic_ns(), mode)
-        if places.group is not None:
-            os.chown(board_path, -1, places.group)
-        return board, listeners, IdleFifo(places.idle_fifo)
-
     def _drop(self) -> None:
         identity = find_identity(self._pool.user, self._pool.group)
         if identity is not None:
             become(identity)
 
-    def _make_slots(
-        self,
-        application: WsgiApplication,
-        board: Board,
-        listeners: list[socket.socket],
-        fifo: IdleFifo,
-    ) -> None:
+    def _make_slots(self, application: WsgiApplication) -> None:
         environs = EnvironBuilder(
             errors=sys.stderr,
             threads=self._pool.threads,
-            workers=self._pool.workers,
+            workers=self._pool.workers.max,
             file_wrapper=FileWrapper,
             is_proxy=self._settings.trusted_proxies.trusts,
             client_ip=self._settings.client_ip,
         )
         trust = Trust(self._uids | {os.geteuid()}, self._settings.trusted_proxies.trusts)
-        for index, listener in enumerate(listeners):
+        for index, listener in enumerate(self._place.listeners):
             slot = Slot(
                 index,
                 self._incarnation,
-                row=board.slot(index),
-                fifo=fifo,
+                row=self._place.board.slot(index),
+                fifo=self._place.fifo,
                 listener=listener,
                 shared=self._shared,
                 application=application,
@@ -231,11 +208,11 @@ class Worker:
         for slot in self._slots:
             slot.ask_to_retire()
 
-    def _let_go(self, fifo: IdleFifo) -> None:
+    def _let_go(self) -> None:
         """In a process that the application forked."""
         for slot in self._slots:
             slot.let_go()
-        fifo.close()
+        self._place.fifo.close()
         self._channel.close()
         self._log.begin_anew()
         # TERM would ask for slots that are not its own to retire; it means the process itself.
@@ -258,17 +235,17 @@ def run_worker(
     pool: Pool,
     settings: Settings,
     places: PoolPlaces,
-    incarnation: int,
+    place: Place,
     channel: Channel,
     *,
     shared: Sequence[socket.socket] = (),
     uids: frozenset[int] = frozenset(),
 ) -> int:
-    """Be a worker, in a process forked for it.
+    """Be a worker, in a process forked for it and for this place.
 
     `shared`: pool.sock and the pool's TCP listeners. `uids`: whose claims are believed besides our own.
     """
-    return Worker(pool, settings, places, incarnation, channel, shared=shared, uids=uids).run()
+    return Worker(pool, settings, places, place, channel, shared=shared, uids=uids).run()
 
 
 def slot_limits(settings: Settings) -> SlotLimits:

@@ -119,7 +119,7 @@ def _map(fd: int, size: int) -> memoryview:
 
 
 class Board:
-    """A mapped board: `create` for its worker, `open` (read-only) for the claim path and the master."""
+    """A mapped board: `adopt` for its worker, `open` (read-only) for the claim path."""
 
     __slots__ = ("_bytes", "_inode", "_words", "incarnation", "slots")
 
@@ -135,28 +135,54 @@ class Board:
 
     @classmethod
     def create(cls, path: Path, incarnation: int, slots: int, now: int, mode: int = 0o600) -> "Board":
-        """Make the board of this worker: complete before it appears under its name."""
+        """Make the board of this process."""
+        board = cls.adopt(cls.make(path, incarnation, slots, now, mode))
+        board.note_pid()
+        return board
+
+    @classmethod
+    def make(cls, path: Path, incarnation: int, slots: int, now: int, mode: int = 0o600) -> int:
+        """Make the board of a worker that is still to come: complete before it appears under its name.
+
+        Returns a descriptor of it, to be adopted by that worker.
+        """
         size = _size(slots)
+        words = memoryview(bytearray(size)).cast("Q")
+        words[H_MAGIC], words[H_INCARNATION], words[H_SLOTS], words[H_STARTED] = (
+            MAGIC,
+            incarnation,
+            slots,
+            now,
+        )
+        for slot in range(slots):
+            words[HEADER_WORDS + slot * ROW_WORDS + NUMBER] = 1
         fresh = path.with_name(f".{path.name}.new")
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         try:
             os.fchmod(fd, mode)
             # Not ftruncate alone: a hole on a full tmpfs would be a SIGBUS at the first write.
             os.posix_fallocate(fd, 0, size)
-            mapping = _map(fd, size)
-            inode = os.fstat(fd).st_ino
+            os.pwrite(fd, words, 0)
+            os.rename(fresh, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    @classmethod
+    def adopt(cls, fd: int) -> "Board":
+        """Map a board for writing by its descriptor, which is closed. Raises OSError or BoardError."""
+        try:
+            info = os.fstat(fd)
+            slots = _check(os.pread(fd, HEADER_WORDS * 8, 0), info.st_size, "a worker's place")
+            mapping = _map(fd, _size(slots))
         finally:
             os.close(fd)
-        words = memoryview(mapping).cast("Q")
-        words[H_INCARNATION] = incarnation
-        words[H_SLOTS] = slots
-        words[H_PID] = os.getpid()
-        words[H_STARTED] = now
-        for slot in range(slots):
-            words[HEADER_WORDS + slot * ROW_WORDS + NUMBER] = 1
-        words[H_MAGIC] = MAGIC
-        os.rename(fresh, path)
-        return cls(mapping, inode)
+        return cls(mapping, info.st_ino)
+
+    def note_pid(self) -> None:
+        """The calling process is this board's worker."""
+        self._words[H_PID] = os.getpid()
 
     @classmethod
     def open(cls, path: Path) -> "Board":
@@ -248,7 +274,7 @@ def _size(slots: int) -> int:
     return (HEADER_WORDS + slots * ROW_WORDS) * 8
 
 
-def _check(head: bytes, size: int, path: Path) -> int:
+def _check(head: bytes, size: int, path: Path | str) -> int:
     if len(head) < HEADER_WORDS * 8:
         raise BoardError(f"{path}: too short for a board")
     words = memoryview(head).cast("Q")

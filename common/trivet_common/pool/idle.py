@@ -41,6 +41,13 @@ class IdleFifo:
             os.close(self._fd)
             raise FileNotFoundError(errno.ENOENT, "not a FIFO", os.fspath(path))
 
+    @classmethod
+    def adopt(cls, fd: int) -> "IdleFifo":
+        """One that another process opened."""
+        fifo = cls.__new__(cls)
+        fifo._fd = fd
+        return fifo
+
     def __repr__(self) -> str:
         return f"<IdleFifo fd={self._fd}>"
 
@@ -74,6 +81,11 @@ class IdleFifo:
     def is_empty(self) -> bool:
         waiting: bytes = fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0")
         return waiting == b"\0\0\0\0"
+
+    def detach(self) -> int:
+        """Its descriptor, no longer ours to close."""
+        fd, self._fd = self._fd, -1
+        return fd
 
     def close(self) -> None:
         os.close(self._fd)
