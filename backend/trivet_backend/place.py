@@ -77,7 +77,7 @@ class Berth:
         mode = 0o600 if places.group is None else 0o640
         self._fds.append(Board.make(path, self.incarnation, slots, time.monotonic_ns(), mode))
         if places.group is not None:
-            os.chown(path, -1, places.group)
+            os.fchown(self._fds[-1], -1, places.group)
         self._fds.append(IdleFifo(places.idle_fifo).detach())
         for slot in range(slots):
             sock = bind_unix(places.slot_socket(self.incarnation, slot), places.group)

@@ -21,7 +21,8 @@ def bind_unix(path: Path, group: int | None) -> socket.socket:
     finally:
         os.umask(before)
     if group is not None:
-        os.chown(path, -1, group)
+        # Not what a link leads to: root does this in a folder that other programs may once have written to.
+        os.chown(path, -1, group, follow_symlinks=False)
     return sock
 
 

@@ -30,7 +30,7 @@ def test_rights(tmp_path: Path) -> None:
 def test_rights_for_a_group(tmp_path: Path) -> None:
     places = PoolPlaces(tmp_path / "web", os.getgid())
     places.create()
-    assert places.directory.stat().st_mode & 0o7777 == 0o2770
+    assert places.directory.stat().st_mode & 0o7777 == 0o2750
     assert places.idle_fifo.stat().st_mode & 0o777 == 0o660
     PoolPlaces(tmp_path / "web").create()  # the group was taken out of the file
     assert places.directory.stat().st_mode & 0o7777 & 0o777 == 0o700

@@ -165,7 +165,7 @@ def test_for_two_users(public: Path) -> None:
                 assert rights(path).startswith("0600 "), name
                 assert path.lstat().st_uid == 0, name
         assert rights(site.run_dir)[:4] == "0710"
-        assert rights(site.run_dir / "web") == f"2770 {group}"
+        assert rights(site.run_dir / "web") == f"2750 {group}"
         assert as_nobody(lambda: converse(site.run_dir / "control.sock", "")) == "PermissionError"
         assert as_nobody(lambda: converse(site.run_dir / "proxy.sock", "")) == "PermissionError"
         assert as_nobody(lambda: str(os.open(site.run_dir / "x", os.O_CREAT))) == "PermissionError"

@@ -12,8 +12,9 @@ from pathlib import Path
 # sun_path of a Unix socket address holds 108 bytes with the final NUL (unix(7)).
 SOCKET_PATH_LIMIT = 107
 PRIVATE = 0o700
-# Two users of one group: setgid, so that what either creates belongs to the group.
-SHARED = 0o2770
+# Two users of one group: setgid, so that what is made in it belongs to the group. The group may not write:
+# root works by name in here, and whoever could rename would lead it elsewhere (CVE-2016-1247).
+SHARED = 0o2750
 
 
 class PlaceError(Exception):
@@ -42,8 +43,9 @@ class PoolPlaces:
     def create(self) -> None:
         """Make what is missing. Raises PlaceError with the reason, for instance a volume without FIFOs."""
         make_directory(self.directory, self.group)
+        before = os.umask(0o177 if self.group is None else 0o117)
         try:
-            os.mkfifo(self.idle_fifo, 0o600 if self.group is None else 0o660)
+            os.mkfifo(self.idle_fifo)
         except FileExistsError:
             if not stat.S_ISFIFO(self.idle_fifo.lstat().st_mode):
                 raise PlaceError(f"{self.idle_fifo} exists and is no FIFO; remove it") from None
@@ -53,7 +55,9 @@ class PoolPlaces:
                 "with FIFOs and memory mapping, best a tmpfs"
             ) from error
         else:
-            _give(self.idle_fifo, self.group, 0o660)
+            _give(self.idle_fifo, self.group)
+        finally:
+            os.umask(before)
 
     def next_incarnation(self) -> int:
         """A number for one run of one worker, never used again in this directory (not even after kill -9)."""
@@ -179,13 +183,14 @@ def make_directory(path: Path, group: int | None = None) -> None:
         # Who may rename in here could put a control socket or a board of its own in place of ours.
         raise PlaceError(f"{path}: others may write there; chmod it to 700, or set run_dir")
     if info.st_uid == os.geteuid():
-        _give(path, group, SHARED)
+        _give(path, group)
+        if group is not None:
+            os.chmod(path, SHARED)
 
 
-def _give(path: Path, group: int | None, mode: int) -> None:
+def _give(path: Path, group: int | None) -> None:
     if group is not None:
-        os.chown(path, -1, group)
-        os.chmod(path, mode)
+        os.chown(path, -1, group, follow_symlinks=False)
 
 
 def _names(directory: Path) -> list[str]:
