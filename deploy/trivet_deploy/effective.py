@@ -9,7 +9,17 @@ from typing import Any
 
 import yaml
 
-from trivet_common.config import HeaderChanges, Listen, Pool, Respond, Route, Settings, Upstream
+from trivet_common.config import (
+    HeaderChanges,
+    Listen,
+    Pool,
+    Preload,
+    Respond,
+    Route,
+    Settings,
+    Upstream,
+    Workers,
+)
 from trivet_common.config.units import duration_text, size_text
 
 _SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN|_URL\Z", re.IGNORECASE)
@@ -129,13 +139,38 @@ def _pool(pool: Pool) -> Shape:
         user=pool.user,
         group=pool.group,
         prepare=list(pool.prepare),
-        workers=pool.workers,
+        workers=_workers(pool.workers),
         threads=pool.threads,
         timeout=_duration(pool.timeout),
+        kill_grace=duration_text(pool.kill_grace),
+        after_timeout=pool.after_timeout,
         queue={"limit": pool.queue.limit, "timeout": duration_text(pool.queue.timeout)},
         listen=[_listen(each) for each in pool.listen],
-        reload={"timeout": duration_text(reload.timeout)},
+        server_timing=pool.server_timing or None,
+        retry=pool.retry,
+        max_requests=pool.max_requests or "off",
+        max_memory=size_text(pool.max_memory) if pool.max_memory else "off",
+        preload=_preload(pool.preload) if pool.preload else None,
+        post_fork=pool.post_fork,
+        worker_exit=pool.worker_exit,
+        reload=_written(timeout=duration_text(reload.timeout), ready=reload.ready, surge=reload.surge),
     )
+
+
+def _workers(workers: Workers) -> int | Shape:
+    if workers.is_fixed:
+        return workers.min
+    return _written(
+        min=workers.min,
+        max=workers.max,
+        wait=duration_text(workers.wait),
+        idle=duration_text(workers.idle),
+        memory=size_text(workers.memory) if workers.memory else None,
+    )
+
+
+def _preload(preload: Preload) -> bool | Shape:
+    return {"threads": "allow"} if preload.threads else True
 
 
 def _written(**values: Any) -> Shape:

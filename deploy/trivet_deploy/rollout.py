@@ -83,7 +83,7 @@ def deadline(settings: Settings, part: str) -> float:
     pool = pool_of(settings, part)
     if pool is None:
         return PROXY_DEADLINE
-    return pool.reload.timeout * pool.workers + settings.stop_timeout + MARGIN
+    return pool.reload.timeout * pool.workers.max + settings.stop_timeout + MARGIN
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:

@@ -94,7 +94,8 @@ def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _pools(pools: Iterable[Pool], premises: Premises) -> Iterator[tuple[str, str]]:
     for pool in pools:
-        size = f"{count(pool.workers, 'worker')} × {count(pool.threads, 'thread')}"  # noqa: RUF001
+        workers = f"{pool.workers} worker{'s' * (pool.workers.max > 1)}"
+        size = f"{workers} × {count(pool.threads, 'thread')}"  # noqa: RUF001
         places = [listener.text for listener in premises.pool_listeners.get(pool.name, ())]
         if not premises.has_proxy:  # then this is what somebody else's front end must be told
             places.insert(0, f"unix:{premises.places[pool.name].pool_socket}")

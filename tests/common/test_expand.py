@@ -40,7 +40,7 @@ def test_expansion(text: str, value: str | None) -> None:
 def test_a_value_that_is_a_variable_takes_the_fields_type() -> None:
     keys = {"app": "${APP}", "workers": "${N}", "timeout": "${T:-off}", "env": {"KEY": "${N}"}}
     pool = from_mapping({"pools": {"web": keys}}, environ={"APP": "shop", "N": "3"}).pools["web"]
-    assert (pool.app, pool.workers, pool.timeout, pool.env) == ("shop", 3, None, {"KEY": "3"})
+    assert (pool.app, pool.workers.max, pool.timeout, pool.env) == ("shop", 3, None, {"KEY": "3"})
 
 
 def test_what_a_variable_may_not_grow_to() -> None:

@@ -32,7 +32,8 @@ def test_the_smallest_file(folder: Path) -> None:
     assert site.run_dir is None
     assert site.warnings == ()
     assert site.pools["web"].directory == folder
-    assert site.pools["web"].workers >= 2
+    assert site.pools["web"].workers.min >= 2
+    assert site.pools["web"].workers.is_fixed
     assert 1 <= site.proxy.processes <= 4
 
 
@@ -104,9 +105,9 @@ def test_port_is_honoured_where_listen_is_absent(folder: Path) -> None:
 
 def test_web_concurrency_is_honoured_where_workers_is_absent(folder: Path) -> None:
     environ = {"WEB_CONCURRENCY": "7"}
-    assert load("trivet.yaml", environ=environ).pools["web"].workers == 7
+    assert load("trivet.yaml", environ=environ).pools["web"].workers.min == 7
     (folder / "trivet.yaml").write_text("pools: {web: {app: shop, workers: 3}}\n")
-    assert load("trivet.yaml", environ=environ).pools["web"].workers == 3
+    assert load("trivet.yaml", environ=environ).pools["web"].workers.min == 3
 
 
 def test_platform_variables_that_are_wrong_are_named(folder: Path) -> None:
@@ -125,11 +126,13 @@ def test_options_are_laid_over_the_file(folder: Path) -> None:
         "pools": {"*": {"workers": "2", "threads": "4", "timeout": "off", "env": {"A": "1"}}},
         "routes": [{"path": "/assets/", "files": {"root": "assets"}}],
     }
-    (folder / "trivet.yaml").write_text("listen: 1\npools: {web: {app: shop, workers: 9, env: {B: 2}}}\n")
+    (folder / "trivet.yaml").write_text(
+        "listen: 1\npools: {web: {app: shop, workers: {max: 9}, env: {B: 2}}}\n"
+    )
     site = load("trivet.yaml", environ={}, overrides=overrides)
     pool = site.pools["web"]
     assert [one.address for one in site.listen] == [":9000", "unix:web.sock"]
-    assert (pool.workers, pool.threads, pool.timeout, pool.env) == (2, 4, None, {"A": "1", "B": "2"})
+    assert (pool.workers.min, pool.threads, pool.timeout, pool.env) == (2, 4, None, {"A": "1", "B": "2"})
     assert [(route.path, route.pool) for route in site.routes] == [("/assets/", None), ("/", "web")]
 
 
@@ -154,7 +157,7 @@ def test_options_for_one_of_several_pools_are_a_mistake(folder: Path) -> None:
         "--workers: there are 2 pools, so it is not clear what is meant; write it below the pool in the file"
     )
     site = load("trivet.yaml", environ={}, overrides={"pools": {"b": {"workers": "2"}}})
-    assert site.pools["b"].workers == 2
+    assert site.pools["b"].workers.min == 2
 
 
 def test_a_site_without_a_file(folder: Path) -> None:

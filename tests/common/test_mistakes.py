@@ -319,7 +319,7 @@ worker_class: gevent
 pools:
   web:
     app: shop
-    max_requests: 1000
+    max_requests_jitter: 100
     accesslog: "-"
 routes:
   - location: /
@@ -335,7 +335,7 @@ routes:
     "4: unknown key graceful_timeout … write stop_timeout: 25s",
     "5: unknown key keepalive_timeout … write limits: {idle_timeout: 75s}",
     "6: unknown key worker_class … write threads: 4",
-    "10: pools.web.max_requests: not yet built",
+    "10: unknown key max_requests_jitter in pools.web … leave it out: max_requests retires",
     "11: unknown key accesslog in pools.web … write log: {access: stdout}",
     "13: unknown key location in the route … write a route: {path: /prefix/",
     '14: unknown key proxy_pass in the route … write upstream: "http://host:port"',
@@ -385,7 +385,7 @@ listen: {address: "0.0.0.0:443", tls: {certificate: cert.pem, key: key.pem}}
 routes:
   - {path: /private/, internal: true, files: {root: static, fallback: next}}
   - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
-pools: {web: {app: shop, preload: true, workers: {min: 2, max: 8}}}
+pools: {web: {app: shop}}
 upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
 """,
     "1: listen.tls: not yet built (TLS) … leave it out for now",
@@ -393,8 +393,6 @@ upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
     "3: internal: not yet built",
     "4: compress: not yet built",
     "4: rate_limit: not yet built",
-    "5: pools.web.preload: not yet built",
-    "5: pools.web.workers: a number of workers that changes by itself is not yet possible … write a number",
     "6: upstreams.a.balance: not yet built",
     "6: upstreams.a.servers: servers over https are not yet possible",
 )
@@ -732,7 +730,90 @@ pools:
     "8: pools.f g: a pool's name has letters, digits, - and _",
     '9: pools.h.env.A-B: "A-B" is not the name of a variable',
     "9: pools.h.env.C: this must be text, not a list … quote it",
-    "9: pools.h.reload.ready: not yet built",
+    '9: pools.h.reload.ready: "healthz" is not a path … write ready: /healthz',
+)
+wrong(
+    "how many workers",
+    """
+routes: [{path: /, pool: a}]
+pools:
+  a: {app: shop, workers: {min: 8, max: 2}}
+  b: {app: shop, workers: {memory: 2GiB}}
+  c: {app: shop, workers: {min: 0, max: 5000, wait: 50, idle: off, memory: 1MiB, cheaper: 2}}
+  d: {app: shop, workers: [2, 8]}
+  e: {app: shop, workers: 2-8}
+  f: {app: shop, workers: auto}
+  g: {app: shop, threads: 240, preload: true}
+""",
+    "3: pools.a.workers.min: at least 8 and at most 2 is not possible … write min: 2, max: 8",
+    "4: pools.b.workers: max is missing … write max: 8",
+    "5: pools.c.workers.idle: this cannot be off",
+    "5: pools.c.workers.max: 5000 is out of range … write a number from 1 to 1024",
+    "5: pools.c.workers.memory: 1MiB is too little … write at least 16MiB",
+    "5: pools.c.workers.min: 0 is out of range … write a number from 1 to 1024",
+    '5: pools.c.workers.wait: "50" has no unit … write 50s',
+    "5: unknown key cheaper in pools.c.workers … write workers: {min: 1, max: 8} below the pool",
+    "6: pools.d.workers: this must be a number of workers, not a list … write workers: 4 or workers: {min: 2, max: 8}",
+    '7: pools.e.workers: this must be a number of workers, not "2-8" … write workers: {min: 2, max: 8}',
+    '8: pools.f.workers: this must be a number of workers, not "auto" … leave it out: it is twice the cores by itself',
+    "9: pools.g.threads: a preloaded worker has at most 200 threads, not 240 … write more workers",
+)
+wrong(
+    "how workers begin and end",
+    """
+pools:
+  web:
+    app: shop
+    kill_grace: off
+    after_timeout: kill
+    retry: always
+    max_requests: 1k
+    max_memory: 1MiB
+    preload: yes
+    post_fork: shop.hooks.connect
+    worker_exit: shop:close()
+    server_timing: on
+    reload: {ready: "http://localhost:8000/healthz", surge: 0}
+""",
+    "4: pools.web.kill_grace: this cannot be off: every wait has an end",
+    '5: pools.web.after_timeout: "kill" is not one of replace, keep',
+    '6: pools.web.retry: "always" is not one of off, safe, idempotent',
+    '7: pools.web.max_requests: this must be a number, not "1k"',
+    "8: pools.web.max_memory: 1MiB is too little … write at least 16MiB",
+    '9: pools.web.preload: "yes" is neither true nor false … write true',
+    '10: pools.web.post_fork: "shop.hooks.connect" is not a function … write shop.hooks:connect',
+    '11: pools.web.worker_exit: "shop:close()" is a call … write shop:close',
+    '12: pools.web.server_timing: "on" is neither true nor false … write true',
+    '13: pools.web.reload.ready: "http://localhost:8000/healthz" is an address … write ready: /healthz',
+    "13: pools.web.reload.surge: 0 is out of range … write a number from 1 to 1024",
+)
+wrong(
+    "names that gunicorn, uWSGI and Passenger have for the life of a worker",
+    """
+pools:
+  web:
+    app: shop
+    preload_app: true
+    graceful-timeout: 30
+    harakiri: 30
+    reload-on-rss: 300
+    max-worker-lifetime: 3600
+    hook-post-fork: x
+    cheaper: 2
+    passenger_max_request_queue_size: 100
+    prelod: true
+    preload: {thread: allow}
+""",
+    "4: unknown key preload_app in pools.web … write preload: true",
+    "5: unknown key graceful-timeout in pools.web … write stop_timeout: 25s",
+    "6: unknown key harakiri in pools.web … write timeout: 30s below the pool",
+    "7: unknown key reload-on-rss in pools.web … write max_memory: 300MiB",
+    "8: unknown key max-worker-lifetime in pools.web … write max_requests: 10000 or max_memory: 300MiB",
+    "9: unknown key hook-post-fork in pools.web … write post_fork: module:function",
+    "10: unknown key cheaper in pools.web … write workers: {min: 1, max: 8}",
+    "11: unknown key passenger_max_request_queue_size in pools.web … write queue: {limit: 1000}",
+    "12: unknown key prelod in pools.web … write preload",
+    "13: unknown key thread in pools.web.preload … write threads",
 )
 wrong(
     "variables",

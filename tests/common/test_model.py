@@ -136,7 +136,13 @@ def test_the_pools(example: Settings) -> None:
         "DEBUG": "false",
         "VERSION": "1.10",
     }
-    assert (pool.user, pool.group, pool.workers, pool.threads, pool.timeout) == ("root", "root", 4, 2, 30.0)
+    assert (pool.user, pool.group, pool.workers.max, pool.threads, pool.timeout) == (
+        "root",
+        "root",
+        4,
+        2,
+        30.0,
+    )
     assert (pool.queue.limit, pool.queue.timeout) == (1000, 10.0)
     assert pool.reload.timeout == 90.0
     assert pool.listen[0].port == 8100

@@ -1,5 +1,6 @@
 """`serve --show-config`: what it prints means what it was made from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ SITE: dict[str, Any] = {
             "prepare": ["true"],
             "listen": "127.0.0.1:9001",
             "timeout": "1m",
+            "workers": {"min": 2, "max": 8, "memory": "2GiB"},
+            "preload": {"threads": "allow"},
+            "max_memory": "300MiB",
+            "max_requests": 5000,
+            "retry": "idempotent",
+            "kill_grace": "500ms",
+            "after_timeout": "keep",
+            "post_fork": "x:connect",
+            "worker_exit": "x:close",
+            "server_timing": True,
+            "reload": {"ready": "/healthz", "surge": 2},
         }
     },
 }
@@ -47,6 +59,7 @@ def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
     again = load(file, environ={})
     assert as_yaml(again).split("\n", 1)[1] == as_yaml(settings).split("\n", 1)[1]
     assert again.limits == settings.limits
+    assert replace(again.pools["web"], where="") == replace(settings.pools["web"], where="")
     assert again.upstreams["old"].servers[1].path == settings.upstreams["old"].servers[1].path
     assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
 

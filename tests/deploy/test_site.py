@@ -40,7 +40,12 @@ def test_options_stand_above_the_file_also_when_it_is_read_again(file: Path, tmp
     for settings, a in ((site.settings, "1"), (site.read(), "one")):
         pool = settings.pools["web"]
         assert [str(listen) for listen in settings.listen] == ["127.0.0.1:9000", "unix:here.sock"]
-        assert (pool.workers, pool.threads, pool.timeout, pool.directory) == (3, 5, 7.0, tmp_path / "code")
+        assert (pool.workers.min, pool.threads, pool.timeout, pool.directory) == (
+            3,
+            5,
+            7.0,
+            tmp_path / "code",
+        )
         assert pool.env == {"A": a, "B": "two=2", "C": ""}
         assert [(route.path, route.pool) for route in settings.routes] == [("/static/", None), ("/", "web")]
 

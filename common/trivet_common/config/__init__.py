@@ -16,6 +16,7 @@ from .settings import (
     Limits,
     Log,
     Pool,
+    Preload,
     Proxy,
     Queue,
     Redirect,
@@ -25,6 +26,7 @@ from .settings import (
     Settings,
     Spool,
     Upstream,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ __all__ = [
     "Listen",
     "Log",
     "Pool",
+    "Preload",
     "Problem",
     "Proxy",
     "Queue",
@@ -60,6 +63,7 @@ __all__ = [
     "Spool",
     "TrustedProxies",
     "Upstream",
+    "Workers",
     "available_cores",
     "from_mapping",
     "from_overrides",

@@ -147,18 +147,22 @@ def duration(zero: bool = False, off: bool = False) -> Kind:
     return Kind("duration" + off * " or off", parse, or_off(schema) if off else schema, "ms, s, m, h, d")
 
 
-def size(low: int = 0) -> Kind:
-    def parse(value: Any) -> int:
+def size(low: int = 0, off: bool = False) -> Kind:
+    """Bytes; with `off` also None."""
+
+    def parse(value: Any) -> int | None:
         if is_off(value):
+            if off:
+                return None
             raise Mistake("this cannot be off: every buffer has a bound", "write a size, for example 10GiB")
         number = units.parse_size(value)
         if number < low:
             raise Mistake(f"{shown(value)} is too little", f"write at least {units.size_text(low)}")
         return number
 
-    return Kind(
-        "size", parse, {"type": "string", "pattern": units.SIZE_PATTERN}, "B, KB, MB, GB, KiB, MiB, GiB"
-    )
+    schema: Json = {"type": "string", "pattern": units.SIZE_PATTERN}
+    units_of_size = "B, KB, MB, GB, KiB, MiB, GiB"
+    return Kind("size" + off * " or off", parse, or_off(schema) if off else schema, units_of_size)
 
 
 def choice(*words: str) -> Kind:

@@ -1,10 +1,11 @@
 """The keys of a pool: field, default and meaning together, once."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from . import fields
 from .model_listen import Listeners
 from .model_routes import Words
+from .model_workers import LEAST_MEMORY, Function, Preload, ReloadKeys, Workers
 from .nodes import described
 from .problems import Mistake, shown
 from .section import Section, required, section, setting
@@ -18,24 +19,6 @@ class QueueKeys(Section):
         "How many requests may wait for a slot, in all proxy processes together; above it 503.",
     )
     timeout: fields.Duration = setting("10s", "How long a request may wait for a slot; then 503.")
-
-
-class ReloadKeys(Section):
-    """`reload` of a pool"""
-
-    timeout: fields.Duration = setting("60s", "How long a new worker may take until it is ready.")
-
-    later: ClassVar[dict[str, str]] = {
-        "ready": "a path asked of the first new worker",
-        "surge": "several new workers at a time",
-    }
-
-
-def _parse_workers(value: Any) -> int:
-    if isinstance(value, dict):
-        raise Mistake("a number of workers that changes by itself is not yet possible", "write a number")
-    number: int = fields.count(1, 1024, "a number of workers").parse(value)
-    return number
 
 
 def _environment(value: Any) -> Any:
@@ -82,9 +65,11 @@ class PoolKeys(Section):
         (),
         "Commands run once a release, before it is ready; one that fails keeps the old release.",
     )
-    workers: (
-        Annotated[int, fields.Kind("number", _parse_workers, {"type": "integer", "minimum": 1})] | None
-    ) = setting(None, "Worker processes. Else `$WEB_CONCURRENCY`, else twice the cores.")
+    workers: Workers = setting(
+        None,
+        "Worker processes: a number, or bounds for a pool that grows and shrinks. Else `$WEB_CONCURRENCY`, "
+        "else twice the cores.",
+    )
     threads: Annotated[int, fields.count(1, 256)] = setting(
         1, "Threads of each worker; each runs one request at a time."
     )
@@ -92,21 +77,43 @@ class PoolKeys(Section):
         "30s",
         "From the claim of a slot to the head of the answer, then between two pieces of its body.",
     )
+    kill_grace: fields.Duration = setting(
+        "2s", "How long an interrupted request may still take; then its worker is killed or leaves."
+    )
+    after_timeout: Annotated[str, fields.choice("replace", "keep")] = setting(
+        "replace",
+        "`replace`: a worker in which a request was interrupted gets a successor, since a driver may still "
+        "owe an answer to whoever comes next; `keep`: it goes on.",
+    )
     queue: QueueKeys = section(QueueKeys, "Requests that wait for a slot.")
+    server_timing: fields.Switch = setting(
+        False, "Tell clients in a Server-Timing header how long their request waited for a slot."
+    )
+    retry: Annotated[str, fields.choice("off", "safe", "idempotent")] = setting(
+        "safe",
+        "Which requests are run once more when their worker died amid them: `safe` (GET, HEAD, OPTIONS, "
+        "TRACE) or `idempotent` ones (PUT and DELETE too), or none. One that had not entered the application "
+        "always is.",
+    )
+    max_requests: fields.CountOrOff = setting(
+        "off", "A worker retires after so many requests, or up to a tenth sooner, so that not all do at once."
+    )
+    max_memory: Annotated[int | None, fields.size(LEAST_MEMORY, off=True)] = setting(
+        "off", "A worker retires after the request that leaves it with more private memory than this."
+    )
+    preload: Preload = setting(
+        None,
+        "Load the application once, in a process from which the workers are forked and whose memory they "
+        "share. Renewed with each release.",
+    )
+    post_fork: Function | None = setting(
+        None, "A function called in each new worker before its first request."
+    )
+    worker_exit: Function | None = setting(
+        None, "A function called in each leaving worker after its last request."
+    )
     listen: Listeners = setting(
         (),
         "Where the pool answers by itself, besides its own sockets; for use without the proxy.",
     )
     reload: ReloadKeys = section(ReloadKeys, "How new code takes over.")
-
-    later: ClassVar[dict[str, str]] = {
-        "retry": "the choice of requests to run again after a crash",
-        "kill_grace": "the time between interrupting and killing",
-        "after_timeout": "what follows an interrupted request",
-        "max_requests": "workers that retire after so many requests",
-        "max_memory": "workers that retire above so much memory",
-        "preload": "workers forked from a template",
-        "post_fork": "a function called in each new worker",
-        "worker_exit": "a function called in each leaving worker",
-        "server_timing": "the time queued in a response header",
-    }

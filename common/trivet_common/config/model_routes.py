@@ -88,7 +88,6 @@ class RouteOptions(Section):
         "compress": "compression",
         "tunnel_timeout": "the idle time of tunnels",
         "hsts": "Strict-Transport-Security",
-        "server_timing": "the Server-Timing header",
     }
 
 

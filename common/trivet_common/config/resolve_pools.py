@@ -15,11 +15,13 @@ from .model_pools import PoolKeys
 from .problems import Mistake, Place, shown
 from .reach import why_not_a_file
 from .resolve_listen import group_exists, resolve_listeners
-from .settings import Pool, Queue, Reload
+from .settings import Pool, Preload, Queue, Reload, Workers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
 _IDENTIFIER = r"[^\W\d]\w*"
 _MODULE = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*(:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(\))?)?\Z")
+# Their sockets are handed over in one message: SCM_MAX_FD of Linux is 253.
+MOST_PRELOADED_THREADS = 200
 # w<incarnation>.<slot>.sock in a folder of the pool's name.
 _SLOT_SOCKET = len("/w1234567890.255.sock")
 
@@ -54,13 +56,51 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
         user=keys.user,
         group=keys.group,
         prepare=keys.prepare,
-        workers=keys.workers or _default_workers(draft),
+        workers=_workers(name, keys, draft),
         threads=keys.threads,
         timeout=keys.timeout,
         queue=Queue(keys.queue.limit, keys.queue.timeout),
         listen=resolve_listeners(keys.listen, draft, *loc, "listen", check=check),
-        reload=Reload(keys.reload.timeout),
+        reload=Reload(keys.reload.timeout, keys.reload.ready, keys.reload.surge),
+        kill_grace=keys.kill_grace,
+        after_timeout=keys.after_timeout,
+        retry=keys.retry,
+        max_requests=keys.max_requests,
+        max_memory=keys.max_memory,
+        preload=_preload(name, keys, draft),
+        post_fork=keys.post_fork,
+        worker_exit=keys.worker_exit,
+        server_timing=keys.server_timing,
     )
+
+
+def _workers(name: str, keys: PoolKeys, draft: Draft) -> Workers:
+    written = keys.workers
+    if written is None:
+        number = _default_workers(draft)
+        return Workers(number, number)
+    loc = ("pools", name, "workers")
+    if written.min > written.max:
+        draft.mistake(
+            (*loc, "min"),
+            f"at least {written.min} and at most {written.max} is not possible",
+            f"write min: {written.max}, max: {written.min}",
+        )
+    elif written.min == written.max and written.model_fields_set & {"wait", "idle", "memory"}:
+        draft.warning(loc, "min and max are alike, so that the pool never grows", "write a smaller min")
+    return Workers(written.min, written.max, written.wait, written.idle, written.memory)
+
+
+def _preload(name: str, keys: PoolKeys, draft: Draft) -> Preload | None:
+    if keys.preload is None:
+        return None
+    if keys.threads > MOST_PRELOADED_THREADS:
+        draft.mistake(
+            ("pools", name, "threads"),
+            f"a preloaded worker has at most {MOST_PRELOADED_THREADS} threads, not {keys.threads}",
+            "write more workers, or leave preload out",
+        )
+    return Preload(keys.preload.threads == "allow")
 
 
 def _check_app(app: str, directory: Path, draft: Draft, name: str) -> None:

@@ -134,15 +134,46 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """How many; `min == max` is a fixed size. `wait` and `idle` in seconds, `memory` in bytes."""
+
+    min: int
+    max: int
+    wait: float = 0.05
+    idle: float = 60.0
+    memory: int | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.min == self.max
+
+    def __str__(self) -> str:
+        return str(self.min) if self.is_fixed else f"{self.min} to {self.max}"
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
-    """`timeout` in seconds."""
+    """`timeout` in seconds; `ready` is a path asked of the first new worker."""
 
     timeout: float
+    ready: str | None = None
+    surge: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """Workers come from a template; `threads`: even when it has more than one."""
+
+    threads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`env` is the env_file's variables and `env`'s over them. `timeout` in seconds; None waits for ever."""
+    """`env` is the env_file's variables and `env`'s over them. Times in seconds; `timeout` None: for ever.
+
+    `post_fork` and `worker_exit` are module:function. `is_development` is not written in any file: `serve
+    --reload` sets it, and a broken application is a page then.
+    """
 
     name: str
     where: str
@@ -154,12 +185,22 @@ class Pool:
     user: str | None
     group: str | None
     prepare: tuple[str, ...]
-    workers: int
+    workers: Workers
     threads: int
     timeout: float | None
     queue: Queue
     listen: tuple[Listen, ...]
     reload: Reload
+    kill_grace: float = 2.0
+    after_timeout: str = "replace"
+    retry: str = "safe"
+    max_requests: int | None = None
+    max_memory: int | None = None
+    preload: Preload | None = None
+    post_fork: str | None = None
+    worker_exit: str | None = None
+    server_timing: bool = False
+    is_development: bool = False
 
 
 @dataclass(frozen=True, slots=True)

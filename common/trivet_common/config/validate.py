@@ -98,7 +98,7 @@ def _missing(loc: Loc) -> tuple[str, str]:
         "address": "address: 127.0.0.1:8000",
         "to": "to: https://example.com{uri}",
     }
-    examples |= {"servers": 'servers: ["http://127.0.0.1:9000"]', "root": "root: ./static"}
+    examples |= {"max": "max: 8", "servers": 'servers: ["http://127.0.0.1:9000"]', "root": "root: ./static"}
     return f"{label(loc[:-1])}: {key} is missing", f"write {examples.get(key, key + ': …')}"
 
 
