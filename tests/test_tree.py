@@ -40,8 +40,8 @@ FLOORS = {
         prefork
     """,
     "common/pool": """
-        board idle places
-        claims
+        board idle queue_board
+        claims places
     """,
     "proxy": """
         beneath complaints content_types crumbs custody deadlines error_pages front_board garbage locations rollover router shape spool validators wire

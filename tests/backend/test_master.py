@@ -144,7 +144,8 @@ def test_it_answers_on_pool_sock_and_on_each_slot_and_leaves_nothing(pool: PoolP
     assert len(answers) == 2
     assert sum(slot["done"] for worker in pool.status()["workers"] for slot in worker["slots"]) == 3
     assert pool.stop() == 0
-    assert sorted(path.name for path in pool.places.directory.iterdir()) == ["idle.fifo", "incarnation"]
+    left = sorted(path.name for path in pool.places.directory.iterdir())
+    assert left == ["idle.fifo", "incarnation", "queue.board"]
 
 
 def test_a_pool_listens_on_tcp_too(pool: PoolProcess) -> None:

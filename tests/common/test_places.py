@@ -97,7 +97,13 @@ def test_one_worker_is_removed_and_no_other(tmp_path: Path) -> None:
     for name in ("w1.board", "w1.0.sock", ".w1.board.new", "w11.board", "w11.0.sock", "mine"):
         (places.directory / name).write_bytes(b"")
     places.remove_incarnation(1)
-    assert sorted(os.listdir(places.directory)) == ["idle.fifo", "mine", "w11.0.sock", "w11.board"]
+    assert sorted(os.listdir(places.directory)) == [
+        "idle.fifo",
+        "mine",
+        "queue.board",
+        "w11.0.sock",
+        "w11.board",
+    ]
 
 
 def test_what_a_killed_run_left_is_swept_and_nothing_is_left_at_the_end(tmp_path: Path) -> None:
@@ -118,7 +124,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_is_left_at_the_end(tmp_path
     for name in ("control.sock", ".control.sock.new", "proxy.sock", "front.board", "lock"):
         (run.path / name).write_bytes(b"")
     places.sweep()
-    assert sorted(os.listdir(places.directory)) == ["idle.fifo", "incarnation"]
+    assert sorted(os.listdir(places.directory)) == ["idle.fifo", "incarnation", "queue.board"]
     places.remove()
     run.remove()
     assert os.listdir(tmp_path) == []

@@ -9,6 +9,8 @@ import os
 import stat
 from pathlib import Path
 
+from trivet_common.pool.queue_board import make_queue_board
+
 # sun_path of a Unix socket address holds 108 bytes with the final NUL (unix(7)).
 SOCKET_PATH_LIMIT = 107
 PRIVATE = 0o700
@@ -28,6 +30,7 @@ class PoolPlaces:
         self.directory = directory
         self.group = group
         self.idle_fifo = directory / "idle.fifo"
+        self.queue_board = directory / "queue.board"
         self.pool_socket = directory / "pool.sock"
         self.control = directory / "control.sock"
         self._last_incarnation = directory / "incarnation"
@@ -43,6 +46,13 @@ class PoolPlaces:
     def create(self) -> None:
         """Make what is missing. Raises PlaceError with the reason, for instance a volume without FIFOs."""
         make_directory(self.directory, self.group)
+        self._make_fifo()
+        try:
+            make_queue_board(self.queue_board, self.group)
+        except OSError as error:
+            raise PlaceError(f"{self.queue_board}: cannot be made ({error.strerror})") from error
+
+    def _make_fifo(self) -> None:
         before = os.umask(0o177 if self.group is None else 0o117)
         try:
             os.mkfifo(self.idle_fifo)
@@ -86,7 +96,7 @@ class PoolPlaces:
                 _unlink(self.directory / name)
 
     def sweep(self) -> None:
-        """Remove what workers of a killed master left. FIFO and number file stay: they are adopted."""
+        """Remove what workers of a killed master left. What all share stays: it is adopted."""
         for name in _names(self.directory):
             if name.lstrip(".").startswith("w") and name.endswith((".board", ".sock", ".new")):
                 _unlink(self.directory / name)
@@ -97,7 +107,7 @@ class PoolPlaces:
     def remove(self) -> None:
         """Leave nothing behind: after the last worker and the last proxy have gone."""
         self.sweep()
-        for path in (self.idle_fifo, self._last_incarnation):
+        for path in (self.idle_fifo, self.queue_board, self._last_incarnation):
             _unlink(path)
         try:
             self.directory.rmdir()
