@@ -20,8 +20,11 @@ from trivet_common.loop import Loop
 _LONGEST_REQUEST = 4096
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _MOST_ASKERS = 64
+# How much of a long answer's beginning may wait for an asker that reads slowly; more of it is left out.
+_LONGEST_PROGRESS = 64 * 1024
 # How long (s) an asker may take to say what it wants, and to take the answer: our own command needs a moment.
 _PATIENCE = 5.0
+_PROGRESS = b'{"progress": '
 # How long (s) not to accept after there was no descriptor for it; the connection stays in the backlog.
 _REST = 0.5
 
@@ -31,18 +34,28 @@ class ControlError(Exception):
 
 
 class Reply:
-    """The answer that one asker waits for; may be given later."""
+    """The answer that one asker waits for; may be given later, and what becomes of it told meanwhile."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_send", "_wants_progress")
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send: Callable[[bytes], None] | None = send
+    def __init__(self, send: Callable[[bytes, bool], None]) -> None:
+        self._send: Callable[[bytes, bool], None] | None = send
+        self._wants_progress = False
+
+    def follow(self, request: dict[str, Any]) -> None:
+        """Learn from the request whether progress is wanted: an earlier version's command reads one line."""
+        self._wants_progress = request.get("progress") is True
+
+    def progress(self, text: str) -> None:
+        """Tell an asker that wants to know how far it is."""
+        if self._send is not None and self._wants_progress:
+            self._send(_line({"progress": text}), False)
 
     def finish(self, answer: dict[str, Any]) -> None:
         """Answer, once, without waiting. An asker that has left is no error."""
         send, self._send = self._send, None
         if send is not None:
-            send(json.dumps(answer).encode() + b"\n")
+            send(_line(answer), True)
 
 
 Answer = Callable[[dict[str, Any], Reply], None]
@@ -99,6 +112,7 @@ class ControlServer:
         except (ValueError, RecursionError):
             request = None
         if isinstance(request, dict):
+            reply.follow(request)
             self._answer(request, reply)
         else:
             reply.finish({"ok": False, "problem": "a request is one line of JSON: an object"})
@@ -150,17 +164,20 @@ class _Asker:
         if end and len(line) <= _LONGEST_REQUEST:
             self._loop.unwatch(self.socket)
             self._stage = _Stage.WAITING
-            self._handle(bytes(line), Reply(self._begin_to_send))
+            self._bytes.clear()
+            self._handle(bytes(line), Reply(self._tell))
         elif not data or end or len(line) > _LONGEST_REQUEST:
             self._leave()
 
-    def _begin_to_send(self, answer: bytes) -> None:
-        if self._stage is not _Stage.WAITING:
+    def _tell(self, line: bytes, is_last: bool) -> None:
+        if self._stage is not _Stage.WAITING or (len(self._bytes) > _LONGEST_PROGRESS and not is_last):
             return
-        self._stage = _Stage.SENDING
-        self._bytes = bytearray(answer)
-        self._loop.watch(self.socket, self._send, to_write=True)
-        self._loop.call_later(_PATIENCE, lambda: self._leave_if(_Stage.SENDING))
+        if is_last:
+            self._stage = _Stage.SENDING
+            self._loop.call_later(_PATIENCE, lambda: self._leave_if(_Stage.SENDING))
+        if not self._bytes:
+            self._loop.watch(self.socket, self._send, to_write=True)
+        self._bytes += line
         self._send()
 
     def _send(self) -> None:
@@ -170,9 +187,14 @@ class _Asker:
         except BlockingIOError:
             return
         except OSError:
-            self._bytes.clear()
-        if not self._bytes:
             self._leave()
+            return
+        if self._bytes:
+            return
+        if self._stage is _Stage.SENDING:
+            self._leave()
+        else:
+            self._loop.unwatch(self.socket)
 
     def _leave_if(self, stage: _Stage) -> None:
         if self._stage is stage:
@@ -190,15 +212,25 @@ class _Asker:
         self._forget(self)
 
 
-def ask(path: Path, request: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Ask the master that listens at `path`. Raises ControlError; `timeout` in seconds for all of it."""
+def ask(
+    path: Path,
+    request: dict[str, Any],
+    timeout: float,
+    on_progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Ask the master that listens at `path`. Raises ControlError; `timeout` in seconds for all of it.
+
+    With `on_progress` the master may tell how far it is before it answers.
+    """
+    if on_progress is not None:
+        request = {**request, "progress": True}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         until = time.monotonic() + timeout
         asker.settimeout(timeout)
         try:
             asker.connect(os.fspath(path))
             asker.sendall(json.dumps(request).encode() + b"\n")
-            answer = _read_all(asker, until)
+            answer = _read_all(asker, until, on_progress)
         except TimeoutError as error:
             raise ControlError(f"{path}: no answer within {timeout:g} s") from error
         except OSError as error:
@@ -225,7 +257,8 @@ def is_listening(path: Path) -> bool:
     return True
 
 
-def _read_all(asker: socket.socket, until: float) -> bytes:
+def _read_all(asker: socket.socket, until: float, on_progress: Callable[[str], None] | None) -> bytes:
+    """The answer, without the lines of progress before it."""
     pieces = bytearray()
     while len(pieces) < _LONGEST_ANSWER:
         asker.settimeout(max(until - time.monotonic(), 0.001))
@@ -233,7 +266,21 @@ def _read_all(asker: socket.socket, until: float) -> bytes:
         if not data:
             break
         pieces += data
+        while on_progress is not None and pieces.startswith(_PROGRESS) and b"\n" in pieces:
+            line, _, pieces = pieces.partition(b"\n")
+            on_progress(_progress(line))
     return bytes(pieces)
+
+
+def _progress(line: bytes | bytearray) -> str:
+    try:
+        return str(json.loads(line)["progress"])
+    except (ValueError, KeyError):
+        return "…"
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
 
 
 def _listen(path: Path) -> socket.socket:

@@ -18,10 +18,15 @@ SIGNALS = (
     signal.SIGQUIT,
     signal.SIGHUP,
     signal.SIGUSR1,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
     signal.SIGCHLD,
 )
 # Sent to a whole group (a terminal's ^C, `pkill -USR1 trivet`): the topmost master decides what they mean.
 _NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+# By default they stop a process. Ignored, they are not sent: who reads a terminal in the background is told EIO,
+# where a handler that returns would have it try, and its whole group hear the signal, for ever.
+_OF_TERMINALS = (signal.SIGTTIN, signal.SIGTTOU)
 # EX_SOFTWARE of sysexits.h: the child ended before it could say anything.
 _DIED_UNHEARD = 70
 
@@ -68,6 +73,8 @@ def _reset_signals() -> None:
     for signum in SIGNALS:
         # Handlers that do nothing, not SIG_IGN: programs that an application starts would inherit that.
         signal.signal(signum, _do_nothing if signum in _NOT_FOR_CHILDREN else signal.SIG_DFL)
+    for signum in _OF_TERMINALS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _do_nothing(_signum: int, _frame: object) -> None:

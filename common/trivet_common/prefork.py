@@ -66,6 +66,7 @@ class Master:
         self.children = Children(self._loop, log, self.child_said, self.child_exited)
         self._control: ControlServer | None = None
         self._stop_replies: list[Reply] = []
+        self._reload_replies: list[Reply] = []
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -90,6 +91,18 @@ class Master:
         """Log files were moved away."""
         self.log.reopen()
         self.tell_all(b"reopen")
+
+    def more(self) -> None:
+        """One worker more (TTIN)."""
+        self.log.warning(f"{self.title} has no workers to add to")
+
+    def less(self) -> None:
+        """One worker fewer (TTOU)."""
+        self.log.warning(f"{self.title} has no workers to take from")
+
+    def answer(self, request: dict[str, Any], reply: Reply) -> None:
+        """An operator's request that not every master knows."""
+        reply.finish({"ok": False, "problem": f"unknown request {request.get('do')!r:.40}"})
 
     def status(self) -> dict[str, Any]:
         """For `trivet status`."""
@@ -125,6 +138,12 @@ class Master:
             self.log.info(f"ready in {time.monotonic() - self._created:.1f} s")
         else:
             self.tell_parent(b"ready")
+
+    def report_progress(self, text: str) -> None:
+        """Tell who waits for the end of the reload, here and above, how far it is."""
+        for reply in self._reload_replies:
+            reply.progress(text)
+        self.tell_parent(b"progress " + text.encode("utf-8", "replace"))
 
     def watch(self, source: Any, callback: Callable[[], None]) -> None:
         """Call back whenever `source` is readable."""
@@ -231,6 +250,10 @@ class Master:
             self.request_reload(lambda problem: None)
         elif signum == signal.SIGUSR1:
             self.reopen()
+        elif signum == signal.SIGTTIN:
+            self.more()
+        elif signum == signal.SIGTTOU:
+            self.less()
 
     def _hear_parent(self) -> None:
         assert self.parent is not None
@@ -254,6 +277,10 @@ class Master:
             self.quit()
         elif verb == b"reopen":
             self.reopen()
+        elif verb == b"more":
+            self.more()
+        elif verb == b"less":
+            self.less()
 
     def _report_reload(self, problem: str | None) -> None:
         self.tell_parent(
@@ -274,9 +301,7 @@ class Master:
         if what == "status":
             reply.finish({"ok": True, **self.status()})
         elif what == "reload":
-            self.request_reload(
-                lambda problem: reply.finish({"ok": problem is None, "problem": problem or ""})
-            )
+            self._reload_for(reply)
         elif what == "stop":
             self._stop_replies.append(reply)
             self.stop()
@@ -284,7 +309,16 @@ class Master:
             self.reopen()
             reply.finish({"ok": True})
         else:
-            reply.finish({"ok": False, "problem": f"unknown request {what!r:.40}"})
+            self.answer(request, reply)
+
+    def _reload_for(self, reply: Reply) -> None:
+        self._reload_replies.append(reply)
+
+        def finished(problem: str | None) -> None:
+            self._reload_replies.remove(reply)
+            reply.finish({"ok": problem is None, "problem": problem or ""})
+
+        self.request_reload(finished)
 
     def _close_in_child(self) -> None:
         """Close what is the master's alone, or the end of file at its death would never be seen."""

@@ -161,6 +161,60 @@ def test_an_answer_may_come_late_once_and_to_nobody(desk: Desk) -> None:
     assert "askers=0" in repr(desk.server)
 
 
+def test_progress_is_told_before_the_answer(desk: Desk) -> None:
+    desk.answer = None
+    steps: list[str] = []
+    answers: list[Any] = []
+
+    def wait_for_it() -> None:
+        answers.append(ask(desk.path, {"do": "reload"}, 5, steps.append))
+
+    asking = threading.Thread(target=wait_for_it)
+    asking.start()
+    desk.turn_until(lambda: bool(desk.replies))
+    desk.replies[0].progress("1 of 2 workers")
+    desk.turn_until(lambda: bool(steps))
+    desk.replies[0].progress("2 of 2 workers")
+    desk.replies[0].finish(ANSWER)
+    desk.replies[0].progress("too late")
+    desk.turn_until(lambda: bool(answers))
+    asking.join(5)
+    assert steps == ["1 of 2 workers", "2 of 2 workers"]
+    assert answers == [ANSWER]
+    assert desk.asked == [{"do": "reload", "progress": True}]
+
+
+def test_who_did_not_ask_for_progress_hears_one_line(desk: Desk) -> None:
+    desk.answer = None
+    client = desk.connect()
+    client.sendall(b'{"do": "reload"}\n')
+    desk.turn_until(lambda: bool(desk.replies))
+    desk.replies[0].progress("1 of 2 workers")
+    desk.replies[0].finish(ANSWER)
+    assert json.loads(desk.hear(client)) == ANSWER
+
+
+def test_progress_nobody_reads_is_bounded_and_one_who_left_is_let_go(desk: Desk) -> None:
+    desk.answer = None
+    client = desk.connect()
+    client.sendall(b'{"do": "reload", "progress": true}\n')
+    desk.turn_until(lambda: bool(desk.replies))
+    for _ in range(100):
+        desk.replies[0].progress("x" * 60_000)
+    desk.replies[0].finish(ANSWER)
+    heard = desk.hear(client)
+    assert len(heard) < 2_000_000
+    assert json.loads(heard.splitlines()[-1]) == ANSWER
+    gone = desk.connect()
+    gone.sendall(b'{"do": "reload", "progress": true}\n')
+    desk.turn_until(lambda: len(desk.replies) == 2)
+    gone.close()
+    for _ in range(3):
+        desk.replies[1].progress("to nobody")
+    desk.turn_until(lambda: "askers=0" in repr(desk.server))
+    desk.replies[1].finish(ANSWER)
+
+
 def test_there_is_room_for_so_many(desk: Desk) -> None:
     clients = [desk.connect() for _ in range(60)]
     desk.turn_until(lambda: "askers=60" in repr(desk.server))

@@ -69,10 +69,17 @@ class Small(Master):
 
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         self.note(f"reload {settings}")
+        self.report_progress(f"taking {settings}")
         if settings == "slow":
             self.call_later(0.3, lambda: done(None))
         else:
             done("no such thing" if settings == "bad" else None)
+
+    def more(self) -> None:
+        self.note("more")
+
+    def less(self) -> None:
+        self.note("less")
 
     def status(self) -> dict[str, Any]:
         return {"children": len(self.children), "big": "x" * 3_000_000}
@@ -238,9 +245,11 @@ def test_reloads(run: Callable[..., Running], tmp_path: Path) -> None:
 
     master = run(reload_source=read)
     answers = []
+    steps: list[str] = []
     for text in ("good", "bad", "broken"):
         (tmp_path / "site.yaml").write_text(text)
-        answers.append(master.ask("reload"))
+        answers.append(ask(tmp_path / "control.sock", {"do": "reload"}, 5, steps.append))
+    assert steps == ["taking good", "taking bad"]
     assert [answer["problem"] for answer in answers] == ["", "no such thing", "site.yaml:3: unknown key"]
     assert "reload broken" not in master.events()
     (tmp_path / "site.yaml").unlink()
@@ -277,13 +286,31 @@ def test_what_a_lower_master_is_told(tmp_path: Path) -> None:
     ours.send(b"what is this")
     ours.send(b"reload " + pickle.dumps("slow"))
     ours.send(b"reload " + pickle.dumps("good"))
+    assert hear() == b"progress taking slow"
     assert hear() == b"reloaded a reload is already running"
     assert hear() == b"reloaded"
+    ours.send(b"more")
+    ours.send(b"less")
     ours.send(b"reload " + pickle.dumps("bad"))
+    assert hear() == b"progress taking bad"
     assert hear() == b"reloaded no such thing"
     ours.send(b"drain")
     assert os.waitpid(pid, 0)[1] == 0
     ours.close()
+    events = (tmp_path / "events").read_text().splitlines()
+    assert events.index("more") < events.index("less") < events.index("reload bad")
+
+
+def test_terminal_signals_mean_more_and_fewer_and_no_child_stops(run: Callable[..., Running]) -> None:
+    master = run()
+    for signum, event in ((signal.SIGTTIN, "more"), (signal.SIGTTOU, "less")):
+        for pid in master.pids():
+            os.kill(pid, signum)
+        master.kill(signum)
+        master.wait_for(event)
+    assert not any(
+        Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T" for pid in master.pids()
+    )
 
 
 def test_a_long_status_is_answered_and_an_unknown_request_named(run: Callable[..., Running]) -> None:
