@@ -31,6 +31,9 @@ HEADER_WORDS = 8
 
 # Words of a row. The first six are the claim protocol's, the rest are for show.
 NUMBER, NONCE, ENTERED, STATE, IDLE_AT, USED_AT, SEQUENCE, SINCE, DONE = range(9)
+# When (CLOCK_MONOTONIC, ns) the request that runs is interrupted, 0: never; how many were; and for how long
+# (µs) the last one had waited in the proxy.
+DEADLINE, TIMEOUTS, QUEUED = range(9, 12)
 CLAIM_WORDS = 6
 ROW_WORDS = 64
 _METHOD = slice(16 * 8, 18 * 8)
