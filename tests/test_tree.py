@@ -56,7 +56,7 @@ FLOORS = {
         master
     """,  # noqa: E501
     "proxy/dispatch": """
-        link
+        link tally terms
         answer servers slots upload
         queue
         pool

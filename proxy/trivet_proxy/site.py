@@ -15,8 +15,8 @@ from trivet_common.pool.places import RunDir
 
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
-from .dispatch.queue import QueueLimits
 from .dispatch.servers import Servers
+from .dispatch.terms import Terms
 from .folder import Folder
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
@@ -64,7 +64,7 @@ class Site:
         resources.take_over(self.settings)
         for name, dispatch in self._dispatches.items():
             if name in resources.dispatches:
-                dispatch.configure(_queue_limits(self.settings.pools[name], resources))
+                dispatch.configure(_terms(self.settings.pools[name], resources))
             else:
                 resources.dispatches[name] = dispatch
                 resources.nursery.start_soon(dispatch.run)
@@ -73,7 +73,7 @@ class Site:
         """It will not take over: give back what it opened for itself."""
         for name, dispatch in self._dispatches.items():
             if self._resources.dispatches.get(name) is not dispatch:
-                dispatch.slots.close()
+                dispatch.close()
 
 
 def build_site(settings: Settings, resources: Resources, *, is_forgiving: bool = False) -> Site:
@@ -170,9 +170,11 @@ class _Builder:
             found = PoolDispatch(
                 name,
                 self._places[name],
-                _queue_limits(self._settings.pools[name], self._resources),
+                _terms(self._settings.pools[name], self._resources),
                 self._resources.deadlines,
                 self._resources.error_log.warning,
+                self._resources.index,
+                self._resources.count,
             )
         self._dispatches[name] = found
         return found
@@ -187,5 +189,5 @@ class _Builder:
         return found
 
 
-def _queue_limits(pool: Pool, resources: Resources) -> QueueLimits:
-    return QueueLimits.share(pool.queue.limit, pool.queue.timeout, resources.index, resources.count)
+def _terms(pool: Pool, resources: Resources) -> Terms:
+    return Terms.of(pool, resources.index, resources.count)

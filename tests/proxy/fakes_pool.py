@@ -18,7 +18,7 @@ from trivet_common.pool.places import PoolPlaces
 from trivet_proxy.body import EMPTY, Body
 from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.dispatch.pool import PoolDispatch
-from trivet_proxy.dispatch.queue import QueueLimits
+from trivet_proxy.dispatch.terms import SAFE, QueueLimits, Terms
 from trivet_proxy.request import Client, Request
 from trivet_proxy.spool import Spool
 from trivet_proxy.stall import Stall
@@ -222,10 +222,9 @@ class Process:
             client.wire.close()
             client.theirs.close()
 
-    def dispatch(self, pool, limit=100, timeout=5.0):
-        return PoolDispatch(
-            "web", pool.places, QueueLimits(limit, timeout), self.deadlines, self.warnings.append
-        )
+    def dispatch(self, pool, limit=100, timeout=5.0, retried=SAFE):
+        terms = Terms(QueueLimits(limit, timeout), retried)
+        return PoolDispatch("web", pool.places, terms, self.deadlines, self.warnings.append)
 
 
 class FakeClient:

@@ -1,12 +1,15 @@
 """dispatch/pool.py: what is swept, and what may be told of a pool."""
 
+import time
+
 import pytest
 import trio
 
 from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, FakePool, Process
 from trivet_common.pool.board import NONCE, NUMBER
+from trivet_common.pool.queue_board import read_queue_board
 from trivet_proxy.dispatch.exchange import Exchange
-from trivet_proxy.dispatch.queue import QueueLimits
+from trivet_proxy.dispatch.terms import QueueLimits, Terms
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ async def test_only_what_is_passed_over_and_unanswered_is_taken_back(pool, proce
     assert [link.wire.ended_by for link in (waiting, passed, answered)] == [None, "held_up", None]
     for link in (waiting, answered):
         link.discard()
-    dispatch.slots.close()
+    dispatch.close()
 
 
 async def test_what_may_be_told(pool, process, nursery):
@@ -61,11 +64,31 @@ async def test_what_may_be_told(pool, process, nursery):
     assert dispatch.statistics()["waiting"] == 0
 
 
+async def test_the_pools_master_is_told(pool, process, nursery):
+    dispatch = process.dispatch(pool)
+    async with trio.open_nursery() as until:
+        until.start_soon(dispatch.run)
+        client = FakeClient(process)
+        nursery.start_soon(Exchange(dispatch, client.request, client.writer).run)
+        with trio.fail_after(PATIENCE):
+            while not (rows := read_queue_board(pool.places.queue_board)) or not rows[0].waiting:
+                await trio.sleep(0.01)
+        assert (rows[0].process, rows[0].waiting, rows[0].counts.claims) == (0, 1, 0)
+        assert 0 < rows[0].oldest_since <= time.monotonic_ns()
+        pool.worker()
+        with trio.fail_after(PATIENCE):
+            while not read_queue_board(pool.places.queue_board)[0].counts.claims:
+                await trio.sleep(0.01)
+        assert read_queue_board(pool.places.queue_board)[0].waiting == 0
+        until.cancel_scope.cancel()
+    assert read_queue_board(pool.places.queue_board) == []
+
+
 async def test_a_reload_changes_what_may_wait(pool, process):
     dispatch = process.dispatch(pool)
-    dispatch.configure(QueueLimits(7, 1.0))
+    dispatch.configure(Terms(QueueLimits(7, 1.0)))
     assert dispatch.queue.limits.limit == 7
-    dispatch.slots.close()
+    dispatch.close()
 
 
 async def test_an_order_to_send_a_file_is_dropped_and_told_once_an_hour(pool, process, nursery):

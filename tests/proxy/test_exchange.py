@@ -10,6 +10,7 @@ from tests.proxy.fakes_pool import OK, PATIENCE, STALE, FakeClient, FakePool, Pr
 from trivet_common.http1.errors import HttpError
 from trivet_common.pool.board import NONCE, NUMBER
 from trivet_proxy.dispatch.exchange import Exchange
+from trivet_proxy.dispatch.terms import RETRIED, QueueLimits, Terms
 
 POST = b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -148,6 +149,70 @@ async def test_a_get_whose_worker_died_is_run_once_more(pool, process, dispatch)
     assert (len(dying.entered), len(living.entered)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("retry", "method", "is_run_again"),
+    [
+        ("safe", b"OPTIONS", True),
+        ("safe", b"PUT", False),
+        ("idempotent", b"PUT", True),
+        ("idempotent", b"DELETE", True),
+        ("idempotent", b"POST", False),
+        ("off", b"GET", False),
+    ],
+)
+async def test_what_is_run_again_is_the_configurations_to_say(
+    pool, process, dispatch, retry, method, is_run_again
+):
+    dispatch.configure(Terms(QueueLimits(10, None), RETRIED[retry]))
+    dying, living = dies_running(pool), pool.worker()
+    client = FakeClient(process, POST.replace(b"POST", method))
+    if is_run_again:
+        await ask(dispatch, client)
+        assert living.entered[0].body == b"hello"
+    else:
+        assert (await fail(dispatch, client)).why == "worker_died"
+    assert (len(dying.entered), len(living.entered)) == (1, is_run_again)
+    counts = dispatch.tally
+    assert (counts.claims, counts.deaths, counts.retries) == (1 + is_run_again, 1, is_run_again)
+
+
+@pytest.mark.parametrize("raw", [b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n", POST])
+async def test_what_was_not_entered_goes_back_whatever_the_configuration_says(pool, process, dispatch, raw):
+    def die(peer, asked):
+        dying.die()
+        return True
+
+    dispatch.configure(Terms(QueueLimits(10, None), RETRIED["off"]))
+    dying, living = pool.worker(before=die), pool.worker()
+    await ask(dispatch, FakeClient(process, raw))
+    assert (len(dying.entered), len(living.entered)) == (0, 1)
+    assert (dispatch.tally.returns, dispatch.tally.deaths) == (1, 0)
+
+
+async def test_an_answer_nobody_has_seen_a_byte_of_is_begun_anew(pool, process, dispatch):
+    def die(peer, asked):
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n")
+        dying.die()
+
+    dying, living = pool.worker(die), pool.worker()
+    client = FakeClient(process)
+    await ask(dispatch, client)
+    assert client.read().endswith(b"\r\n\r\nok")
+    assert (len(dying.entered), len(living.entered), dispatch.tally.retries) == (1, 1, 1)
+
+
+async def test_an_answer_that_has_begun_is_cut_not_begun_anew(pool, process, dispatch):
+    def die(peer, asked):
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        dying.die()
+
+    dying, living = pool.worker(die), pool.worker()
+    client = FakeClient(process)
+    await ask(dispatch, client)
+    assert client.read().endswith(b"\r\n\r\nhalf")
+    assert (client.request.record.why, client.wire.fd, living.entered) == ("worker_died", -1, [])
+
+
 async def test_a_post_whose_worker_died_is_not(pool, process, dispatch):
     dying, living = dies_running(pool), pool.worker()
     error = await fail(dispatch, FakeClient(process, POST))
@@ -161,7 +226,10 @@ async def test_a_request_that_killed_two_workers_is_not_tried_a_third_time(pool,
     error = await fail(dispatch, FakeClient(process))
     assert (error.status, error.why) == (502, "worker_twice")
     assert not living.entered
-    assert dispatch.statistics()["deaths"] == 2
+    assert (dispatch.tally.deaths, dispatch.tally.retries) == (2, 1)
+    (told,) = process.warnings
+    assert "pool web" in told
+    assert "GET h/a (request id1)" in told
 
 
 async def test_a_stale_claim_goes_to_the_next_slot_and_the_connection_is_kept(pool, process, dispatch):
@@ -241,6 +309,7 @@ async def test_the_deadline_is_met_and_the_connection_not_used_again(pool, proce
     error = await fail(dispatch, FakeClient(process, timeout=0.1))
     assert (error.status, error.why) == (504, "deadline")
     assert 0.1 <= time.monotonic() - began < 0.3
+    assert dispatch.tally.timeouts == 1
     let_go.set()
     slot.act = answer_ok
     client = FakeClient(process)
@@ -263,6 +332,7 @@ async def test_a_body_that_pauses_too_long_is_cut(pool, process, dispatch):
     assert client.read().endswith(b"half")
     assert client.request.record.why == "deadline"
     assert client.wire.fd < 0
+    assert dispatch.tally.timeouts == 1
 
 
 async def test_an_application_that_failed_is_not_passed_on(pool, process, dispatch):

@@ -9,7 +9,7 @@ import trio
 from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, FakePool, Process
 from trivet_common.http1.errors import HttpError
 from trivet_proxy.dispatch.exchange import Exchange
-from trivet_proxy.dispatch.queue import QueueLimits
+from trivet_proxy.dispatch.terms import QueueLimits, Terms
 
 
 class Waiting:
@@ -104,12 +104,13 @@ async def test_one_that_lost_its_slot_stands_before_all_others(pool, dispatch, n
 
 
 async def test_a_full_queue_refuses_at_once_but_takes_back_what_it_gave_out(pool, process, dispatch, nursery):
-    dispatch.configure(QueueLimits(1, None))
+    dispatch.configure(Terms(QueueLimits(1, None)))
     nursery.start_soon(dispatch.queue.wait, Waiting())
     await settle()
     with pytest.raises(HttpError) as caught:
         await dispatch.queue.wait(Waiting())
     assert (caught.value.status, caught.value.why) == (503, "queue_full")
+    assert dispatch.tally.full == 1
     assert dict(caught.value.headers)[b"retry-after"].isdigit()
     nursery.start_soon(dispatch.queue.wait, Waiting(), True)
     await settle()
@@ -121,7 +122,7 @@ async def test_a_full_queue_refuses_at_once_but_takes_back_what_it_gave_out(pool
 
 
 async def test_waiting_has_an_end(pool, dispatch, autojump_clock):
-    dispatch.configure(QueueLimits(10, 3.0))
+    dispatch.configure(Terms(QueueLimits(10, 3.0)))
     began = trio.current_time()
     with pytest.raises(HttpError) as caught:
         await dispatch.queue.wait(Waiting())
@@ -129,6 +130,7 @@ async def test_waiting_has_an_end(pool, dispatch, autojump_clock):
     assert 3.0 <= trio.current_time() - began < 3.1
     assert dispatch.queue.waiting == 0
     assert dispatch.queue.oldest_since is None
+    assert dispatch.tally.expired == 1
 
 
 async def test_a_client_that_left_is_taken_out_and_costs_no_slot(pool, process, dispatch, nursery):
@@ -237,7 +239,7 @@ async def test_everybody_gets_their_own_answer_through_one_slot(pool, process, d
 
     slot = pool.worker(echo)
     clients = [FakeClient(process, b"GET /%d HTTP/1.1\r\nhost: h\r\n\r\n" % number) for number in range(200)]
-    dispatch.configure(QueueLimits(200, None))
+    dispatch.configure(Terms(QueueLimits(200, None)))
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             for client in clients:
@@ -245,13 +247,7 @@ async def test_everybody_gets_their_own_answer_through_one_slot(pool, process, d
     for number, client in enumerate(clients):
         assert client.read().endswith(b"\r\n\r\n/%d" % number)
     assert not overlapping
-    assert max(client.request.record.queued for client in clients) > 0
+    waits = [client.request.record.queued for client in clients]
+    assert max(waits) > 0
+    assert (dispatch.tally.claims, dispatch.tally.late) == (200, sum(wait > 0.05 for wait in waits))
     assert slot.entered[-1].get(b"trivet-queued").isdigit()
-
-
-@pytest.mark.parametrize(
-    ("limit", "processes", "parts"),
-    [(10, 3, [4, 3, 3]), (2, 4, [1, 1, 1, 1]), (0, 2, [0, 0]), (1000, 1, [1000])],
-)
-def test_the_limit_is_shared_out(limit, processes, parts):
-    assert [QueueLimits.share(limit, 1.0, index, processes).limit for index in range(processes)] == parts

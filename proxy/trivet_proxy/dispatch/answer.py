@@ -60,10 +60,11 @@ async def relay(
     writer: ResponseWriter,
     sieve: ResponseSieve,
     seconds: float | None,
-) -> None:
+) -> str | None:
     """Pass the answer on and let go of `link`. `seconds`: how long the upstream may pause within the body.
 
-    Raises HttpError while nothing went to the client; afterwards what is cut short is noted in the record.
+    Raises HttpError while nothing went to the client. What is cut short afterwards is noted in the record,
+    and why is returned.
     """
     try:
         framing = body_framing(request.head.method, head)
@@ -79,20 +80,21 @@ async def relay(
         let_go(link, head, framing)
         if not isinstance(framing, NoBody):
             await writer.send(head.status, headers, piece, reason)
-            return
+            return None
         writer.start(head.status, reason, headers, head.content_length)
     else:
         try:
             writer.start(head.status, reason, headers, head.content_length)
             writer.write(piece)
-            is_whole = await _is_passed_on(link, framing, request, writer, seconds)
+            why = await _try_pass_on(link, framing, request, writer, seconds)
         except BaseException:
             link.discard()
             raise
-        if not is_whole:
-            return
+        if why is not None:
+            return why
         let_go(link, head, framing)
     await writer.finish()
+    return None
 
 
 def let_go(link: Link, head: ResponseHead, framing: Body) -> None:
@@ -103,14 +105,14 @@ def let_go(link: Link, head: ResponseHead, framing: Body) -> None:
         link.discard()
 
 
-async def _is_passed_on(
+async def _try_pass_on(
     link: Link,
     framing: Body,
     request: Request,
     writer: ResponseWriter,
     seconds: float | None,
-) -> bool:
-    """The rest of the body, as it comes; False when it was cut short, and the client's connection with it."""
+) -> str | None:
+    """The rest of the body, as it comes; why it was cut short, and the client's connection with it."""
     try:
         await _pass_on(link, framing, writer, seconds)
     except WireClosed as closed:
@@ -120,13 +122,13 @@ async def _is_passed_on(
     except HttpError as error:
         why = error.why
     else:
-        return True
+        return None
     link.discard(why)
     if writer.take_back():
         raise refuse(why)
     request.record.why = why
     writer.close_without_end()
-    return False
+    return why
 
 
 async def _pass_on(link: Link, framing: Body, writer: ResponseWriter, seconds: float | None) -> None:

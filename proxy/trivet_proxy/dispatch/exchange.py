@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..writer import ResponseWriter
 
-# RFC 9110, 9.2.1: running one of these twice is what its client allows anyway.
-SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 # Slots that gave one request back before its application was entered: by then the pool is falling apart.
 _MOST_RETURNS = 16
 
@@ -76,11 +74,14 @@ class Exchange:
 
     def begin(self, link: SlotLink) -> None:
         """Send as much as goes at once; the ordinary request goes whole. Never waits."""
-        request = self._request
+        request, dispatch = self._request, self._dispatch
         self._link = link
         head = build_upstream_head(request, framing_line(request), self._extra(link))
         self._upload = send_request(request, link, head, self._route.timeout)
-        self._dispatch.in_flight.add(link)
+        dispatch.in_flight.add(link)
+        dispatch.tally.claims += 1
+        if request.record.queued > dispatch.terms.late:
+            dispatch.tally.late += 1
 
     # Ours.
 
@@ -107,13 +108,32 @@ class Exchange:
             return False
         if head.status >= 500:
             self._judge_marker(link, head)
-        await relay(link, head, self._request, self._writer, self._dispatch.sieve, self._route.timeout)
+        try:
+            why = await relay(
+                link, head, self._request, self._writer, self._dispatch.sieve, self._route.timeout
+            )
+        except HttpError as error:
+            self._judge_cut(error)
+            return False
+        if why is not None:
+            self._count(why)
         return True
+
+    def _count(self, why: str) -> None:
+        self._dispatch.tally.timeouts += why == "deadline"
 
     def _judge_close(self, why: str) -> None:
         """Our side closed the wire: the clock, the client, or the sweep, which lets the request live."""
         if why in REASONS:
+            self._count(why)
             raise refuse(why)
+
+    def _judge_cut(self, error: HttpError) -> None:
+        """The answer ended before the client has seen a byte of it."""
+        if error.why != "worker_died":
+            self._count(error.why)
+            raise error
+        self._judge_death()
 
     def _judge_loss(self, link: SlotLink) -> None:
         """The connection ended without an answer: go on to another slot, or raise."""
@@ -122,18 +142,25 @@ class Exchange:
         if was_held_up or not was_entered(link.words, link.number, link.nonce):
             self._go_back()
             return
+        self._judge_death()
+
+    def _judge_death(self) -> None:
+        """The worker died in the application: once more, if the configuration lets this method be."""
+        request, dispatch = self._request, self._dispatch
         self._deaths += 1
-        self._dispatch.deaths += 1
+        dispatch.tally.deaths += 1
         if self._deaths > 1:
+            dispatch.tell_twice(f"{request.head} (request {request.request_id})")
             raise refuse("worker_twice")
-        if self._request.head.method not in SAFE:
+        if request.head.method not in dispatch.terms.retried:
             raise refuse("worker_died")
         self._judge_body()
+        dispatch.tally.retries += 1
 
     def _go_back(self) -> None:
         """To the front of the queue, whatever the method: no application has seen it."""
         self._returns += 1
-        self._dispatch.returns += 1
+        self._dispatch.tally.returns += 1
         if self._returns > _MOST_RETURNS:
             raise refuse("pool_down", f"{_MOST_RETURNS} slots in a row could not take this request.")
         self._judge_body()
@@ -150,6 +177,7 @@ class Exchange:
             return
         self._let_go(link, head)
         why = marker.decode("latin-1")
+        self._count(why)
         raise refuse(why if why in REASONS else "app_error")
 
     def _let_go(self, link: SlotLink, head: ResponseHead) -> None:

@@ -13,11 +13,14 @@ import trio
 
 from trivet_common.pool.claims import is_passed_over
 from trivet_common.pool.places import PoolPlaces
+from trivet_common.pool.queue_board import QueueRow
 
 from ..deadlines import Deadlines
 from ..forwarded import ResponseSieve
-from .queue import Queue, QueueLimits
+from .queue import Queue
 from .slots import SlotLink, Slots
+from .tally import Tally
+from .terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,17 +40,21 @@ class PoolDispatch:
         self,
         name: str,
         places: PoolPlaces,
-        limits: QueueLimits,
+        terms: Terms,
         deadlines: Deadlines,
         warn: Callable[[str], None],
+        index: int = 0,
+        processes: int = 1,
     ) -> None:
+        """For process `index` of so many."""
         self.name = name
+        self.terms = terms
+        self.tally = Tally()
         self.slots = Slots(places, deadlines)
-        self.queue = Queue(self.slots, deadlines, limits)
+        self.queue = Queue(self.slots, deadlines, terms.limits, self.tally)
         self.in_flight: set[SlotLink] = set()  # sent, and nothing of the answer is here yet
         self.sieve = ResponseSieve(self._tell_of_order)
-        self.returns = 0  # requests a slot gave back before its application was entered
-        self.deaths = 0  # requests whose worker died while it ran them
+        self._row = QueueRow(places.queue_board, index, processes)
         self._warn = warn
         self._told: dict[bytes, float] = {}
 
@@ -58,9 +65,14 @@ class PoolDispatch:
         """An idle slot, if there is one and nobody waits for it."""
         return None if self.queue.waiting else self.slots.try_claim()
 
-    def configure(self, limits: QueueLimits) -> None:
+    def configure(self, terms: Terms) -> None:
         """What a reload may change; those who wait already keep the timeout they came with."""
-        self.queue.limits = limits
+        self.terms = terms
+        self.queue.limits = terms.limits
+
+    def tell_twice(self, what: str) -> None:
+        """Of each such request once: it may be what killed them, and will come again."""
+        self._warn(f"pool {self.name}: two workers died in {what}; it is not tried a third time")
 
     def statistics(self) -> dict[str, float]:
         """For the status page and tests. `oldest_wait` in seconds."""
@@ -69,8 +81,7 @@ class PoolDispatch:
             "waiting": self.queue.waiting,
             "oldest_wait": time.monotonic() - since if since is not None else 0.0,
             "in_flight": len(self.in_flight),
-            "returns": self.returns,
-            "deaths": self.deaths,
+            **self.tally.counts()._asdict(),
         }
 
     async def run(self) -> None:
@@ -79,7 +90,11 @@ class PoolDispatch:
                 nursery.start_soon(self._keep, self.queue.run)
                 nursery.start_soon(self._keep, self._sweep_on)
         finally:
-            self.slots.close()
+            self.close()
+
+    def close(self) -> None:
+        self.slots.close()
+        self._row.clear()
 
     async def _keep(self, task: Callable[[], Awaitable[None]]) -> None:
         """What goes wrong in one turn of a loop costs that turn; it would end the process."""
@@ -96,10 +111,17 @@ class PoolDispatch:
             await trio.sleep(_SWEEP)
             self.take_back()
             self.queue.drop_gone()
+            self._show()
             now = time.monotonic()
             if now >= forget_at:
                 self.slots.refresh()
+                self._row.refresh()
                 forget_at = now + _FORGET
+
+    def _show(self) -> None:
+        since = self.queue.oldest_since
+        oldest = int(since * 1e9) if since is not None else 0
+        self._row.show(self.queue.waiting, oldest, self.tally.counts())
 
     def take_back(self) -> None:
         """Requests whose slot went on with another one: it will never run them, and has not answered.

@@ -10,7 +10,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import trio
 from trio.lowlevel import Abort, ParkingLot, Task, current_task, reschedule, wait_task_rescheduled
@@ -19,24 +19,13 @@ from trivet_common.http1.reasons import refuse
 
 from ..deadlines import Deadlines
 from .slots import SlotLink, Slots
+from .tally import Tally
+from .terms import QueueLimits
 
 # RFC 9110, 10.2.3: seconds. A queue that is full now is seldom empty in less.
 _RETRY_AFTER = ((b"retry-after", b"1"),)
 # Slots handed out at most before other tasks get a turn.
 _BURST = 64
-
-
-class QueueLimits(NamedTuple):
-    """`limit`: how many may wait in this process; `timeout` in seconds, None for ever."""
-
-    limit: int
-    timeout: float | None
-
-    @classmethod
-    def share(cls, limit: int, timeout: float | None, index: int, processes: int) -> QueueLimits:
-        """Process `index`'s part of the whole; at least one, unless nobody is to wait at all."""
-        part = limit // processes + (index < limit % processes)
-        return cls(max(part, 1) if limit else 0, timeout)
 
 
 class Claimant(Protocol):
@@ -55,29 +44,30 @@ class Claimant(Protocol):
 class _Place:
     """One request's place in the line."""
 
-    __slots__ = ("_leave", "claimant", "error", "is_waiting", "since", "task")
+    __slots__ = ("_expire", "claimant", "error", "is_waiting", "since", "task")
 
-    def __init__(self, claimant: Claimant, leave: Callable[[_Place, Exception], None]) -> None:
+    def __init__(self, claimant: Claimant, expire: Callable[[_Place, str], None]) -> None:
         self.claimant = claimant
         self.since = time.monotonic()
         self.task: Task = current_task()
         self.is_waiting = True
         self.error: Exception | None = None
-        self._leave = leave
+        self._expire = expire
 
     def expire(self, why: str) -> None:
         """Its time is over (Deadlines)."""
-        self._leave(self, refuse(why, headers=_RETRY_AFTER))
+        self._expire(self, why)
 
 
 class Queue:
     """`wait` returns once `begin` was called with a slot; the caller's request is then under way."""
 
-    def __init__(self, slots: Slots, deadlines: Deadlines, limits: QueueLimits) -> None:
+    def __init__(self, slots: Slots, deadlines: Deadlines, limits: QueueLimits, tally: Tally) -> None:
         self.limits = limits
         self.waiting = 0
         self._slots = slots
         self._deadlines = deadlines
+        self._tally = tally
         # Those that had a slot already and lost it through no fault of theirs stand before all others.
         self._again: deque[_Place] = deque()
         self._line: deque[_Place] = deque()
@@ -95,8 +85,9 @@ class Queue:
     async def wait(self, claimant: Claimant, is_again: bool = False) -> None:
         """`is_again`: it had a slot already. Raises HttpError queue_full, queue_timeout or client_left."""
         if self.waiting >= self.limits.limit and not is_again:
+            self._tally.full += 1
             raise refuse("queue_full", headers=_RETRY_AFTER)
-        place = _Place(claimant, self._leave)
+        place = _Place(claimant, self._expire)
         (self._again if is_again else self._line).append(place)
         self.waiting += 1
         deadline = self._deadlines.start(self.limits.timeout, place, "queue_timeout")
@@ -180,6 +171,11 @@ class Queue:
     def _places(self) -> Iterator[_Place]:
         for line in (self._again, self._line):
             yield from [place for place in line if place.is_waiting]
+
+    def _expire(self, place: _Place, why: str) -> None:
+        if place.is_waiting:
+            self._tally.expired += 1
+            self._leave(place, refuse(why, headers=_RETRY_AFTER))
 
     def _leave(self, place: _Place, error: Exception) -> None:
         """Wake its task with the reason why it gets no slot."""

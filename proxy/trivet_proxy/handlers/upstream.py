@@ -8,8 +8,8 @@ from __future__ import annotations
 from trivet_common.http1.reasons import REASONS, refuse
 
 from ..dispatch.answer import receive_head, relay
-from ..dispatch.exchange import SAFE
 from ..dispatch.servers import ServerLink, Servers
+from ..dispatch.terms import SAFE
 from ..dispatch.upload import Upload, framing_line, send_request
 from ..forwarded import build_upstream_head
 from ..request import Request
