@@ -17,6 +17,8 @@ def watch(let_go: Callable[[], None]) -> None:
 
     def be_copy() -> None:
         global is_copy
+        if is_copy:
+            return  # a copy's own child: there is nothing left to let go of
         is_copy = True
         let_go()
 

@@ -47,6 +47,7 @@ class Premises:
             self.run.create()
             self._open_to_groups()
             self._lock()
+            os.register_at_fork(after_in_child=self._forget_locks)
             self._sweep()
             try:
                 self._settle()
@@ -132,6 +133,12 @@ class Premises:
                     os.close(descriptor)
                 what = part.replace("-", " ", 1)
                 raise Refusal(f"this site runs already: {what} by {_holder(path)}") from None
+
+    def _forget_locks(self) -> None:
+        """In every forked child: the locks stay its parent's, and no worker shall write into their files."""
+        for descriptor in self._locks.values():
+            os.close(descriptor)
+        self._locks.clear()
 
     def _sweep(self) -> None:
         """Remove what a killed run left of parts we do not start (a pool that was taken out of the file)."""

@@ -36,6 +36,16 @@ def test_a_copy_knows_that_it_is_one_and_closes_what_is_the_workers(tmp_path: Pa
     os.close(held)
 
 
+def test_a_copy_of_a_copy_has_nothing_to_let_go_of() -> None:
+    times: list[int] = []
+
+    def worker() -> None:
+        offspring.watch(lambda: times.append(1))
+        os._exit(in_a_child(lambda: os._exit(in_a_child(lambda: os._exit(len(times))))))
+
+    assert in_a_child(worker) == 1
+
+
 def is_open(fd: int) -> bool:
     try:
         os.fstat(fd)

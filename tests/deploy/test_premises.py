@@ -45,7 +45,8 @@ def test_everything_is_taken_and_nothing_left(tmp_path: Path) -> None:
     premises.take()
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert names(tmp_path / "run") == [
-        "pool-shop.lock", "pool-web.lock", "proxy.lock", "shop", "shop/idle.fifo", "web", "web/idle.fifo",
+        "pool-shop.lock", "pool-web.lock", "proxy.lock", "shop", "shop/idle.fifo",
+        "shop/queue.board", "web", "web/idle.fifo", "web/queue.board",
     ]  # fmt: skip
     assert premises.listeners is not None
     assert len(list(premises.listeners)) == 2
@@ -93,7 +94,7 @@ def test_halves_share_a_run_directory(tmp_path: Path) -> None:
     proxy.leave()
     assert "proxy.lock" not in names(tmp_path / "run")
     web.leave()
-    assert names(tmp_path / "run") == ["pool-shop.lock", "shop", "shop/idle.fifo"]
+    assert names(tmp_path / "run") == ["pool-shop.lock", "shop", "shop/idle.fifo", "shop/queue.board"]
     shop.leave()
     assert names(tmp_path) == []
 
@@ -155,6 +156,34 @@ def test_a_child_keeps_only_the_sockets_of_its_part(tmp_path: Path) -> None:
         assert web.fileno() < 0
     finally:
         premises.leave()
+
+
+def test_a_child_holds_no_lock_file(tmp_path: Path) -> None:
+    premises = whole(tmp_path)
+    premises.take()
+    locks = {path.stat().st_ino for path in (tmp_path / "run").glob("*.lock")}
+    pid = os.fork()
+    if pid == 0:
+        try:
+            held = locks & {
+                os.fstat(int(fd)).st_ino for fd in os.listdir("/proc/self/fd") if is_open(int(fd))
+            }
+            premises.leave()  # not the child's to leave
+            whole(tmp_path).take()
+        except Refusal:  # it is taken all the same
+            os._exit(len(held))
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    premises.leave()
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def pool_of(folder: Path, **keys: Any) -> Pool:
