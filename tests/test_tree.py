@@ -44,9 +44,9 @@ FLOORS = {
         claims places
     """,
     "proxy": """
-        beneath complaints content_types crumbs custody deadlines error_pages front_board garbage locations rollover router shape spool validators wire
-        backlog body clients folder omissions stall templates
-        admission request writer
+        beneath complaints content_types crumbs custody deadlines disk error_pages front_board garbage locations ranges rollover router shape spool validators wire
+        backlog body clients folder omissions preconditions stall templates
+        admission delivery request writer
         forwarded note resources
         dispatch
         handlers

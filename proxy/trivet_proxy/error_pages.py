@@ -24,6 +24,7 @@ _FOR_PEOPLE = {
     405: "This address does not answer this kind of request.",
     408: "The request took too long to arrive. Please try again.",
     409: "The request came at the wrong moment. Please try again.",
+    412: "What you wanted to see or change has been changed meanwhile. Please load it again.",
     413: "What you sent is larger than this site takes.",
     414: "The address is longer than this site takes.",
     416: "The part of the file that was asked for does not exist.",

@@ -1,65 +1,46 @@
-"""ETag and Last-Modified of a file, and whether a client already has it (RFC 9110, 8.8 and 13).
+"""The headers of one state of one file: type, ETag, Last-Modified, and what its route adds.
 
-Knows sizes, times and header values; opens nothing.
+Knows sizes, times and header values; opens nothing, judges nothing.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from functools import lru_cache
+from collections.abc import Sequence
 
-from trivet_common.http1.dates import format_date, parse_date
+from trivet_common.http1.dates import format_date
 
 Header = tuple[bytes, bytes]
 
-_ETAG = re.compile(rb'"([^"]*+)"')  # a W/ in front does not matter to the weak comparison of If-None-Match
+# What a 304 must repeat of the 200 that it stands for (RFC 9110, 15.4.5), as far as we ever send it.
+_IN_UNCHANGED = frozenset({b"cache-control", b"vary", b"expires", b"content-location"})
+_ACCEPTS = (b"accept-ranges", b"bytes")
 
 
 class FileHeaders:
-    """The headers of one state of one file, ready to be sent with 200 and with 304."""
+    """Ready to be sent with 200 (`full`) and with 304 (`unchanged`)."""
 
-    __slots__ = ("etag", "full", "last_modified", "mtime", "unchanged")
+    __slots__ = ("content_type", "etag", "full", "last_modified", "mtime", "size", "unchanged")
 
-    def __init__(self, content_type: bytes, size: int, mtime_ns: int) -> None:
+    def __init__(
+        self, content_type: bytes, size: int, mtime_ns: int, extra: Sequence[Header] = (), coding: bytes = b""
+    ) -> None:
+        """`extra`: what the route says about the name; `coding`: the file's content coding, if it has one."""
+        self.content_type = content_type
+        self.size = size
         self.mtime = mtime_ns // 1_000_000_000
-        self.etag = b'"%x-%x"' % (size, mtime_ns)
-        self.unchanged: list[Header] = [(b"etag", self.etag)]
+        # The coding too: two siblings may be of one size and time.
+        self.etag = b'"%x-%x%b"' % (size, mtime_ns, b"-" + coding if coding else b"")
         self.last_modified = b""
+        validators = [(b"etag", self.etag)]
         # RFC 9110, 8.8.2.1: never later than the Date beside it.
         if 0 <= self.mtime <= time.time():
             self.last_modified = format_date(self.mtime)
-            self.unchanged.append((b"last-modified", self.last_modified))
-        self.full: list[Header] = [(b"content-type", content_type), *self.unchanged]
+            validators.append((b"last-modified", self.last_modified))
+        self.unchanged: list[Header] = validators + [field for field in extra if field[0] in _IN_UNCHANGED]
+        self.full: list[Header] = [(b"content-type", content_type), *validators, _ACCEPTS, *extra]
+        if coding:
+            self.full.insert(1, (b"content-encoding", coding))
 
-    def is_known_to(self, headers: list[Header]) -> bool:
-        """Whether these request headers make the answer 304; If-None-Match, if there, decides alone."""
-        since = None
-        tags = None
-        for name, value in headers:
-            if name == b"if-none-match":
-                tags = value if tags is None else tags + b"," + value
-            elif name == b"if-modified-since":
-                since = value
-        if tags is not None:
-            return self._matches(tags)
-        return since is not None and self._is_unmodified_since(since)
-
-    def _matches(self, tags: bytes) -> bool:
-        if tags == self.etag or tags.strip() == b"*":
-            return True
-        return self.etag[1:-1] in _ETAG.findall(tags)
-
-    def _is_unmodified_since(self, since: bytes) -> bool:
-        if not self.last_modified:
-            return False
-        if since == self.last_modified:
-            return True
-        date = parse_date(since)
-        # RFC 9110, 13.1.3: a date in the future says nothing but that the client's clock is wrong.
-        return date is not None and self.mtime <= date <= time.time()
-
-
-@lru_cache(maxsize=4096)  # a function of its arguments only: an entry cannot be out of date
-def file_headers(content_type: bytes, size: int, mtime_ns: int) -> FileHeaders:
-    return FileHeaders(content_type, size, mtime_ns)
+    def __repr__(self) -> str:
+        return f"<FileHeaders {self.etag.decode()} {self.content_type.decode()}>"

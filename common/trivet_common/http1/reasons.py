@@ -91,6 +91,8 @@ REASONS: dict[str, Reason] = {
     "unreadable": Reason(403, _US, "The file or folder may not be read by the server's user."),
     "no_route": Reason(404, _CLIENT, "No route matches this request."),
     "not_found": Reason(404, _CLIENT, "There is no such file."),
+    "precondition": Reason(412, _CLIENT, "The file is not in the state that the request is conditional on."),
+    "file_changed": Reason(500, _US, "The file became shorter while it was being sent."),
     "bad_range": Reason(416, _CLIENT, "None of the ranges asked for lies in the file."),
     # The pool and upstreams.
     "queue_full": Reason(503, _US, "Every slot is busy and the queue is full."),

@@ -19,17 +19,16 @@ from trivet_common.http1.reasons import refuse
 from ..beneath import READ
 from ..complaints import Complaints
 from ..content_types import content_type_of
+from ..delivery import Delivery
 from ..folder import Folder, is_hidden
 from ..locations import local_location
+from ..preconditions import asked_of
 from ..router import Handler
-from ..validators import file_headers
+from ..validators import FileHeaders
 
 if TYPE_CHECKING:
     from ..request import Request
     from ..writer import ResponseWriter
-
-# Up to here one read and one send, with the head, cost less than sendfile's own system call.
-SMALL = 16 * 1024
 
 _INDEX = b"index.html"
 _WELL_KNOWN = b".well-known/"
@@ -95,40 +94,8 @@ def file_handler(path: Path, complaints: Complaints) -> Handler:
 async def _send(
     request: Request, writer: ResponseWriter, fd: int, info: os.stat_result, content_type: bytes
 ) -> None:
-    """The opened file, or 304."""
-    size = info.st_size
-    known = file_headers(content_type, size, info.st_mtime_ns)
-    if known.is_known_to(request.head.headers):
-        await writer.send(304, known.unchanged)
-    elif request.head.method == _HEAD:
-        writer.start(200, None, known.full, size)
-        await writer.finish()
-    elif size <= SMALL:
-        await _send_small(writer, fd, size, known.full)
-    else:
-        writer.start(200, None, known.full, size)
-        await _send_large(writer, fd, size)
-
-
-async def _send_small(writer: ResponseWriter, fd: int, size: int, headers: list[tuple[bytes, bytes]]) -> None:
-    try:
-        data = os.pread(fd, size, 0)
-    except OSError as error:
-        raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
-    if len(data) == size:
-        await writer.send(200, headers, data)
-        return
-    # Shorter than a moment ago: length and validators promise what is not there, so the answer has to break.
-    writer.start(200, None, headers, size)
-    writer.write(data)
-    writer.close_without_end()
-
-
-async def _send_large(writer: ResponseWriter, fd: int, size: int) -> None:
-    if await writer.send_file(fd, 0, size) < size:
-        writer.close_without_end()  # never padded, never another file's bytes
-    else:
-        await writer.finish()
+    file = FileHeaders(content_type, info.st_size, info.st_mtime_ns)
+    await Delivery(writer, file, fd).run(request.head.method, asked_of(request.head.headers))
 
 
 async def _answer_other(method: bytes, writer: ResponseWriter) -> None:

@@ -1,0 +1,114 @@
+"""A file on its way to the client: whole, in parts, or as 304, 412 or 416 (RFC 9110, 13 and 14).
+
+Knows the request's fields and the writer; how the file was found is no matter here. Never more of a file in
+memory than one small piece.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trivet_common.http1.reasons import refuse
+
+from . import disk
+from .preconditions import Asked, Verdict, judge, range_of
+from .ranges import Multipart, Span, content_range, select
+from .validators import FileHeaders, Header
+
+if TYPE_CHECKING:
+    from .writer import ResponseWriter
+
+# Up to here one read and one send, with the head, cost less than sendfile's own system calls.
+SMALL = 16 * 1024
+
+_GET = b"GET"
+
+
+class Delivery:
+    """One answer. `body`: all bytes of the file, where they are at hand; else they are read from `fd`."""
+
+    __slots__ = ("_body", "_fd", "_file", "_writer")
+
+    def __init__(self, writer: ResponseWriter, file: FileHeaders, fd: int, body: bytes | None = None) -> None:
+        self._writer = writer
+        self._file = file
+        self._fd = fd
+        self._body = body
+
+    async def run(self, method: bytes, asked: Asked, headers: list[Header] | None = None) -> None:
+        """`method` is GET or HEAD. `headers`: those of the 200, in the place of the file's own."""
+        file = self._file
+        full = file.full if headers is None else headers
+        if asked:
+            verdict = judge(asked, file)
+            if verdict is Verdict.FAILED:
+                raise refuse("precondition")
+            if verdict is Verdict.UNCHANGED:
+                return await self._writer.send(304, file.unchanged)
+            wanted = range_of(asked, file) if method == _GET else None
+            spans = select(wanted, file.size) if wanted is not None else None
+            if spans is not None:
+                return await self._send_spans(spans, full)
+        if method != _GET:
+            self._writer.start(200, None, full, file.size)
+            return await self._writer.finish()
+        await self._send_one(200, full, (0, file.size))
+
+    async def _send_spans(self, spans: list[Span], full: list[Header]) -> None:
+        size = self._file.size
+        if not spans:
+            raise refuse("bad_range", headers=((b"content-range", b"bytes */%d" % size),))
+        if len(spans) == 1:
+            headers = [*full, (b"content-range", content_range(spans[0], size))]
+            return await self._send_one(206, headers, spans[0])
+        content_type = next((value for name, value in full if name == b"content-type"), b"")
+        parts = Multipart(spans, size, content_type)
+        headers = [field for field in full if field[0] != b"content-type"]
+        self._writer.start(206, None, [(b"content-type", parts.content_type), *headers], parts.length)
+        for head, span in zip(parts.heads, spans, strict=True):
+            self._writer.write(head)
+            await self._send_piece(*span)
+        self._writer.write(parts.end)
+        await self._writer.finish()
+
+    async def _send_one(self, status: int, headers: list[Header], span: Span) -> None:
+        first, end = span
+        if self._body is not None:
+            return await self._writer.send(status, headers, self._body[first:end])
+        if end - first <= SMALL:
+            return await self._writer.send(status, headers, await self._read(first, end))
+        self._writer.start(status, None, headers, end - first)
+        await self._send_piece(first, end)
+        await self._writer.finish()
+
+    async def _send_piece(self, first: int, end: int) -> None:
+        if self._body is not None:
+            self._writer.write(self._body[first:end])
+        elif end - first <= SMALL:
+            self._writer.write(await self._read(first, end))
+            if not self._writer.has_room:
+                await self._writer.wait(None)
+        else:
+            await self._send_from_disk(first, end)
+
+    async def _send_from_disk(self, first: int, end: int) -> None:
+        """In stretches that are in memory before they are sent: sendfile would stop the loop for the disk."""
+        while first < end:
+            count = min(end - first, disk.WINDOW)
+            await disk.warm(self._fd, first, count)
+            if await self._writer.send_file(self._fd, first, count) < count:
+                raise self._changed()
+            first += count
+
+    async def _read(self, first: int, end: int) -> bytes:
+        try:
+            data = await disk.read(self._fd, end - first, first)
+        except OSError as error:
+            raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
+        if len(data) < end - first:
+            # Length and validators promise what is not there. Never padded, never another file's bytes.
+            raise self._changed()
+        return data
+
+    def _changed(self) -> Exception:
+        return refuse("file_changed", f"{self._file!r} became shorter while it was being sent.")

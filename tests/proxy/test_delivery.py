@@ -1,0 +1,105 @@
+"""A file becomes an answer, through the real writer: what stands on the wire."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from tests.proxy.fakes_core import FakeProcess, new_spool
+from trivet_common.http1.errors import HttpError
+from trivet_proxy import delivery
+from trivet_proxy.body import EMPTY
+from trivet_proxy.deadlines import Deadlines
+from trivet_proxy.delivery import SMALL, Delivery
+from trivet_proxy.preconditions import asked_of
+from trivet_proxy.stall import Stall
+from trivet_proxy.validators import FileHeaders
+from trivet_proxy.writer import ResponseWriter
+
+DATA = bytes(range(256)) * 40  # 10,240 bytes
+
+
+@pytest.fixture(params=["memory", "small", "large"])
+def ask(request, new_pair, tmp_path, monkeypatch):
+    """Ask for DATA: kept in memory, read in one piece, or sent by sendfile."""
+    if request.param == "large":
+        monkeypatch.setattr(delivery, "SMALL", 0)
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    os.utime(path, ns=(0, 784111777 * 10**9))
+    fd = os.open(path, os.O_RDONLY)
+    file = FileHeaders(b"text/plain", len(DATA), 784111777 * 10**9, [(b"cache-control", b"no-cache")])
+
+    async def ask(method=b"GET", **fields):
+        wire, peer = new_pair()
+        writer = ResponseWriter(
+            wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, method, False, True
+        )
+        asked = asked_of((name.replace("_", "-").encode(), value) for name, value in fields.items())
+        await Delivery(writer, file, fd, DATA if request.param == "memory" else None).run(method, asked)
+        assert writer.finished
+        wire.end_sending()
+        head, _, body = (await peer.receive_until_end()).partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        return int(lines[0].split()[1]), dict(line.split(b": ", 1) for line in lines[1:]), body
+
+    yield ask
+    os.close(fd)
+
+
+async def test_whole(ask):
+    status, fields, body = await ask()
+    assert (status, body, fields[b"content-length"]) == (200, DATA, b"10240")
+    assert fields[b"accept-ranges"] == b"bytes"
+    status, of_head, body = await ask(b"HEAD", range=b"bytes=0-1")  # 14.2: Range is for GET
+    assert (status, body) == (200, b"")
+    fields.pop(b"date"), of_head.pop(b"date")
+    assert of_head == fields
+
+
+async def test_one_range(ask):
+    status, fields, body = await ask(range=b"bytes=100-199")
+    assert (status, body) == (206, DATA[100:200])
+    assert fields[b"content-range"] == b"bytes 100-199/10240"
+    assert fields[b"content-length"] == b"100"
+    assert fields[b"content-type"] == b"text/plain"
+    # 15.3.7: what a 200 would have said for caches.
+    assert {b"date", b"cache-control", b"etag", b"last-modified"} <= set(fields)
+
+
+async def test_several_ranges(ask):
+    status, fields, body = await ask(range=b"bytes=0-9,5000-5009,-10")
+    assert status == 206
+    assert b"content-range" not in fields
+    boundary = re.fullmatch(rb"multipart/byteranges; boundary=(\w+)", fields[b"content-type"])[1]
+    assert int(fields[b"content-length"]) == len(body)
+    *parts, end = body.split(b"\r\n--" + boundary)
+    assert end == b"--\r\n"
+    found = [part.partition(b"\r\n\r\n") for part in parts[1:]]
+    assert [part[2] for part in found] == [DATA[:10], DATA[5000:5010], DATA[-10:]]
+    assert found[1][0] == b"\r\ncontent-type: text/plain\r\ncontent-range: bytes 5000-5009/10240"
+
+
+async def test_no_range_that_lies_in_the_file(ask):
+    with pytest.raises(HttpError) as caught:
+        await ask(range=b"bytes=10240-")
+    assert (caught.value.status, caught.value.headers) == (416, ((b"content-range", b"bytes */10240"),))
+
+
+async def test_conditions_come_before_ranges(ask):
+    status, fields, body = await ask(range=b"bytes=0-1", if_none_match=b"*")
+    assert (status, body, fields[b"cache-control"]) == (304, b"", b"no-cache")
+    assert b"content-length" not in fields
+    with pytest.raises(HttpError) as caught:
+        await ask(range=b"bytes=99999-", if_match=b'"x"')
+    assert caught.value.status == 412
+    assert (await ask(range=b"bytes=0-1", if_range=b'"x"'))[2] == DATA
+    etag = (await ask())[1][b"etag"]
+    assert (await ask(range=b"bytes=0-1", if_range=etag))[2] == DATA[:2]
+    assert (await ask(range=b"bytes=99999-", if_range=b'"x"'))[0] == 200
+
+
+def test_small_is_what_one_send_carries():
+    assert SMALL <= 16384
