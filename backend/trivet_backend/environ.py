@@ -77,6 +77,7 @@ class EnvironBuilder:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": "",
             "trivet.queued": 0.0,
+            "trivet.deadline": None,
         }
         self._believed_names: dict[bytes, str] = {}
         self._foreign_names: dict[bytes, str] = {}

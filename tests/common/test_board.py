@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from trivet_common.pool.board import (
+    DEADLINE,
     HEADER_WORDS,
     NONCE,
     NUMBER,
     ROW_WORDS,
     SEQUENCE,
     STATE,
+    TIMEOUTS,
     Board,
     BoardError,
     SlotState,
@@ -67,6 +69,19 @@ def test_requests_are_shown_cut_and_kept_as_last_words(tmp_path: Path) -> None:
     shown = read_board(path).slots[0]
     assert (shown.method, shown.path, shown.request_id) == ("GET", "/short", "")
     assert (shown.since, shown.done) == (0, 2)
+
+
+def test_deadline_and_queue_time_are_shown_for_as_long_as_they_mean_something(tmp_path: Path) -> None:
+    path = tmp_path / "w1.board"
+    row = Board.create(path, 1, 1, 0).slot(0)
+    row.show(b"GET", b"/a?b", b"id-1", 7, 1500)
+    row.words[DEADLINE], row.words[TIMEOUTS] = 99, 2
+    shown = read_board(path).slots[0]
+    assert (shown.deadline, shown.timeouts, shown.queued) == (99, 2, 1500)
+    assert row.shown() == "GET /a?b id-1"
+    row.clear()
+    shown = read_board(path).slots[0]
+    assert (shown.deadline, shown.timeouts, shown.queued) == (0, 2, 1500)
 
 
 def test_a_text_that_is_being_written_is_not_shown(tmp_path: Path) -> None:

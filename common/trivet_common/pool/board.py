@@ -62,6 +62,9 @@ class SlotView(NamedTuple):
     method: str
     path: str
     request_id: str
+    deadline: int = 0  # 0: none, or paused while the slot waits for somebody
+    timeouts: int = 0
+    queued: int = 0  # µs the request had waited in the proxy
 
 
 class BoardView(NamedTuple):
@@ -86,8 +89,11 @@ class SlotRow:
         words = self.words
         return f"<SlotRow number={words[NUMBER]} state={SlotState(words[STATE]).name} done={words[DONE]}>"
 
-    def show(self, method: bytes, path: bytes, request_id: bytes, now: int) -> None:
-        """Show which request runs since `now` (ns). An odd sequence word: the text is being written."""
+    def show(self, method: bytes, path: bytes, request_id: bytes, now: int, queued: int = 0) -> None:
+        """Show which request runs since `now` (ns), after it was queued so long (µs).
+
+        An odd sequence word: the text is being written.
+        """
         words, raw = self.words, self._bytes
         words[SEQUENCE] += 1
         raw[_METHOD] = method[:_METHOD_SIZE].ljust(_METHOD_SIZE, b"\0")
@@ -96,12 +102,17 @@ class SlotRow:
         shown = path[: _PATH_SIZE - 1] + b"\0"
         raw[_PATH.start : _PATH.start + len(shown)] = shown
         words[SINCE] = now
+        words[QUEUED] = queued
         words[SEQUENCE] += 1
+
+    def shown(self) -> str:
+        """Method, path and id of the request that was shown last, as far as they fit."""
+        return " ".join(_text(bytes(self._bytes[part])) for part in (_METHOD, _PATH, _REQUEST_ID))
 
     def clear(self) -> None:
         """The request is done. The text stays: last words of a worker that dies next."""
         words = self.words
-        words[SINCE] = 0
+        words[SINCE] = words[DEADLINE] = 0
         words[DONE] += 1
 
 
@@ -266,6 +277,9 @@ def _view(raw: bytes, sequence: bytes) -> SlotView:
         method=_text(raw[_METHOD]) if settled else "",
         path=_text(raw[_PATH]) if settled else "",
         request_id=_text(raw[_REQUEST_ID]) if settled else "",
+        deadline=words[DEADLINE],
+        timeouts=words[TIMEOUTS],
+        queued=words[QUEUED],
     )
 
 
