@@ -47,7 +47,7 @@ class CompiledRoute:
     limits: Limits
     stream: bool = False
     timeout: float | None = None  # seconds
-    mount_prefix: bytes = b""
+    slot_lines: bytes = b""  # what only slots of ours are told: whole lines that begin with CRLF
     shape: Shape | None = None
     # what is said about it
     id: str = ""

@@ -120,12 +120,24 @@ class _Builder:
             timeout=route.timeout,
             log=route.log,
             shape=compile_shape(route.response_headers),
-            mount_prefix=route.path.removesuffix("/").encode() if route.mount and route.path else b"",
+            slot_lines=self._slot_lines(route),
         )
         to_slash = (
             make(handler=redirect_to_slash) if route.path is not None and route.path.endswith("/") else None
         )
         return make(handler=self._handler(route), to_slash=to_slash)
+
+    def _slot_lines(self, route: Route) -> bytes:
+        """What this route's requests tell a slot beside their claim. 0 milliseconds: no limit."""
+        lines = b""
+        if route.pool is None:
+            return lines
+        if route.mount and route.path:
+            lines += b"\r\ntrivet-mount: " + route.path.removesuffix("/").encode()
+        if route.timeout != self._settings.pools[route.pool].timeout:
+            milliseconds = max(round(route.timeout * 1000), 1) if route.timeout is not None else 0
+            lines += b"\r\ntrivet-timeout: %d" % milliseconds
+        return lines
 
     def _handler(self, route: Route) -> Handler:
         if route.pool is not None:

@@ -231,7 +231,7 @@ class FakeClient:
     """A request, the writer of its answer, and the client's end of the connection."""
 
     def __init__(
-        self, process, raw=b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n", timeout=5.0, stream=False, mount=b""
+        self, process, raw=b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n", timeout=5.0, stream=False, slot_lines=b""
     ):
         ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(PATIENCE)
@@ -250,7 +250,7 @@ class FakeClient:
         client = Client("192.0.2.7", "192.0.2.7", "http", 80, "192.0.2.7", False)
         self.request = Request(head, body, client, "id1", AccessRecord(), None)
         self.request.route = SimpleNamespace(
-            timeout=timeout, stream=stream, mount_prefix=mount, limits=SimpleNamespace(body=1 << 30)
+            timeout=timeout, stream=stream, slot_lines=slot_lines, limits=SimpleNamespace(body=1 << 30)
         )
         self.writer = ResponseWriter(wire, stall, process, body, head.method, head.is_http10, head.keep_alive)
         self.wire = wire

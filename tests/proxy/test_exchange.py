@@ -64,11 +64,11 @@ async def test_a_request_is_answered_and_the_connection_kept(pool, process, disp
 
 async def test_the_slot_is_told_the_claim_and_the_client(pool, process, dispatch):
     slot = pool.worker()
-    await ask(dispatch, FakeClient(process, mount=b"/shop"))
+    await ask(dispatch, FakeClient(process, slot_lines=b"\r\ntrivet-mount: /shop\r\ntrivet-timeout: 90"))
     asked = slot.entered[0]
     number, nonce = map(int, asked.get(b"trivet-claim").split())
     assert (number, nonce) == (1, slot.words[NONCE])
-    assert asked.get(b"trivet-mount") == b"/shop"
+    assert (asked.get(b"trivet-mount"), asked.get(b"trivet-timeout")) == (b"/shop", b"90")
     assert asked.get(b"x-forwarded-for") == asked.get(b"x-real-ip") == b"192.0.2.7"
     assert asked.get(b"trivet-queued") is None
     assert asked.get(b"trivet-stream") is None
@@ -316,6 +316,54 @@ async def test_the_deadline_is_met_and_the_connection_not_used_again(pool, proce
     await ask(dispatch, client)
     assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
     assert slot.connections == 2
+
+
+@pytest.mark.parametrize("seconds", [0.3, None])
+async def test_504s_are_on_time_and_off_is_never(pool, process, dispatch, seconds, nursery):
+    """The time the client sees, of many at once: it is the proxy's clock alone."""
+    let_go, took = threading.Event(), []
+    pool.worker(lambda peer, asked: OK if let_go.wait(PATIENCE) else None, slots=20)
+
+    async def wait():
+        began = time.monotonic()
+        error = await fail(dispatch, FakeClient(process, timeout=seconds))
+        took.append((error.why, time.monotonic() - began - seconds))
+
+    async with trio.open_nursery() as waiting:
+        for _ in range(20):
+            waiting.start_soon(wait)
+        await trio.sleep(0.6)
+        waiting.cancel_scope.cancel()
+    let_go.set()
+    late = sorted(seconds for _, seconds in took)
+    assert dispatch.tally.timeouts == len(took)
+    if seconds is None:
+        assert took == []
+    else:
+        assert {why for why, _ in took} == {"deadline"}
+        assert late[0] >= 0
+        assert late[10] < 0.05
+        assert late[19] < 0.25
+
+
+async def test_an_answer_to_a_request_still_being_sent_waits_for_its_client(pool, process, dispatch, nursery):
+    """The application answers while it reads; what it waits for then is the client's next piece."""
+
+    def serve(peer):
+        peer.receive_head()
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\none")
+        data = peer.take_rest()
+        while not data.endswith(b"abcde"):
+            data += peer.sock.recv(65536)
+        peer.send(b"two")
+
+    pool.worker()._serve = serve
+    client = FakeClient(process, POST.replace(b"hello", b"ab"), stream=True, timeout=0.1)
+    nursery.start_soon(ask, dispatch, client)
+    assert (await client.read_until(b"one")).startswith(b"HTTP/1.1 200")
+    await trio.sleep(0.3)
+    client.theirs.sendall(b"cde")
+    assert await client.read_until(b"two") == b"two"
 
 
 async def test_a_body_that_pauses_too_long_is_cut(pool, process, dispatch):

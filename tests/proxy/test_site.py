@@ -108,14 +108,37 @@ async def test_what_a_route_carries(place):
     async with trio.open_nursery() as nursery:
         site = build_site(settings, resources_of(settings, nursery))
         shop, web = site.find(head_of("/shop/a")), site.find(head_of("/a"))
-        assert (shop.mount_prefix, shop.stream, shop.timeout, shop.id) == (b"/shop", True, 30.0, "/shop/")
-        assert (web.mount_prefix, web.stream, web.limits.body) == (b"", False, 1024 * 1024)
+        assert (shop.slot_lines, shop.stream) == (b"\r\ntrivet-mount: /shop", True)
+        assert (shop.timeout, shop.id) == (30.0, "/shop/")
+        assert (web.slot_lines, web.stream, web.limits.body) == (b"", False, 1024 * 1024)
         assert web.shape([(b"a", b"b")]) == [(b"a", b"b"), (b"x-a", b"1")]
         assert site.find(head_of("/legacy/x")).timeout == 7.0
         assert site.find(head_of("/healthz")).log is False
         slash = site.find(head_of("/shop"))
         assert (slash.id, slash.where) == (shop.id, shop.where)
         assert repr(site).startswith("<Site ")
+        site.drop()
+
+
+@pytest.mark.parametrize(
+    ("pool", "route", "line"),
+    [
+        ("30s", "30s", b""),
+        ("30s", "250ms", b"\r\ntrivet-timeout: 250"),
+        ("30s", "off", b"\r\ntrivet-timeout: 0"),
+        ("off", "2m", b"\r\ntrivet-timeout: 120000"),
+        ("off", "off", b""),
+    ],
+)
+async def test_a_slot_is_told_a_timeout_that_is_not_its_pools(place, pool, route, line):
+    settings = settings_of(
+        place,
+        routes=[{"path": "/", "pool": "web", "timeout": route}],
+        pools={"web": {"app": "a", "timeout": pool}},
+    )
+    async with trio.open_nursery() as nursery:
+        site = build_site(settings, resources_of(settings, nursery))
+        assert site.find(head_of("/a")).slot_lines == line
         site.drop()
 
 

@@ -136,9 +136,11 @@ async def _pass_on(link: Link, framing: Body, writer: ResponseWriter, seconds: f
     link.start_clock(seconds)
     while not framing.is_complete:
         if not writer.has_room:
-            link.stop_clock()  # the client is the slow one
-            await writer.wait(None)
-            link.start_clock(seconds)
+            link.pause_clock()
+            try:
+                await writer.wait(None)
+            finally:
+                link.resume_clock(seconds)
         data = wire.try_receive()
         if data is None:
             await writer.wait(wire)

@@ -199,8 +199,8 @@ class Exchange:
         queued = request.record.queued
         if queued:
             extra.append(b"\r\ntrivet-queued: %d" % (queued * 1000))
-        if self._route.mount_prefix:
-            extra.append(b"\r\ntrivet-mount: " + self._route.mount_prefix)
+        if self._route.slot_lines:
+            extra.append(self._route.slot_lines)
         if not request.body.is_complete:
             extra.append(b"\r\ntrivet-stream: 1")
         return extra

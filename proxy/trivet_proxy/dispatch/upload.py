@@ -130,10 +130,10 @@ class Upload:
 
     async def _receive(self) -> bytes:
         """The next piece; what goes wrong with the client is an HttpError, its slowness is its own."""
-        self._link.stop_clock()
+        self._link.pause_clock()
         try:
             return await self._request.body.receive()
         except WireClosed as closed:
             raise refuse(closed.why if closed.why in REASONS else "client_left") from None
         finally:
-            self._link.start_clock(self._seconds)
+            self._link.resume_clock(self._seconds)
