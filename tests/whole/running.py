@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,14 +29,20 @@ def wait_until(look: Callable[[], Found | None], seconds: float = 10.0, what: st
 
 
 class Site:
-    """One `trivet serve` (or `proxy`, `backend`) on a file in a folder of its own."""
+    """One `trivet serve` (or `proxy`, `backend`) on a file in a folder of its own.
 
-    def __init__(self, folder: Path, config: str, verb: str = "serve") -> None:
+    `wrapped_in` is a command that starts the one behind it by exec, such as nice(1).
+    """
+
+    def __init__(
+        self, folder: Path, config: str, verb: str = "serve", wrapped_in: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.file = folder / "trivet.yaml"
         self.run_dir = folder / "run"
         self.out = folder / "out.txt"
         self.verb = verb
+        self._wrapped_in = wrapped_in
         self.configure(config)
 
     def configure(self, config: str) -> None:
@@ -48,7 +54,7 @@ class Site:
     def start(self, seconds: float = 20.0) -> "Site":
         with self.out.open("ab") as out:
             self.process = subprocess.Popen(
-                [*TRIVET, self.verb, "trivet.yaml"],
+                [*self._wrapped_in, *TRIVET, self.verb, "trivet.yaml"],
                 cwd=self.folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -138,7 +144,13 @@ def running(folder: Path, config: str, verb: str = "serve", **files: str) -> Ite
     """A started site; `files` are modules written beside the configuration (name without .py = text)."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    site = Site(folder, config, verb)
+    with started(Site(folder, config, verb)) as site:
+        yield site
+
+
+@contextmanager
+def started(site: Site) -> Iterator[Site]:
+    """Started and stopped, and nothing left behind."""
     try:
         site.start()
         yield site

@@ -1,8 +1,8 @@
-"""Every class of attack has a test that bears its name or is named here.
+"""Every class of attack, and every fault, has a test that bears its name or is named here.
 
-The classes: S framing and smuggling, H fields and identity, P paths and files, D exhaustion. The inputs of
-the corpus are sent by test_corpus_wire to the proxy, to a slot and to both; what needs a script, a file or a
-crowd stands beside it. Rows of HTTP/2 and TLS (S20, D7, D8, D10) and of a cache (H12) come with those.
+S framing and smuggling, H fields and identity, P paths and files, D exhaustion, L processes and local
+attackers, F faults. The inputs of the corpus are sent by test_corpus_wire to the proxy, to a slot and to
+both; the rest stands beside it. Rows of HTTP/2, TLS and a cache come with those.
 """
 
 import re
@@ -42,12 +42,17 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "D3": ("whole/test_slow_client.py::test_a_slow_download_delays_nobody",
            "backend/test_slot.py::test_a_client_that_does_not_read_is_closed_after_write_timeout"),
     "D11": ("whole/test_flask_bodies.py::test_a_body_above_the_limit_is_refused_before_it_is_sent",),
+    "L5": ("whole/test_socket_rights.py::test_for_two_users",
+           "whole/test_socket_rights.py::test_another_user_cannot_connect",
+           "whole/test_kill.py::test_a_run_directory_is_taken_over_from_the_dead_only",
+           "backend/test_sockets.py::test_a_path_is_taken_over_only_by_a_socket_that_listens"),
 }  # fmt: skip
 ROWS = [
     *(f"S{number}" for number in range(1, 22) if number != 20),
     *(f"H{number}" for number in range(1, 15) if number != 12),
     *(f"P{number}" for number in range(1, 12)),
     *(f"D{number}" for number in range(1, 13) if number not in (7, 8, 10)),
+    *(f"L{number}" for number in range(1, 10)),
 ]
 
 
@@ -55,7 +60,7 @@ def named() -> set[str]:
     """The rows that names of tests begin with: test_p3_p4_one_form, test_s18_what_is_no_answer."""
     found = set()
     for path in TESTS.glob("whole/test_hardening_*.py"):
-        for rows in re.findall(r"^def test((?:_[shpd]\d+)+)_", path.read_text(), re.MULTILINE):
+        for rows in re.findall(r"^def test((?:_[shpdl]\d+)+)_", path.read_text(), re.MULTILINE):
             found |= set(rows[1:].upper().split("_"))
     return found
 

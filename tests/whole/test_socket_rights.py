@@ -7,20 +7,16 @@ connect, and where an operator has opened everything it is not believed.
 import grp
 import json
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.whole.others import NOBODY, as_nobody, needs_root, public_folder
 from tests.whole.running import Site, running
-
-NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 TELLING = """
 import json
@@ -44,11 +40,8 @@ FORGED = (
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A folder that every user can reach; pytest's own are private."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with public_folder() as folder:
+        yield folder
 
 
 def rights(path: Path) -> str:
@@ -65,27 +58,6 @@ def sockets(site: Site) -> dict[str, Path]:
     found["slot"] = found.pop(slot)
     assert set(found) == {"control.sock", "proxy.sock", "web/control.sock", "web/pool.sock", "slot"}
     return found
-
-
-def as_nobody(act: Callable[[], str]) -> str:
-    """What `act` returns, or the name of its error, in a child that is another user."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            said = act()
-        except Exception as error:
-            said = type(error).__name__
-        os.write(write, said.encode())
-        os._exit(0)
-    os.close(write)
-    with open(read, "rb") as file:
-        said = file.read().decode()
-    os.waitpid(pid, 0)
-    return said
 
 
 def converse(path: Path, request: str) -> str:
