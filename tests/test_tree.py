@@ -75,7 +75,7 @@ FLOORS = {
     """,
     "deploy": """
         application_check effective refusal rollout words
-        apart discovery running
+        apart discovery page running
         whereabouts
         site status
         premises probe

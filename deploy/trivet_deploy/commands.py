@@ -137,13 +137,18 @@ def check(file: str | None, purpose: str, app: bool, schema: bool) -> int:
 @trivet.command(short_help="Show processes, workers, slots and queues.")
 @click.argument("what", metavar="[FILE]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
 @click.option("--probe", type=click.Choice(["ready", "live"]), help="Only an exit status, for health checks.")
-def status(what: str | None, as_json: bool, probe: str | None) -> int:
-    """Show what runs: masters, workers, and what each slot is doing at this moment."""
+def status(what: str | None, as_json: bool, watch: bool, probe: str | None) -> int:
+    """Show what runs: masters, workers, and what each slot is doing at this moment.
+
+    For each pool: what waits, what has happened (timeouts, crashes, workers recycled), how the last
+    reload went and, if it failed, why; and what is held by requests that were answered 504 already.
+    """
     from . import status as room
 
     assert probe is None, "cli.py sends probes another way"
-    return room.show(*locate(what), as_json=as_json)
+    return (room.watch if watch else room.show)(*locate(what), as_json=as_json)
 
 
 @trivet.command(short_help="Read the file again and renew the workers.")

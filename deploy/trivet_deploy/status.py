@@ -1,27 +1,30 @@
-"""`trivet status`: asks the masters of a run directory and shows what they say, as a table, text or JSON.
+"""`trivet status`: asks the masters of a run directory and shows what they say, as a page or as JSON.
 
-Knows the shape of their answers; what is missing in one is left out: halves of two versions can be asked.
+Once, or again every second until Ctrl-C. What the page looks like is page.py's.
 """
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trivet_common.control import ControlError, ask
 
-from . import running
-from .refusal import GOOD
-from .words import age, count
+from . import page, running
+from .page import Answer, Row
+from .refusal import GOOD, Refusal
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 # Seconds for each master: its loop is never busy for long.
 TIMEOUT = 5.0
-_PATH_SHOWN = 60
-Answer = dict[str, Any]
-Row = tuple[str, ...]
-HEADINGS: Row = ("pool", "worker", "pid", "age", "slot", "state", "for", "done", "request")
+# Seconds between two looks.
+EVERY = 1.0
 
 
 def show(asked: str, run_dir: Path, *, as_json: bool) -> int:
@@ -29,12 +32,23 @@ def show(asked: str, run_dir: Path, *, as_json: bool) -> int:
     told = collect(asked, run_dir)
     if as_json:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        return GOOD
-    click.echo("\n".join(summary(told)))
-    rows = list(slot_rows(told))
-    if rows:
-        click.echo("")
-        print_table(rows)
+    else:
+        _print(told)
+    return GOOD
+
+
+def watch(asked: str, run_dir: Path, *, as_json: bool, rest: Callable[[float], None] = time.sleep) -> int:
+    """Show it anew every second until Ctrl-C; as JSON a line each. Raises Refusal if nothing answers now."""
+    told = collect(asked, run_dir)
+    try:
+        if as_json:
+            _repeat(asked, run_dir, told, rest, lambda told: click.echo(json.dumps(told, ensure_ascii=False)))
+        elif sys.stdout.isatty():
+            _watch_live(asked, run_dir, told, rest)
+        else:
+            _repeat(asked, run_dir, told, rest, _print_with_time)
+    except KeyboardInterrupt:
+        pass
     return GOOD
 
 
@@ -66,92 +80,91 @@ def collect(asked: str, run_dir: Path) -> Answer:
     return told
 
 
-def summary(told: Answer) -> list[str]:
-    """The lines above the table."""
-    lines = []
-    serve, proxy = told["serve"], told["proxy"]
-    if serve:
-        state = "ready" if serve.get("ready") else "not ready"
-        state = "stopping" if serve.get("phase", "running") != "running" else state
-        lines.append(
-            f"{serve.get('name')} ({serve.get('file') or told['asked']}): {state}, "
-            f"up {age(serve.get('uptime', 0))}, process {serve.get('pid')}"
-        )
-        lines.append(f"listening: {', '.join(serve.get('listen') or ['nowhere'])}")
-    if proxy:
-        processes = proxy.get("processes") or []
-        pids = ", ".join(str(each.get("pid")) for each in processes)
-        lines.append(f"proxy: {count(len(processes), 'process', 'processes')} ({pids})" + queue(processes))
-    lines += [pool_line(name, pool) for name, pool in told["pools"].items()]
-    return lines + [f"no answer: {problem}" for problem in told["problems"]]
+def _repeat(
+    asked: str,
+    run_dir: Path,
+    told: Answer,
+    rest: Callable[[float], None],
+    tell: Callable[[Answer], None],
+) -> None:
+    while True:
+        tell(told)
+        rest(EVERY)
+        told = _collect_again(asked, run_dir)
 
 
-def pool_line(name: str, pool: Answer) -> str:
-    """One pool in one line."""
-    slots = [slot for worker in pool.get("workers", []) for slot in worker.get("slots", [])]
-    busy = sum(slot.get("state") in ("reading", "running") for slot in slots)
-    line = f"pool {name}: {pool.get('app')}, {pool.get('ready')} of {pool.get('wanted')} workers ready, "
-    line += f"{busy} of {len(slots)} slots busy, "
-    line += f"{count(sum(slot.get('done', 0) for slot in slots), 'request')} done"
-    if pool.get("restarts"):
-        line += f", {count(pool['restarts'], 'restart')}"
-    if pool.get("reloading"):
-        line += ", reloading"
-    if pool.get("last_reload_problem"):
-        line += f"\n  the last reload failed: {str(pool['last_reload_problem']).splitlines()[0]}"
-    return line
+def _collect_again(asked: str, run_dir: Path) -> Answer:
+    """A site that is started again is waited for."""
+    try:
+        return collect(asked, run_dir)
+    except Refusal as refusal:
+        return {"asked": asked, "serve": None, "proxy": None, "pools": {}, "problems": [str(refusal)]}
 
 
-def queue(processes: list[Answer]) -> str:
-    """What the proxy's processes have to do, all together."""
-    connections, requests, waiting = (
-        sum(each.get(key) or 0 for each in processes) for key in ("connections", "requests", "waiting")
-    )
-    line = f", {count(connections, 'connection')}, {count(requests, 'request')}, {waiting} waiting"
-    oldest = max((each.get("oldest_wait") or 0.0 for each in processes), default=0.0)
-    return line + (f" (the oldest for {age(oldest)})" if waiting else "")
+def _print_with_time(told: Answer) -> None:
+    click.echo(time.strftime("%H:%M:%S"))
+    _print(told)
+    click.echo("", nl=True)
 
 
-def slot_rows(told: Answer) -> "list[Row]":
-    """A row a slot."""
-    rows = []
-    for name, pool in told["pools"].items():
-        for worker in pool.get("workers", []):
-            head = (name, f"w{worker.get('incarnation')}", str(worker.get("pid")), age(worker.get("age", 0)))
-            slots = worker.get("slots") or [{"state": worker.get("state")}]
-            rows += [(*head, *_slot(number, slot)) for number, slot in enumerate(slots)]
-    return rows
-
-
-def print_table(rows: "list[Row]") -> None:
-    """With rich on a terminal, else plainly, a line a slot."""
+def _print(told: Answer) -> None:
+    """On a terminal with rich, else plainly, a line a slot."""
     if sys.stdout.isatty():
         from rich.console import Console
-        from rich.table import Table
 
-        table = Table(*HEADINGS, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(_plain, row), style="bold" if row[5] in ("reading", "running") else None)
-        Console().print(table)
+        Console().print(_drawn(told))
         return
-    widths = [max(len(row[column]) for row in [HEADINGS, *rows]) for column in range(len(HEADINGS))]
-    for row in [HEADINGS, *rows]:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join(line.text for line in page.lines(told)))
+    rows = page.table(told)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in [(), *rows] if rows else []:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
 
 
-def _slot(number: int, slot: Answer) -> Row:
-    path = str(slot.get("path") or "")
-    if len(path) > _PATH_SHOWN:
-        path = path[: _PATH_SHOWN - 1] + "…"
-    request = f"{slot.get('method') or ''} {path}".strip()
-    spent = age(slot["seconds"]) if slot.get("seconds") else ""
-    # A path is the client's: nothing in it may drive the operator's terminal.
-    shown = request.encode("ascii", "backslashreplace").decode()
-    shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in shown)
-    return (str(number), str(slot.get("state")), spent, str(slot.get("done", "")), shown)
+def _watch_live(asked: str, run_dir: Path, told: Answer, rest: Callable[[float], None]) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+
+            def draw(fresh: Answer) -> None:
+                nonlocal told
+                told = fresh
+                live.update(_drawn(told, console.height), refresh=True)
+
+            _repeat(asked, run_dir, told, rest, draw)
+    finally:
+        console.print(_drawn(told))  # what was seen last stays on the terminal
 
 
-def _plain(cell: str) -> str:
-    from rich.markup import escape
+def _drawn(told: Answer, height: int | None = None) -> "Group":
+    """Lines and table; with a height, busy slots first and no more rows than there is room for."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
 
-    return escape(cell)
+    lines = [Text(line.text, style="red" if line.is_bad else "") for line in page.lines(told)]
+    parts: list[Any] = [*lines]
+    if rows := page.table(told):
+        headings, rows = rows[0], rows[1:]
+        left_out = 0
+        if height is not None:
+            # The last line of a terminal stays free, one is for the headings, one for a gap, one for a word.
+            room = max(height - len(lines) - 4, 3)
+            rows.sort(key=lambda row: not page.is_busy(headings, row))
+            rows, left_out = rows[:room], max(len(rows) - room, 0)
+        drawn = Table(*headings, box=None, pad_edge=False)
+        for row in rows:
+            drawn.add_row(*map(Text, row), style=_style(headings, row))
+        parts += [Text(""), drawn]
+        if left_out:
+            parts.append(Text(f"and {left_out} more slots", style="dim"))
+    return Group(*parts)
+
+
+def _style(headings: Row, row: Row) -> str | None:
+    if row[headings.index("state")].startswith("overdue"):
+        return "bold red"
+    return "bold" if page.is_busy(headings, row) else None

@@ -20,3 +20,18 @@ def age(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // part} {smaller}"
     return f"{whole} s"
+
+
+def memory(size: int) -> str:
+    """Bytes as people compare them: 740 KiB, 87 MiB, 1.4 GiB."""
+    if size < 1024 * 1024:
+        return f"{size // 1024} KiB"
+    mebibytes = size / 1024 / 1024
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def printable(text: str, *, ascii_only: bool = False) -> str:
+    """Text from outside in which nothing drives a terminal; escaped, what might."""
+    if ascii_only:
+        text = text.encode("ascii", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,13 +1,15 @@
-"""`trivet status`: what is shown of what masters say; halves and versions may leave things out."""
+"""`trivet status`: who is asked, and how often; what is shown of it is test_page's."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from trivet_common.control import ControlError
-from trivet_deploy import running, status
+from trivet_deploy import page, running, status
 from trivet_deploy.refusal import Refusal
 from trivet_deploy.running import MasterAt
 
@@ -34,7 +36,7 @@ POOL = {
     "ready": 1,
     "wanted": 2,
     "restarts": 1,
-    "last_reload_problem": "it does not load\nTraceback",
+    "last_reload_problem": "it does not load\nTraceback (most recent call last):",
     "workers": [
         {"incarnation": 3, "pid": 11, "age": 3700, "slots": [BUSY, {"state": "idle", "done": 0}]},
         {"incarnation": 4, "pid": 12, "age": 0.2, "state": "starting", "slots": []},
@@ -71,8 +73,10 @@ def test_everything_on_one_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "shop (/srv/shop.yaml): ready, up 1 m 5 s, process 7",
         "listening: [::]:80",
         "proxy: 2 processes (8, 9), 9 connections, 71 requests, 3 waiting (the oldest for 1.2 s)",
-        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy, 4 requests done, 1 restart",
-        "  the last reload failed: it does not load",
+        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy, 4 requests done",
+        "  1 restart",
+        "  the last reload failed, the release before it goes on:",
+        "    it does not load",
     ]
     assert table.splitlines() == [
         "pool  worker  pid  age      slot  state     for    done  request",
@@ -93,7 +97,7 @@ def test_json_is_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_halves_alone_and_a_master_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     Masters(pool_web=POOL, proxy=ControlError("proxy.sock: no answer within 5 s")).install(monkeypatch)
     told = status.collect("shop.yaml", Path("/run/shop"))
-    assert status.summary(told)[-1] == "no answer: proxy: proxy.sock: no answer within 5 s"
+    assert page.lines(told)[-1].text == "no answer: proxy: proxy.sock: no answer within 5 s"
     assert told["serve"] is None
 
 
@@ -109,29 +113,80 @@ def test_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stopping_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     Masters(serve=SERVE | {"phase": "draining"}).install(monkeypatch)
-    assert ": stopping, up" in status.summary(status.collect("x", Path("/run")))[0]
+    assert ": stopping, up" in page.lines(status.collect("x", Path("/run")))[0].text
 
 
-def test_a_path_cannot_drive_the_terminal() -> None:
-    row = status.slot_rows(
-        {
-            "pools": {
-                "web": {
-                    "workers": [{"incarnation": 1, "slots": [BUSY | {"path": "/\x1b]0;x\x07é" + "y" * 99}]}]
-                }
-            }
-        }
-    )[0]
-    assert row[-1].startswith("GET /\\x1b]0;x\\x07\\xe9yyy")
-    assert len(row[-1]) < 90
-
-
-def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "100")
-    rows = status.slot_rows(
-        {"pools": {"web": {"workers": [{"incarnation": 1, "slots": [BUSY | {"path": "/[red]"}]}]}}}
-    )
-    status.print_table(rows)
+    monkeypatch.setenv("LINES", "12")
+
+
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal(monkeypatch)
+    marked = POOL | {"workers": [{"incarnation": 1, "slots": [BUSY | {"path": "/[red]"}]}]}
+    Masters(pool_web=marked).install(monkeypatch)
+    status.show("shop.yaml", Path("/run/shop"), as_json=False)
     assert "GET /[red]" in capsys.readouterr().out
+
+
+class Clock:
+    """Stands for time.sleep: so many looks, then Ctrl-C."""
+
+    def __init__(self, looks: int, between: Any = lambda: None) -> None:
+        self.left = looks
+        self._between = between
+
+    def rest(self, seconds: float) -> None:
+        assert seconds == status.EVERY
+        self.left -= 1
+        self._between()
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_watch_shows_it_again_until_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Masters(pool_web=POOL).install(monkeypatch)
+    assert status.watch("shop.yaml", Path("/run/shop"), as_json=False, rest=Clock(3).rest) == 0
+    assert capsys.readouterr().out.count("pool web: shop.wsgi") == 3
+    status.watch("shop.yaml", Path("/run/shop"), as_json=True, rest=Clock(2).rest)
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["pools"]["web"] for line in lines] == [POOL, POOL]
+
+
+def test_watch_waits_for_a_site_that_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Masters(pool_web=POOL).install(monkeypatch)
+    monkeypatch.setattr(running, "what_runs", lambda: iter(()))
+    clock = Clock(2, lambda: Masters().install(monkeypatch))
+    status.watch("shop.yaml", Path("/run/shop"), as_json=False, rest=clock.rest)
+    assert "no answer: nothing runs for shop.yaml" in capsys.readouterr().out
+    with pytest.raises(Refusal):
+        status.watch("shop.yaml", Path("/run/shop"), as_json=False, rest=clock.rest)
+
+
+def test_watch_on_a_terminal_leaves_the_last_page_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal(monkeypatch)
+    many = POOL | {"workers": [POOL["workers"][0] | {"slots": [{"state": "idle"}] * 30 + [BUSY]}]}
+    Masters(pool_web=many).install(monkeypatch)
+    status.watch("shop.yaml", Path("/run/shop"), as_json=False, rest=Clock(2).rest)
+    shown = capsys.readouterr().out
+    assert shown.rstrip().splitlines()[-1].endswith("GET /slow")
+    assert shown.count("idle") >= 30
+
+
+def test_a_small_terminal_shows_the_busy_slots_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = POOL | {"workers": [POOL["workers"][0] | {"slots": [{"state": "idle"}] * 30 + [BUSY]}]}
+    Masters(pool_web=many).install(monkeypatch)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(status._drawn(status.collect("shop.yaml", Path("/run/shop")), height=12))
+    lines = console.export_text().rstrip().splitlines()
+    assert "GET /slow" in next(line for line in lines if line.startswith("web"))
+    assert lines[-1] == "and 27 more slots"
+    assert len(lines) <= 12

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trivet_deploy.words import age, count, ending
+from trivet_deploy.words import age, count, ending, memory, printable
 
 
 def test_counting() -> None:
@@ -30,3 +30,16 @@ def test_endings() -> None:
 )
 def test_ages(seconds: float, said: str) -> None:
     assert age(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(900, "0 KiB"), (740 * 1024, "740 KiB"), (87 * 2**20, "87 MiB"), (3 * 2**29, "1.5 GiB")],
+)
+def test_memory(size: int, said: str) -> None:
+    assert memory(size) == said
+
+
+def test_nothing_drives_a_terminal() -> None:
+    assert printable("a\x1b[2Jé") == "a\\x1b[2Jé"
+    assert printable("a\x1b[2Jé", ascii_only=True) == "a\\x1b[2J\\xe9"
