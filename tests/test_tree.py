@@ -61,6 +61,7 @@ FLOORS = {
         queue
         pool
         exchange
+        timing
     """,
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """

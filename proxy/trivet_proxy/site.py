@@ -141,7 +141,8 @@ class _Builder:
 
     def _handler(self, route: Route) -> Handler:
         if route.pool is not None:
-            return pool_handler(self._dispatch(route.pool))
+            is_timed = self._settings.pools[route.pool].server_timing
+            return pool_handler(self._dispatch(route.pool), is_timed)
         if route.upstream is not None:
             return upstream_handler(self._servers_of(route.upstream))
         if route.redirect is not None:

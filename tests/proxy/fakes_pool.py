@@ -250,8 +250,9 @@ class FakeClient:
         client = Client("192.0.2.7", "192.0.2.7", "http", 80, "192.0.2.7", False)
         self.request = Request(head, body, client, "id1", AccessRecord(), None)
         self.request.route = SimpleNamespace(
-            timeout=timeout, stream=stream, slot_lines=slot_lines, limits=SimpleNamespace(body=1 << 30)
-        )
+            timeout=timeout, stream=stream, slot_lines=slot_lines, shape=None,
+            limits=SimpleNamespace(body=1 << 30),
+        )  # fmt: skip
         self.writer = ResponseWriter(wire, stall, process, body, head.method, head.is_http10, head.keep_alive)
         self.wire = wire
         process.clients.append(self)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from ..dispatch.exchange import Exchange
 from ..dispatch.pool import PoolDispatch
+from ..dispatch.timing import TimedExchange
 from ..request import Request
 from ..router import Handler
 from ..writer import ResponseWriter
 
 
-def pool_handler(dispatch: PoolDispatch) -> Handler:
+def pool_handler(dispatch: PoolDispatch, is_timed: bool = False) -> Handler:
+    """`is_timed`: the answer says how long it took."""
+    exchange = TimedExchange if is_timed else Exchange
+
     async def ask_pool(request: Request, writer: ResponseWriter) -> None:
         route = request.route
         assert route is not None
         if not route.stream and not request.body.is_complete:
             # A slot is worth more than a place in memory: nobody's slow upload holds one.
             await request.body.read_all(request.body.limit)
-        await Exchange(dispatch, request, writer).run()
+        await exchange(dispatch, request, writer).run()
 
     return ask_pool
