@@ -78,7 +78,7 @@ FLOORS = {
         application_check effective refusal rollout words
         apart discovery page running
         whereabouts
-        site status
+        dump reload site status
         premises probe
         screen
         check halves init
@@ -106,11 +106,19 @@ TESTED_BY = {
         "common/test_mistakes.py",
     ),
     **dict.fromkeys(
-        ["loading", "overrides", "resolve_listen", "resolve_options", "resolve_pools", "resolve_routes"],
+        [
+            "loading",
+            "overrides",
+            "resolve_listen",
+            "resolve_options",
+            "resolve_pools",
+            "resolve_routes",
+            "resolve_files",
+        ],
         "common/test_load.py",
     ),
     **dict.fromkeys(["resolve_site", "settings"], "common/test_load.py"),
-    **dict.fromkeys(["model_listen", "model_pools", "model_routes"], "common/test_model.py"),
+    **dict.fromkeys(["model_files", "model_listen", "model_pools", "model_routes"], "common/test_model.py"),
     "reference": "common/test_schema.py",  # both are generated from the model
     # Types without behaviour of their own.
     "errors": "common/test_reasons.py",

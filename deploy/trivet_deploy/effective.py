@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from trivet_common.config import (
+    FilesAction,
     HeaderChanges,
     Listen,
     Pool,
@@ -39,6 +40,7 @@ def _site(settings: Settings) -> Shape:
         listen=[_listen(each) for each in settings.listen],
         proxy={"processes": settings.proxy.processes},
         run_dir=_text(settings.run_dir),
+        state_dir=_text(settings.state_dir),
         spool={"dir": str(spool.dir), "memory": size_text(spool.memory), "limit": size_text(spool.limit)},
         trusted_proxies=[*map(str, trusted.networks), *(["unix"] if trusted.unix else [])],
         client_ip=settings.client_ip,
@@ -91,7 +93,7 @@ def _route(route: Route) -> Shape:
     return _written(
         host=list(route.host),
         path=route.path,
-        files=_text(route.files.root) if route.files else None,
+        files=_files(route.files) if route.files else None,
         file=_text(route.file),
         pool=route.pool,
         mount=route.mount or None,
@@ -99,11 +101,28 @@ def _route(route: Route) -> Shape:
         redirect={"to": route.redirect.to, "permanent": route.redirect.permanent} if route.redirect else None,
         respond=_respond(route.respond) if route.respond else None,
         health=route.health,
+        internal=route.internal or None,
         limits={"body": size_text(route.limits.body)} if runs_code else None,
         timeout=_duration(route.timeout) if runs_code else None,
         stream=route.stream or None,
         log=None if route.log else "off",
         response_headers=_changes(route.response_headers),
+    )
+
+
+def _files(files: FilesAction) -> Shape:
+    return _written(
+        root=str(files.root),
+        index=files.index or "off",
+        fallback="next" if files.passes_on else files.fallback,
+        listing=files.listing,
+        precompressed=files.precompressed or (None if files.uploads else False),
+        cache=files.cache or "off",
+        types=dict(files.types),
+        hidden=files.hidden,
+        uploads=files.uploads,
+        follow_links=files.follow_links,
+        keep_releases=files.keep_releases,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common.config import ConfigError, Problem, from_mapping, from_overrides, load
+from trivet_common.config import ConfigError, FilesAction, Problem, from_mapping, from_overrides, load
 from trivet_common.config.loading import sanitised, site_name
 
 SMALLEST = "pools: {web: {app: shop.wsgi}}\n"
@@ -201,3 +201,45 @@ def test_a_file_that_everyone_can_write_is_a_warning(folder: Path) -> None:
     (folder / "trivet.yaml").chmod(0o666)
     (warning,) = load("trivet.yaml", environ={}).warnings
     assert "can be written by everyone" in warning.message
+
+
+def test_files_in_full(folder: Path) -> None:
+    (folder / "static").mkdir()
+    (folder / "static" / "app.html").write_text("app")
+    (folder / "trivet.yaml").write_text(
+        "state_dir: kept\n"
+        "routes:\n"
+        "  - {path: /a/, files: static}\n"
+        "  - path: /b/\n"
+        "    files: {root: static, index: off, fallback: app.html, listing: true, precompressed: off,\n"
+        "            cache: 30d, types: {.Glb: model/gltf-binary, page: text/html}, hidden: true,\n"
+        "            follow_links: never, keep_releases: 3}\n"
+        "  - {path: /c/, internal: true, files: {root: static, uploads: true, cache: off}}\n"
+        '  - {path: /, files: {root: static, fallback: next, cache: "public, max-age=60"}}\n'
+        "  - {path: /, pool: web}\n"
+        "pools: {web: {app: shop}}\n"
+    )
+    site = load("trivet.yaml", environ={})
+    usual, full, uploads, first, _ = (route.files for route in site.routes)
+    assert usual == FilesAction(folder / "static")
+    assert full == FilesAction(
+        folder / "static",
+        index=None,
+        fallback="app.html",
+        listing=True,
+        precompressed=False,
+        cache="max-age=2592000",
+        types=(("glb", "model/gltf-binary"), ("page", "text/html; charset=utf-8")),
+        hidden=True,
+        follow_links="never",
+        keep_releases=3,
+    )
+    assert uploads == FilesAction(folder / "static", precompressed=False, uploads=True, cache=None)
+    assert first == FilesAction(folder / "static", passes_on=True, cache="public, max-age=60")
+    assert site.routes[2].internal
+    assert site.state_dir == folder / "kept"
+
+
+def test_the_state_directory_of_a_unit(folder: Path) -> None:
+    assert load("trivet.yaml", environ={}).state_dir is None
+    assert load("trivet.yaml", environ={"STATE_DIRECTORY": "/s/a:/s/b"}).state_dir == Path("/s/a")

@@ -97,7 +97,6 @@ routes:
   - {path: /static/, files: {root: static, cache: public, max-age=60}}
 """,
     '2: "max-age=60" has no value: within { } a comma ends a value … quote it: cache: "public, max-age=60"',
-    "2: files.cache: not yet built",
 )
 wrong(
     "JSON to respond with",
@@ -341,7 +340,7 @@ routes:
     '14: unknown key proxy_pass in the route … write upstream: "http://host:port"',
     "15: unknown key server_name in the route … write host: NAME",
     "16: unknown key root in the route … write files: FOLDER",
-    "17: unknown key try_files in the route … write two routes",
+    "17: unknown key try_files in the route … write files: {root: FOLDER, fallback: next}",
     "18: unknown key alias in the route … write files: FOLDER",
     "18: unknown key proxy_read_timeout in the route … write timeout: 60s",
 )
@@ -383,14 +382,13 @@ wrong(
     """
 listen: {address: "0.0.0.0:443", tls: {certificate: cert.pem, key: key.pem}}
 routes:
-  - {path: /private/, internal: true, files: {root: static, fallback: next}}
+  - {path: /private/, path_regex: x, files: static}
   - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
 pools: {web: {app: shop}}
 upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
 """,
     "1: listen.tls: not yet built (TLS) … leave it out for now",
-    "3: files.fallback: not yet built",
-    "3: internal: not yet built",
+    "3: path_regex: not yet built",
     "4: compress: not yet built",
     "4: rate_limit: not yet built",
     "6: upstreams.a.balance: not yet built",
@@ -559,6 +557,47 @@ routes:
     '7: path: "/a/../b" never comes',
     '8: path: "/caf%C3%A9" is encoded … write the path decoded',
     "9: path: /static matches exactly one path, and files is a folder … write /static/",
+)
+wrong(
+    "files",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path: /a/, files: {root: static, cache: 30x}}
+  - {path: /b/, files: {root: static, cache: no-chache}}
+  - {path: /c/, files: {root: static, cache: [no-cache]}}
+  - {path: /d/, files: {root: static, index: a/b.html}}
+  - {path: /e/, files: {root: static, fallback: ../secret}}
+  - {path: /f/, files: {root: static, fallback: missing.html}}
+  - {path: /g/, files: {root: static, types: {text/html: html}}}
+  - {path: /h/, files: {root: static, types: {html: page}}}
+  - {path: /i/, files: {root: static, types: html}}
+  - {path: /j/, files: {root: static, follow_links: maybe}}
+  - {path: /k/, files: {root: static, uploads: true, precompressed: true}}
+  - {path: /l/, files: {root: static, keep_releases: 3}}
+  - {path: /m/, files: {index: a.html}}
+  - {path: /n/, files: {root: static, autoindex: true}}
+  - {path: /o/, internal: true, pool: web}
+  - {path: /p/, internal: true, files: {root: static, fallback: next}}
+  - {path: /q/, files: {root: static, fallback: next}}
+  - {path: /q/, pool: web}
+""",
+    '3: files.cache: "30x" is not a duration … write 30s',
+    "4: files.cache: no-chache is not a directive of Cache-Control … write no-cache",
+    "5: files.cache: a list is no way to cache … write auto, off, 30d",
+    "6: files.index: a/b.html is a path, not a name … write a file's name",
+    "7: files.fallback: ../secret is not a file below root … or next for the next route",
+    "8: files.fallback: there is no file missing.html in root … correct the name",
+    "9: files.types: text/html stands on the wrong side … write html: text/html",
+    "10: files.types: page is not a content type … write for example model/gltf-binary",
+    '11: files.types: this must be a mapping, not "html"',
+    "12: files.follow_links: … is not one of inside, never, always",
+    "13: files.precompressed: among uploads anybody could put a NAME.gz beside … take it out",
+    "14: files.keep_releases: there is no folder to keep assets in … write state_dir: FOLDER",
+    "15: files: root is missing … write root: ./static",
+    "16: unknown key autoindex … write files: {root: FOLDER, listing: true}",
+    "17: internal: only a route with files or file can be internal … take it out",
+    "18: files.fallback: an internal route has no next one … take it out",
 )
 wrong(
     "hosts",

@@ -111,6 +111,9 @@ class SiteKeys(Section):
         None,
         "Sockets, FIFO, boards and control. Else `$RUNTIME_DIRECTORY`, /run/trivet/NAME or the user's.",
     )
+    state_dir: fields.PathText | None = setting(
+        None, "What is kept over deploys: assets of `keep_releases`. Else `$STATE_DIRECTORY`."
+    )
     spool: SpoolKeys = section(SpoolKeys, "Bodies too large for memory.")
     trusted_proxies: Words = setting((), "Whose X-Forwarded-* are believed: networks, `private`, `unix`.")
     client_ip: Annotated[str, fields.Kind("header name", _client_header, {"type": "string"})] = setting(
@@ -132,7 +135,6 @@ class SiteKeys(Section):
     later: ClassVar[dict[str, str]] = {
         "tls": "TLS, to stand below a listener",
         "metrics": "metrics",
-        "state_dir": "what is kept over deploys",
     }
 
 

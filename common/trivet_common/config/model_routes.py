@@ -6,6 +6,7 @@ Says how they are written; what follows from them is settled elsewhere.
 from typing import Annotated, Any, ClassVar
 
 from . import fields
+from .model_files import FilesKeys
 from .nodes import Text, described
 from .problems import Mistake
 from .section import Section, required, section, setting
@@ -88,25 +89,6 @@ class RouteOptions(Section):
         "compress": "compression",
         "tunnel_timeout": "the idle time of tunnels",
         "hsts": "Strict-Transport-Security",
-    }
-
-
-class FilesKeys(Section):
-    """`files`"""
-
-    root: fields.PathText = required("The folder; what follows the route's path is looked up below it.")
-
-    later: ClassVar[dict[str, str]] = {
-        "index": "an index file",
-        "fallback": "a fallback file or route",
-        "listing": "folder listings",
-        "precompressed": "precompressed siblings",
-        "cache": "caching headers of your choice",
-        "types": "further content types",
-        "hidden": "dot files",
-        "uploads": "safe headers for uploaded files",
-        "follow_links": "the choice of links to follow",
-        "keep_releases": "assets kept over deploys",
     }
 
 
@@ -222,6 +204,10 @@ class RouteKeys(RouteOptions):
         ]
         | None
     ) = setting(None, "Answer at once with a fixed text, status or JSON value.")
+    internal: fields.Switch = setting(
+        False,
+        "With `files` or `file`: reached only by X-Accel-Redirect or X-Sendfile of an application.",
+    )
     health: Annotated[str, fields.choice("ready", "live")] | None = setting(
         None,
         "Answer from the state of the pools, without a slot: `ready` to serve, or merely `live`.",
@@ -229,7 +215,6 @@ class RouteKeys(RouteOptions):
 
     later: ClassVar[dict[str, str]] = {
         **RouteOptions.later,
-        "internal": "routes reached only from within",
         "path_regex": "paths by regular expression",
         "methods": "matching by method",
         "headers": "matching by header",

@@ -10,12 +10,14 @@ from .draft import Draft
 from .fields import FIELD_VALUE
 from .hints import close_name
 from .model import SiteKeys
+from .model_files import NEXT
 from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
 from .model_routes import HeaderChanges as HeaderKeys
 from .nodes import Loc
 from .problems import Mistake, shown
+from .resolve_files import resolve_files, with_charset
 from .resolve_options import header_changes, resolve_options
-from .settings import PLACEHOLDERS, FilesAction, Pool, Redirect, Respond, Route, Upstream
+from .settings import PLACEHOLDERS, Pool, Redirect, Respond, Route, Upstream
 
 UPSTREAM_TIMEOUT = 60.0
 
@@ -71,6 +73,7 @@ class _RouteMaker:
         route_id = _route_id(hosts, keys.path)
         upstream = self._find_upstream(route_id, upstreams)
         self._check_pool()
+        self._check_internal()
         options = resolve_options(keys, self._site, draft, self._loc)
         check = draft.checks_front
         return Route(
@@ -83,9 +86,7 @@ class _RouteMaker:
             stream=options.stream,
             log=options.log,
             response_headers=options.response_headers,
-            files=FilesAction(draft.folder(keys.files.root, *self._loc, "files", "root", check=check))
-            if keys.files
-            else None,
+            files=resolve_files(keys.files, self._site, draft, (*self._loc, "files")) if keys.files else None,
             file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,
             pool=keys.pool,
             mount=keys.mount,
@@ -93,6 +94,7 @@ class _RouteMaker:
             redirect=self._redirect(keys.redirect) if keys.redirect else None,
             respond=self._respond(keys.respond) if keys.respond else None,
             health=keys.health,
+            internal=keys.internal,
         )
 
     def _check_actions(self) -> None:
@@ -121,6 +123,17 @@ class _RouteMaker:
         elif keys.path is None or not keys.path.endswith("/"):
             hint = f"write path: {shown(keys.path)}/" if keys.path else "write path: /prefix/"
             draft.mistake((*self._loc, "mount"), "an application is mounted on a path with a final /", hint)
+
+    def _check_internal(self) -> None:
+        keys = self._keys
+        if keys.internal and keys.files is None and keys.file is None:
+            self._draft.mistake(
+                (*self._loc, "internal"), "only a route with files or file can be internal", "take it out"
+            )
+        elif keys.internal and keys.files is not None and keys.files.fallback == NEXT:
+            self._draft.mistake(
+                (*self._loc, "files", "fallback"), "an internal route has no next one", "take it out"
+            )
 
     def _find_upstream(self, route_id: str, upstreams: dict[str, Upstream]) -> Upstream | None:
         words = self._keys.upstream
@@ -180,16 +193,9 @@ class _RouteMaker:
                 loc, f"an answer with status {keys.status} has no body", "write another status, or no body"
             )
         usual = "application/json" if has_json else "text/plain"
-        content_type = _with_charset(keys.type or usual) if body or keys.type else None
+        content_type = with_charset(keys.type or usual) if body or keys.type else None
         changes = header_changes(HeaderKeys(add=keys.headers), None, self._draft, (*loc, "headers"))
         return Respond(keys.status, body.encode("utf-8", "surrogatepass"), content_type, changes.add)
-
-
-def _with_charset(content_type: str) -> str:
-    bare = content_type.partition(";")[0].strip().lower()
-    if bare.startswith("text/") and "charset" not in content_type.lower():
-        return f"{content_type}; charset=utf-8"
-    return content_type
 
 
 def _route_id(hosts: tuple[str, ...], path: str | None) -> str:

@@ -49,6 +49,7 @@ class SiteResolver:
             listen=self._listen(),
             proxy=Proxy(site.proxy.processes or min(available_cores(), MAX_PROCESSES)),
             run_dir=self._run_dir(pools),
+            state_dir=self._state_dir(),
             spool=self._spool(),
             trusted_proxies=self._trusted(),
             client_ip=site.client_ip,
@@ -128,6 +129,13 @@ class SiteResolver:
         run_dir = self._draft.path(self._site.run_dir, "run_dir")
         check_run_dir(run_dir, pools, self._draft)
         return run_dir
+
+    def _state_dir(self) -> Path | None:
+        if self._site.state_dir is not None:
+            return self._draft.path(self._site.state_dir, "state_dir")
+        # systemd lists them with colons where a unit has several.
+        given = self._draft.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        return Path(given) if given else None
 
     def _spool(self) -> Spool:
         keys, draft = self._site.spool, self._draft

@@ -64,7 +64,23 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class FilesAction:
+    """`fallback` is a name below `root`; `cache` is "auto", the header's text, or None to say nothing.
+
+    `types` are pairs of a name's end and a whole Content-Type. `follow_links`: inside, never, always.
+    """
+
     root: Path
+    index: str | None = "index.html"
+    fallback: str | None = None
+    passes_on: bool = False  # to the next route that matches, where there is no file
+    listing: bool = False
+    precompressed: bool = True
+    cache: str | None = "auto"
+    types: tuple[tuple[str, str], ...] = ()
+    hidden: bool = False
+    uploads: bool = False
+    follow_links: str = "inside"
+    keep_releases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,7 @@ class Route:
     redirect: Redirect | None = None
     respond: Respond | None = None
     health: str | None = None
+    internal: bool = False  # reached only by an order of an application
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +230,7 @@ class Settings:
     listen: tuple[Listen, ...]
     proxy: Proxy
     run_dir: Path | None
+    state_dir: Path | None  # None: nothing is kept
     spool: Spool
     trusted_proxies: TrustedProxies
     client_ip: str
