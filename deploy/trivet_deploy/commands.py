@@ -156,16 +156,33 @@ def status(what: str | None, as_json: bool, watch: bool, probe: str | None) -> i
 def reload(what: str | None) -> int:
     """Read the file again and put new workers in the old ones' place. No request is lost.
 
-    A file with mistakes, or an application that does not load, changes nothing.
+    First a new worker must have loaded the application and, if reload: {ready: /path} is written,
+    answered that; a file with mistakes, or an application that does not load, changes nothing.
     """
-    return _ask(what, "reload", "reloaded", timeout=3600.0)
+    from .reload import reload as run
+
+    return run(*locate(what))
+
+
+@trivet.command(short_help="Print the Python stacks of workers.")
+@click.argument("words", metavar="[FILE] [SLOT | PID]", nargs=-1)
+def dump(words: Sequence[str]) -> int:
+    """Print what the threads of workers are doing at this moment: their Python stacks.
+
+    All workers, or one (w12, or the number of its process), or one slot (w12.0), as trivet status
+    names them. Nothing is interrupted.
+    """
+    from . import dump as room
+
+    what, wanted = room.split(words)
+    return room.dump(*locate(what), wanted)
 
 
 @trivet.command(short_help="Finish what is begun, then stop.")
 @click.argument("what", metavar="[FILE]", required=False)
 def stop(what: str | None) -> int:
     """Let requests in flight end (within stop_timeout), then stop, and wait for that."""
-    return _ask(what, "stop", "stopped", timeout=3600.0)
+    return _stop(what)
 
 
 @trivet.command(short_help="Write a first trivet.yaml.")
@@ -184,20 +201,20 @@ def init(what: str | None) -> int:
     return room.init()
 
 
-def _ask(what: str | None, verb: str, done: str, timeout: float) -> int:
-    """Ask every master that is topmost there, one after the other; the first that fails ends it."""
+def _stop(what: str | None) -> int:
+    """Ask every master that is topmost there, one after the other."""
     asked, run_dir = locate(what)
     masters = running.topmost(run_dir)
     if not masters:
         raise running.nothing_runs(asked, run_dir)
     for master in masters:
         try:
-            answer = ask(master.control, {"do": verb}, timeout)
+            answer = ask(master.control, {"do": "stop"}, 3600.0)
         except ControlError as error:
             raise running.unanswered(error, asked, run_dir) from None
         if not answer.get("ok"):
-            raise Refusal(f"{verb} failed: {answer.get('problem')}")
-    click.echo(f"{asked}: {done}")
+            raise Refusal(f"stop failed: {answer.get('problem')}")
+    click.echo(f"{asked}: stopped")
     return GOOD
 
 

@@ -12,6 +12,8 @@ from trivet_common.config import Pool, Settings
 PROXY_DEADLINE = 15.0
 # What a pool's master may need beyond the time its workers are given.
 MARGIN = 10.0
+# Its `prepare` commands may migrate a large database.
+PREPARE = 3600.0
 
 Tell = Callable[[str, bytes], bool]
 Later = Callable[[float, Callable[[], None]], None]
@@ -34,6 +36,7 @@ class Rollout:
         self._tell = tell
         self._call_later = call_later
         self._done = done
+        self._words = 0  # said by parts so far; each gives its part more time
         self._is_over = False
 
     def __repr__(self) -> str:
@@ -48,8 +51,13 @@ class Rollout:
         if not self._tell(part, b"reload " + pickle.dumps(what_it_takes(self._settings, part))):
             self.heard(part, "its master is not running")
             return
-        seconds = deadline(self._settings, part)
-        self._call_later(seconds, lambda: self.heard(part, f"no answer within {seconds:g} s"))
+        self._wait_for(part)
+
+    def progressed(self, part: str) -> None:
+        """A part is on its way: it has as much time again."""
+        if not self._is_over and self._left[:1] == [part]:
+            self._words += 1
+            self._wait_for(part)
 
     def heard(self, part: str, problem: str) -> None:
         """A part answered: with an empty text if it runs the new version. Others' words are not for us."""
@@ -59,8 +67,18 @@ class Rollout:
             already = f" (renewed already: {', '.join(self._renewed)})" if self._renewed else ""
             self._finish(f"{part}: {problem}{already}")
             return
+        self._words += 1
         self._renewed.append(self._left.pop(0))
         self.begin()
+
+    def _wait_for(self, part: str) -> None:
+        seconds, words = deadline(self._settings, part), self._words
+
+        def expire() -> None:
+            if self._words == words:
+                self.heard(part, f"no word within {seconds:g} s")
+
+        self._call_later(seconds, expire)
 
     def _finish(self, problem: str | None) -> None:
         self._is_over = True
@@ -79,11 +97,12 @@ def pool_of(settings: Settings, part: str) -> Pool | None:
 
 
 def deadline(settings: Settings, part: str) -> float:
-    """How long (s) a part may take: a pool renews its workers one after the other."""
+    """How long (s) a part may be silent: a pool says a word for each of its workers that is renewed."""
     pool = pool_of(settings, part)
     if pool is None:
         return PROXY_DEADLINE
-    return pool.reload.timeout * pool.workers.max + settings.stop_timeout + MARGIN
+    prepare = PREPARE if pool.prepare else 0.0
+    return prepare + pool.reload.timeout * pool.workers.max + settings.stop_timeout + MARGIN
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:

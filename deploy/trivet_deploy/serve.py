@@ -84,6 +84,9 @@ class ServeMaster(Master):
             self._failed(child.kind, text.decode("utf-8", "replace"))
         elif verb == b"reloaded" and self._rollout is not None:
             self._rollout.heard(child.kind, text.decode("utf-8", "replace"))
+        elif verb == b"progress" and self._rollout is not None:
+            self._rollout.progressed(child.kind)
+            self.report_progress(f"{child.kind}: {text.decode('utf-8', 'replace')}")
 
     def child_exited(self, child: Child, status: int) -> None:
         part = child.kind
@@ -92,7 +95,7 @@ class ServeMaster(Master):
         if self._rollout is not None:
             self._rollout.heard(part, f"its master ended ({ending(status)})")
         if self.is_leaving():
-            self._drain_pools() if part == PROXY and self.phase is Phase.DRAINING else None
+            self._tell_pools(b"drain") if part == PROXY and self.phase is Phase.DRAINING else None
         elif not self._was_ready:
             self._failed(part, f"its master ended while it started ({ending(status)})")
         else:
@@ -116,10 +119,16 @@ class ServeMaster(Master):
         self._rollout = Rollout(settings, self.parts, self._tell, self.call_later, finished)
         self._rollout.begin()
 
+    def more(self) -> None:
+        self._tell_pools(b"more")
+
+    def less(self) -> None:
+        self._tell_pools(b"less")
+
     def drain(self) -> None:
         """The proxy first: what it has accepted may still need the pools."""
         if not self._tell(PROXY, b"drain"):
-            self._drain_pools()
+            self._tell_pools(b"drain")
 
     def status(self) -> dict[str, Any]:
         return {
@@ -158,10 +167,10 @@ class ServeMaster(Master):
             child.tell(message)
         return bool(found)
 
-    def _drain_pools(self) -> None:
+    def _tell_pools(self, message: bytes) -> None:
         for part in self.parts:
             if part != PROXY:
-                self._tell(part, b"drain")
+                self._tell(part, message)
 
     def _became_ready(self, part: str) -> None:
         self.ready.add(part)

@@ -89,8 +89,26 @@ def test_a_part_that_does_not_answer() -> None:
     expire()  # too late to matter
     assert stage.outcome == []
     stage.alarms[1][1]()
-    assert stage.outcome == ["pool b: no answer within 73 s (renewed already: pool a)"]
+    assert stage.outcome == ["pool b: no word within 73 s (renewed already: pool a)"]
     assert deadline(settings_with(), "proxy") == PROXY_DEADLINE
+
+
+def test_each_word_gives_more_time() -> None:
+    stage = Stage()
+    stage.rollout.progressed("pool a")
+    stage.rollout.progressed("pool b")  # not its turn
+    assert len(stage.alarms) == 2
+    stage.alarms[0][1]()
+    assert stage.outcome == []
+    stage.alarms[1][1]()
+    assert stage.outcome == ["pool a: no word within 27 s"]
+    stage.rollout.progressed("pool a")
+    assert len(stage.alarms) == 2
+
+
+def test_migrations_may_take_their_time() -> None:
+    pools = {"a": {"app": "x", "workers": 1, "prepare": "migrate"}}
+    assert deadline(settings_with(pools=pools, routes=[{"path": "/", "pool": "a"}]), "pool a") > 3600
 
 
 def test_words_out_of_turn_are_not_heard() -> None:
