@@ -336,6 +336,22 @@ def test_repair_waits_for_a_second_tick_and_then_announces_once() -> None:
     assert repair.tick(False, [(9, 1, words)]) == []
 
 
+def test_a_slot_that_takes_nothing_is_announced_ever_less_and_deaf() -> None:
+    words = [0] * CLAIM_WORDS
+    words[NUMBER] = 3
+    claims = SlotClaims(words)
+    claims.become_idle(100)
+    repair = Repair()
+    announced = [tick for tick in range(1, 120) if repair.tick(True, [(9, 1, words)])]
+    assert announced == [2, 6, 14, 30, 62, 94]
+    assert repair.deaf == [Token(1, 9, 3)]
+    claims.commit(4)  # it was stopped, and goes on
+    claims.enter()
+    claims.become_idle(2)
+    assert [tick for tick in range(1, 7) if repair.tick(True, [(9, 1, words)])] == [2, 6]
+    assert repair.deaf == []
+
+
 def test_repair_sees_a_token_that_was_overtaken() -> None:
     lost, busy = [0] * CLAIM_WORDS, [0] * CLAIM_WORDS
     lost[NUMBER] = busy[NUMBER] = 1

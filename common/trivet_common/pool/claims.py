@@ -6,6 +6,7 @@ Each rule was found by breaking a prototype: see docs/architecture.md, "The clai
 """
 
 from collections.abc import Iterable, MutableSequence, Sequence
+from typing import NamedTuple
 
 from trivet_common.pool.board import ENTERED, IDLE_AT, NONCE, NUMBER, STATE, USED_AT, SlotState
 from trivet_common.pool.idle import Token
@@ -13,6 +14,32 @@ from trivet_common.pool.idle import Token
 # How much older than the youngest claim an idle slot's announcement may be before its token counts as
 # overtaken in the first-in-first-out pipe, in nanoseconds.
 OVERTAKEN = 50_000_000
+# After so many announcements in vain a slot is deaf (3 s of ticks), and announced only every so many ticks.
+IN_VAIN = 3
+SELDOM = 32
+# A request that its slot has not begun with for so long is taken back by its proxy; in nanoseconds.
+UNREAD = 1_000_000_000
+
+
+class Claim(NamedTuple):
+    """What a request says of itself in Trivet-Claim. `sent`: CLOCK_MONOTONIC in nanoseconds, 0: not said."""
+
+    number: int
+    nonce: int
+    sent: int = 0
+
+    @classmethod
+    def parse(cls, value: bytes) -> "Claim":
+        """`NUMBER NONCE [SENT]`; what is not that is a claim nobody has (numbers begin with 1)."""
+        number, _, rest = value.partition(b" ")
+        nonce, _, sent = rest.partition(b" ")
+        if len(value) < 64 and number.isdigit() and nonce.isdigit() and (sent.isdigit() or not sent):
+            return cls(int(number), int(nonce) & 0xFFFFFFFFFFFFFFFF, int(sent or 0))
+        return cls(0, 0)
+
+    def is_old(self, now: int) -> bool:
+        """Asked right after `commit`: may it have been taken back as unread? (See `is_unread`.)"""
+        return 0 < self.sent < now - UNREAD // 2
 
 
 class SlotClaims:
@@ -100,16 +127,32 @@ def is_passed_over(words: Sequence[int] | memoryview, number: int, nonce: int) -
     return words[NUMBER] > number and words[NONCE] != nonce
 
 
-class Repair:
-    """The master's side: finds slots whose token is gone and announces them again. Nobody else repairs."""
+def is_unread(words: Sequence[int] | memoryview, number: int, sent: int, now: int) -> bool:
+    """Has the slot let this request lie for so long that it may stand still (stopped, or out of breath)?
 
-    __slots__ = ("_suspects",)
+    Then its proxy ends its side of the connection first and looks at the number again after that. If it has
+    not moved, the slot will not run the request: it commits before it looks whether the connection was
+    ended, and it does look, because the request is old by then. If it has moved, the answer is on its way.
+    """
+    return words[NUMBER] == number and now - sent > UNREAD
+
+
+class Repair:
+    """The master's side: finds slots whose token is gone and announces them again. Nobody else repairs.
+
+    `deaf`: slots that were announced again and again and take no request: their process is stopped, or one of
+    its threads holds the interpreter. Each new token of theirs is one more request that waits for nobody.
+    """
+
+    __slots__ = ("_announced", "_suspects", "deaf")
 
     def __init__(self) -> None:
-        self._suspects: set[Token] = set()
+        self._suspects: dict[Token, int] = {}  # for how many ticks running
+        self._announced: dict[Token, int] = {}  # how often
+        self.deaf: list[Token] = []
 
     def __repr__(self) -> str:
-        return f"<Repair suspects={len(self._suspects)}>"
+        return f"<Repair suspects={len(self._suspects)} deaf={len(self.deaf)}>"
 
     def tick(
         self, fifo_is_empty: bool, slots: Iterable[tuple[int, int, "Sequence[int] | memoryview"]]
@@ -118,19 +161,23 @@ class Repair:
 
         A token is gone if its slot is idle and the pipe is empty, or if a slot that became idle later has
         been claimed since (the pipe is first in, first out). Two ticks running with the same number: a token
-        in a proxy's hand for a moment is not gone. A wrong guess costs one 409.
+        in a proxy's hand for a moment is not gone. A wrong guess costs one 409. After each announcement of
+        the same number it is twice as many ticks: a slot that is deaf would take a request with each token.
         """
         rows = [
             (Token(slot, incarnation, words[NUMBER]), words[STATE], words[IDLE_AT], words[USED_AT])
             for incarnation, slot, words in slots
         ]
         youngest = max((used_at for _, _, _, used_at in rows), default=0)
-        gone = {
-            token
-            for token, state, idle_at, _ in rows
-            if state == SlotState.IDLE and (fifo_is_empty or idle_at + OVERTAKEN < youngest)
-        }
-        again = sorted(gone & self._suspects)
-        # One announced now is watched from the start: its new token deserves the same two ticks.
-        self._suspects = gone - set(again)
+        idle = {token: idle_at for token, state, idle_at, _ in rows if state == SlotState.IDLE}
+        gone = [token for token, at in idle.items() if fifo_is_empty or at + OVERTAKEN < youngest]
+        self._announced = {token: times for token, times in self._announced.items() if token in idle}
+        ticks = {token: self._suspects.get(token, 0) + 1 for token in gone}
+        often = self._announced
+        again = sorted(token for token in gone if ticks[token] >= min(2 << often.get(token, 0), SELDOM))
+        self.deaf = sorted(token for token in gone if ticks[token] > 1 and often.get(token, 0) >= IN_VAIN)
+        for token in again:
+            often[token] = often.get(token, 0) + 1
+            del ticks[token]  # its new token deserves the same time
+        self._suspects = ticks
         return again
