@@ -34,7 +34,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
-        channel config forking http1 log_target loop pool
+        channel config forking http1 log_target loop notify pool
         access_log binding control logs
         children listeners
         prefork
@@ -42,6 +42,7 @@ FLOORS = {
     "common/pool": """
         board idle queue_board
         claims places
+        figures
     """,
     "proxy": """
         beneath complaints content_types crumbs custody deadlines disk error_pages front_board garbage locations ranges rollover router shape spool validators wire
@@ -75,7 +76,7 @@ FLOORS = {
         master
     """,
     "deploy": """
-        application_check effective refusal rollout words
+        application_check effective refusal roll_call rollout words
         apart discovery page running
         whereabouts
         dump reload site status

@@ -18,6 +18,7 @@ from trivet_common.control import ControlServer, Reply
 from trivet_common.forking import SIGNALS
 from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.loop import Loop
+from trivet_common.notify import Notifier
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
 QUIT_GRACE = 0.5
@@ -65,6 +66,8 @@ class Master:
         self._loop = Loop()
         self.children = Children(self._loop, log, self.child_said, self.child_exited)
         self._control: ControlServer | None = None
+        # Only the topmost is the one that a service manager started.
+        self.notifier = Notifier.take() if parent is None else Notifier()
         self._stop_replies: list[Reply] = []
         self._reload_replies: list[Reply] = []
 
@@ -108,6 +111,14 @@ class Master:
         """For `trivet status`."""
         return {}
 
+    def summary(self) -> str:
+        """One line of live figures for `systemctl status`."""
+        return self.phase.name.lower()
+
+    def is_turning(self) -> bool:
+        """Whether the loops below turn too, since this was last asked."""
+        return True
+
     def cleanup(self) -> None:
         """The last child is gone; leave nothing behind."""
 
@@ -136,6 +147,7 @@ class Master:
         """All children serve: the master above is told, or, where there is none, the operator."""
         if self.parent is None:
             self.log.info(f"ready in {time.monotonic() - self._created:.1f} s")
+            self.notifier.ready()
         else:
             self.tell_parent(b"ready")
 
@@ -169,6 +181,7 @@ class Master:
         if self.parent is not None:
             self.watch(self.parent, self._hear_parent)
         try:
+            self.notifier.begin(self.call_later, self.summary, self.is_turning)
             self.start()
             while not (self.is_leaving() and not self.children):
                 self._loop.turn()
@@ -181,6 +194,7 @@ class Master:
         if self.phase is not Phase.RUNNING:
             return
         self.phase = Phase.DRAINING
+        self.notifier.stopping()
         self.status_code = status
         self.call_later(self.stop_timeout, self.quit)
         self.drain()
@@ -190,6 +204,7 @@ class Master:
         if self.phase is Phase.QUITTING:
             return
         self.phase = Phase.QUITTING
+        self.notifier.stopping()
         self.tell_all(b"quit")
         self.call_later(self.quit_grace, self.children.kill_all)
 
@@ -214,9 +229,11 @@ class Master:
             done("a reload is already running" if self._reloading else f"{self.title} is stopping")
             return
         self._reloading = True
+        self.notifier.reloading()
 
         def finished(problem: str | None) -> None:
             self._reloading = False
+            self.notifier.ready()
             self._log_reload(problem)
             done(problem)
 
@@ -277,6 +294,8 @@ class Master:
             self.quit()
         elif verb == b"reopen":
             self.reopen()
+        elif verb == b"turning":
+            self.tell_parent(b"turning")
         elif verb == b"more":
             self.more()
         elif verb == b"less":
@@ -326,5 +345,6 @@ class Master:
             self._control.close_in_child()
         if self.parent is not None:
             self.parent.close()
+        self.notifier.close()
         self._loop.close_in_child()
         self.log.forget_waiting()

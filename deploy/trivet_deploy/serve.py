@@ -14,12 +14,14 @@ from trivet_common.children import Child, Pause
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
 from trivet_common.logs import ErrorLog, without_trace
+from trivet_common.pool.figures import figures
 from trivet_common.prefork import QUIT_GRACE, Master, Phase
 
 from . import running, screen
 from .halves import open_log, run_pool, run_proxy
 from .premises import Premises
 from .refusal import FAILED
+from .roll_call import RollCall
 from .rollout import Rollout, needs_restart
 from .site import Site
 from .words import ending
@@ -58,6 +60,7 @@ class ServeMaster(Master):
         self.premises = premises
         self.parts = [*(f"pool {name}" for name in premises.groups), *([PROXY] if premises.has_proxy else [])]
         self._began = started
+        self._roll_call = RollCall()
         self._pauses = {part: Pause() for part in self.parts}
         # this release
         self.settings = settings
@@ -80,6 +83,8 @@ class ServeMaster(Master):
         verb, _, text = message.partition(b" ")
         if verb == b"ready":
             self._became_ready(child.kind)
+        elif verb == b"turning":
+            self._roll_call.heard(child)
         elif verb == b"failed":
             self._failed(child.kind, text.decode("utf-8", "replace"))
         elif verb == b"reloaded" and self._rollout is not None:
@@ -144,6 +149,13 @@ class ServeMaster(Master):
             "masters": [{"what": child.kind, "pid": child.pid} for child in self.children],
         }
 
+    def summary(self) -> str:
+        pools = [f"{name}: {figures(places)}" for name, places in self.premises.places.items()]
+        return "; ".join([self.phase.name.lower(), *pools])
+
+    def is_turning(self) -> bool:
+        return self._roll_call.call(self.children)
+
     def cleanup(self) -> None:
         self.premises.leave()
 
@@ -176,6 +188,7 @@ class ServeMaster(Master):
         self.ready.add(part)
         if not self._was_ready and self.ready >= set(self.parts):
             self._was_ready = True
+            self.notifier.ready()
             screen.tell(f"ready in {time.monotonic() - self._began:.1f} s")
 
     def _explain_wait(self) -> None:

@@ -158,6 +158,14 @@ class ProxyMaster(Master):
             "processes": self._processes(),
         }
 
+    def summary(self) -> str:
+        rows = _read_board(self._run_dir)
+        connections, waiting = sum(row.connections for row in rows), sum(row.waiting for row in rows)
+        return (
+            f"{self.phase.name.lower()}; {len(self._ready)} of {len(self._pauses)} processes, "
+            f"{connections} connections, {waiting} waiting, {sum(row.requests for row in rows)} requests"
+        )
+
     def cleanup(self) -> None:
         self._run_dir.front_board.unlink(missing_ok=True)
 
