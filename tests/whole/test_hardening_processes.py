@@ -156,7 +156,7 @@ def test_l1_a_worker_writes_rubbish_everywhere(site_of_two: Site, what: str) -> 
         except (OSError, http.client.HTTPException):
             pass  # its own connections are among what it writes to
     wait_until(lambda: is_well(site), 10, "good answers of the other worker")
-    for pid in site.pids("worker"):
+    for pid in site.pids("trivet: worker"):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: len(ready_workers(site)) == 2, 10, "two workers")
     assert is_well(site)
@@ -182,7 +182,7 @@ def ready_workers(site: Site) -> list[int]:
 @needs_root
 def test_l2_workers_are_their_user_for_good(public: Path) -> None:
     with running(public, config(more=f", user: {NOBODY}, group: {NOBODY}"), tries=TRIES) as site:
-        (worker,) = site.pids("worker")
+        (worker,) = site.pids("trivet: worker")
         said = told(site, "identity")
         assert said == {
             "pid": worker,

@@ -46,21 +46,30 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
            "whole/test_socket_rights.py::test_another_user_cannot_connect",
            "whole/test_kill.py::test_a_run_directory_is_taken_over_from_the_dead_only",
            "backend/test_sockets.py::test_a_path_is_taken_over_only_by_a_socket_that_listens"),
+    "F7": ("whole/test_kill.py::test_any_process_below_serve",),
+    "F8": ("whole/test_kill.py::test_serve_itself",),
+    "F9": ("whole/test_stop.py::test_a_request_in_flight_is_finished",
+           "whole/test_stop.py::test_who_comes_while_it_leaves_is_served_or_refused",
+           "whole/test_stop.py::test_a_request_that_does_not_end"),
+    "F18": ("whole/test_hardening_upstream.py",),
 }  # fmt: skip
+# Of the faults, those that concern the pool's processes.
+FAULTS = (3, 5, 7, 8, 9, 10, 11, 13, 18, 32)
 ROWS = [
     *(f"S{number}" for number in range(1, 22) if number != 20),
     *(f"H{number}" for number in range(1, 15) if number != 12),
     *(f"P{number}" for number in range(1, 12)),
     *(f"D{number}" for number in range(1, 13) if number not in (7, 8, 10)),
     *(f"L{number}" for number in range(1, 10)),
+    *(f"F{number}" for number in FAULTS),
 ]
 
 
 def named() -> set[str]:
     """The rows that names of tests begin with: test_p3_p4_one_form, test_s18_what_is_no_answer."""
     found = set()
-    for path in TESTS.glob("whole/test_hardening_*.py"):
-        for rows in re.findall(r"^def test((?:_[shpdl]\d+)+)_", path.read_text(), re.MULTILINE):
+    for path in [*TESTS.glob("whole/test_hardening_*.py"), *TESTS.glob("whole/test_faults_*.py")]:
+        for rows in re.findall(r"^def test((?:_[shpdlf]\d+)+)_", path.read_text(), re.MULTILINE):
             found |= set(rows[1:].upper().split("_"))
     return found
 

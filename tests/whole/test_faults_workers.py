@@ -1,0 +1,101 @@
+"""F5, F6: a worker is killed while it runs requests, or stopped: only its own requests notice."""
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.whole.crowd import Browser, Crowd
+from tests.whole.running import Site, running, wait_until
+
+WAITS = """
+import os, time
+folder = os.path.dirname(__file__)
+
+def application(environ, start_response):
+    mark = environ["QUERY_STRING"].removeprefix("mark=")
+    environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/wait":
+        open(os.path.join(folder, f"in-{mark}-{os.getpid()}"), "w").close()
+        until = time.monotonic() + 15
+        while not os.path.exists(os.path.join(folder, "go")) and time.monotonic() < until:
+            time.sleep(0.005)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{mark} {os.getpid()}".encode()]
+"""
+CONFIG = """
+proxy: {{processes: 2}}
+log: {{access: off}}
+pools: {{web: {{app: waits, workers: {workers}, threads: {threads}, timeout: {timeout}}}}}
+"""
+KILLS = int(os.environ.get("TRIVET_KILLS", "50"))
+
+
+class Asked:
+    """A request in a thread of its own, which the application keeps until the file `go` is there."""
+
+    def __init__(self, site: Site, mark: str, method: str) -> None:
+        self.outcome = ""
+        self.ended = 0.0
+        self._thread = threading.Thread(target=self._run, args=(site, mark, method), daemon=True)
+        self._thread.start()
+        wait_until(lambda: list(site.folder.glob(f"in-{mark}-*")), 10, mark)
+        (found,) = site.folder.glob(f"in-{mark}-*")
+        self.worker = int(found.name.split("-")[2])
+
+    def join(self) -> str:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.outcome
+
+    def _run(self, site: Site, mark: str, method: str) -> None:
+        browser = Browser(site.address)
+        try:
+            answer = browser.ask(f"/wait?mark={mark}", method, b"x" if method == "POST" else None)
+            why = re.search(rb"reason: (\S+)", answer.body)
+            self.outcome = f"{answer.status} {why[1].decode() if why else ''}".strip()
+        except Exception as error:
+            self.outcome = type(error).__name__
+        self.ended = time.monotonic()
+        browser.close()
+
+
+def ready(site: Site) -> list[int]:
+    found = site.status()["pools"]["web"]["workers"]
+    return [worker["pid"] for worker in found if worker["state"] == "ready"]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(KILLS, marks=pytest.mark.drill)])
+def test_f5_only_the_requests_of_a_killed_worker_fail_and_at_once(tmp_path: Path, kills: int) -> None:
+    """2 workers of 2 slots, all four busy with POSTs; then one worker is killed."""
+    took, whole = [], []
+    with running(tmp_path, CONFIG.format(workers=2, threads=2, timeout="30s"), waits=WAITS) as site:
+        for number in range(kills):
+            asked = [Asked(site, f"{number}.{slot}", "POST") for slot in range(4)]
+            victim = asked[number % 4].worker
+            os.kill(victim, signal.SIGKILL)
+            killed = time.monotonic()
+            lost = [one for one in asked if one.worker == victim]
+            assert [one.join() for one in lost] == ["502 worker_died"] * 2
+            took += [one.ended - killed for one in lost]
+            wait_until(
+                lambda victim=victim: len(found := site.pids("trivet: worker")) == 2 and victim not in found
+            )
+            (tmp_path / "go").touch()
+            assert {one.join() for one in asked if one.worker != victim} == {"200"}
+            wait_until(lambda victim=victim: len(found := ready(site)) == 2 and victim not in found)
+            whole.append(time.monotonic() - killed)
+            (tmp_path / "go").unlink()
+            # What a slot answers within a second of its start counts for its worker.
+            with Crowd(site.address, 4) as crowd:
+                wait_until(lambda crowd=crowd: len(crowd.visits) > 20)
+            assert crowd.failures() == []
+    took.sort()
+    print(
+        f"\n{kills} kills, {len(took)} POSTs lost: 502 after {1000 * took[len(took) // 2]:.0f} ms (median), "
+        f"at most {took[-1] * 1000:.0f} ms; pool complete after at most {max(whole):.2f} s"
+    )
