@@ -76,6 +76,12 @@ class Link:
                 return data
             self._wait(select.POLLIN, deadline)
 
+    def has_hung_up(self) -> bool:
+        """Whether the peer has ended its side, whatever lies unread before that end."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
     def send(self, data: bytes) -> None:
         """Send all of it. Raises ClientLeft."""
         try:

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
@@ -15,10 +16,13 @@ import pytest
 from tests.backend.fakes import FakeLog
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
+from trivet_backend.interrupt import unwatched
 from trivet_backend.limits import SlotLimits, Trust
-from trivet_backend.slot import QUIET, Slot
+from trivet_backend.retirement import QUIET
+from trivet_backend.slot import Slot
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.pool.board import ENTERED, NONCE, NUMBER, STATE, Board, SlotState
+from trivet_common.pool.claims import UNREAD
 from trivet_common.pool.idle import IdleFifo, Token
 from trivet_common.pool.places import PoolPlaces
 
@@ -47,6 +51,7 @@ class Pool:
             0,
             1,
             row=self.row,
+            alarm=unwatched(),
             fifo=self.fifo,
             listener=self.listen(self.places.slot_socket(1, 0)),
             shared=[self.shared],
@@ -98,6 +103,26 @@ class Pool:
         self.fifo.close()
 
 
+@contextmanager
+def stopped(pool: Pool) -> Iterator[None]:
+    """The slot stands still meanwhile."""
+    stands, goes_on = threading.Event(), threading.Event()
+    eventfd = os.eventfd(1)
+
+    def stand() -> None:
+        os.eventfd_read(eventfd)
+        stands.set()
+        goes_on.wait(PATIENCE)
+
+    pool.slot.watch(eventfd, stand)
+    assert stands.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        goes_on.set()
+        os.close(eventfd)
+
+
 def until(found: Callable[[], Any]) -> Any:
     """Ask until the answer is true; a test that waits in vain fails here."""
     end = monotonic() + PATIENCE
@@ -146,14 +171,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def request(
     path: str = "/",
     *,
-    claim: tuple[int, int] | None = None,
+    claim: tuple[int, ...] | None = None,
     method: str = "GET",
     body: bytes = b"",
     **fields: str,
 ) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "host: a"]
     if claim is not None:
-        lines.append(f"trivet-claim: {claim[0]} {claim[1]}")
+        lines.append(f"trivet-claim: {' '.join(map(str, claim))}")
     if body:
         lines.append(f"content-length: {len(body)}")
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
@@ -234,13 +259,45 @@ def test_a_doubled_token_runs_once(start: Start) -> None:
     assert len(pool.ran) == 1
 
 
-@pytest.mark.parametrize("claim", ["x", "1", "1 x", "-1 2", "1 2 3", "", "1" * 40 + " 1"])
+@pytest.mark.parametrize("claim", ["x", "1", "1 x", "-1 2", "1 2 3 4", "1 2 x", "", "1" * 40 + " 1"])
 def test_a_claim_that_is_none_is_nobodys(start: Start, claim: str) -> None:
     pool = start()
     client = pool.connect()
     client.sendall(request("/", trivet_claim=claim))
     assert client.recv(1000) == STALE
     assert pool.ran == []
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 1000])
+@pytest.mark.parametrize("closes", [False, True])
+def test_what_was_taken_back_unread_is_not_run(start: Start, body: bytes, closes: bool) -> None:
+    pool = start(echo)
+    number = pool.token().number
+    long_ago = monotonic_ns() - UNREAD
+    client = pool.connect()
+    message = request("/", claim=(number, 5, long_ago), method="POST" if body else "GET", body=body)
+    # In one go, as a slot that has stood still finds it.
+    with stopped(pool):
+        client.sendall(message)
+        client.shutdown(socket.SHUT_WR)
+        if closes:
+            client.close()
+    assert closes or receive_all(client) == STALE
+    # Its token was void: who was given it twice must not find it good.
+    assert pool.token().number == number + 1
+    assert pool.ran == []
+
+
+@pytest.mark.parametrize(("age", "ends"), [(UNREAD, False), (UNREAD // 4, True)])
+def test_what_is_only_old_or_only_ended_is_run(start: Start, age: int, ends: bool) -> None:
+    pool = start()
+    number = pool.token().number
+    client = pool.connect()
+    with stopped(pool):
+        client.sendall(request("/", claim=(number, 5, monotonic_ns() - age)))
+        if ends:
+            client.shutdown(socket.SHUT_WR)
+    assert receive(client).endswith(b"hello /")
 
 
 def test_a_stale_claims_body_is_read_away(start: Start) -> None:

@@ -5,7 +5,7 @@ and the only code under test are the rules of trivet_common.pool.claims.
 """
 
 from collections import Counter
-from itertools import count
+from itertools import combinations, count
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from trivet_common.pool.board import CLAIM_WORDS, ENTERED, NONCE, NUMBER
-from trivet_common.pool.claims import OVERTAKEN, Repair, SlotClaims, is_passed_over, was_entered
+from trivet_common.pool.claims import (
+    OVERTAKEN,
+    UNREAD,
+    Claim,
+    Repair,
+    SlotClaims,
+    is_passed_over,
+    is_unread,
+    was_entered,
+)
 from trivet_common.pool.idle import Token
 
 SLOTS = 3
@@ -24,9 +33,10 @@ class Line:
     """A connection from a proxy to a slot: what was sent and not read yet, and what was answered."""
 
     def __init__(self) -> None:
-        self.sent: tuple[int, int, bool] | None = None  # number, nonce, whole body arrives
+        self.sent: tuple[Claim, bool] | None = None  # and whether the whole body arrives
         self.answer: str | None = None
         self.is_open = True
+        self.is_ended = False  # the proxy's side; what it sent before can still be read
 
 
 class Slot:
@@ -37,13 +47,14 @@ class Slot:
         self.claims = SlotClaims(self.words)
         self.lines: list[Line] = []
         self.step = "start"
-        self.running: tuple[Line, int, bool] | None = None
+        self.running: tuple[Line, Claim, bool] | None = None
         self.is_alive = True
 
 
 class Exchange:
-    def __init__(self, request: int, slot: Slot, number: int, nonce: int, line: Line) -> None:
-        self.request, self.slot, self.number, self.nonce, self.line = request, slot, number, nonce, line
+    def __init__(self, request: int, slot: Slot, claim: Claim, line: Line) -> None:
+        self.request, self.slot, self.line = request, slot, line
+        self.number, self.nonce, self.sent = claim
 
 
 class Proxy:
@@ -83,6 +94,8 @@ class Pool(RuleBasedStateMachine):
         elif slot.step == "idle":
             self.read_request(slot)
         elif slot.step == "committed":
+            self.look_at_line(slot)
+        elif slot.step == "looked":
             self.enter_or_give_up(slot)
         elif slot.step == "entered":
             self.finish(slot)
@@ -91,27 +104,37 @@ class Pool(RuleBasedStateMachine):
         for line in slot.lines:
             if line.sent is None or not line.is_open:
                 continue
-            number, nonce, whole = line.sent
+            claim, whole = line.sent
             line.sent = None
-            if not slot.claims.accepts(number):
+            if not slot.claims.accepts(claim.number):
                 line.answer = "stale"
                 return
-            slot.claims.commit(nonce)
-            self.numbers_run[slot.incarnation, number] += 1
-            slot.running = (line, nonce, whole)
+            slot.claims.commit(claim.nonce)
+            self.numbers_run[slot.incarnation, claim.number] += 1
+            slot.running = (line, claim, whole)
             slot.step = "committed"
             return
 
+    def look_at_line(self, slot: Slot) -> None:
+        assert slot.running is not None
+        line, claim, _ = slot.running
+        if claim.is_old(self.now) and line.is_ended:
+            line.answer = "stale"
+            slot.running = None
+            slot.step = "finished"
+        else:
+            slot.step = "looked"
+
     def enter_or_give_up(self, slot: Slot) -> None:
         assert slot.running is not None
-        line, nonce, whole = slot.running
+        line, claim, whole = slot.running
         if not whole:
             line.is_open = False
             slot.running = None
             slot.step = "finished"
             return
         slot.claims.enter()
-        self.runs[self.request_of_nonce[nonce]] += 1
+        self.runs[self.request_of_nonce[claim.nonce]] += 1
         slot.step = "entered"
 
     def finish(self, slot: Slot) -> None:
@@ -186,9 +209,10 @@ class Pool(RuleBasedStateMachine):
         nonce = next(self.nonces)
         self.request_of_nonce[nonce] = request
         line = Line()
-        line.sent = (token.number, nonce, whole)
+        claim = Claim(token.number, nonce, self.now)
+        line.sent = (claim, whole)
         slot.lines.append(line)
-        proxy.in_flight.append(Exchange(request, slot, token.number, nonce, line))
+        proxy.in_flight.append(Exchange(request, slot, claim, line))
 
     @rule(index=st.integers(0, PROXIES - 1))
     def proxy_claims(self, index: int) -> None:
@@ -227,6 +251,25 @@ class Pool(RuleBasedStateMachine):
                 proxy.in_flight.remove(exchange)
                 proxy.queue.insert(0, exchange.request)
 
+    @rule(index=st.integers(0, PROXIES - 1))
+    def proxy_ends_what_is_unread(self, index: int) -> None:
+        for exchange in self.proxies[index].in_flight:
+            if is_unread(exchange.slot.words, exchange.number, exchange.sent, self.now):
+                exchange.line.is_ended = True
+
+    @rule(index=st.integers(0, PROXIES - 1))
+    def proxy_takes_back_what_is_unread(self, index: int) -> None:
+        """A step of its own: the slot may wake up in between."""
+        proxy = self.proxies[index]
+        for exchange in list(proxy.in_flight):
+            if exchange.line.is_ended and exchange.slot.words[NUMBER] == exchange.number:
+                proxy.in_flight.remove(exchange)
+                proxy.queue.insert(0, exchange.request)
+
+    @rule(passed=st.sampled_from([UNREAD * 2 // 5, UNREAD * 11 // 10]))
+    def nothing_happens(self, passed: int) -> None:
+        self.now += passed
+
     @rule(index=st.integers(0, PROXIES - 1), whole=st.booleans())
     def proxy_dies(self, index: int, whole: bool) -> None:
         """kill -9: what it sent is in the slots' buffers, whole or cut off; what it claimed is lost."""
@@ -236,8 +279,9 @@ class Pool(RuleBasedStateMachine):
             self.lost_with_proxy.add(proxy.in_hand[1])
         for exchange in proxy.in_flight:
             if exchange.line.sent is not None:
-                number, nonce, was_whole = exchange.line.sent
-                exchange.line.sent = (number, nonce, was_whole and whole)
+                claim, was_whole = exchange.line.sent
+                exchange.line.sent = (claim, was_whole and whole)
+            exchange.line.is_ended = True
         self.proxies[index] = Proxy()
 
     # ------------------------------------------------------------ the master
@@ -289,7 +333,7 @@ class Pool(RuleBasedStateMachine):
             if self.proxies[index].in_hand is not None:
                 self.send(self.proxies[index], True)
         for slot in self.slots:
-            for _ in range(4):
+            for _ in range(5):
                 self.now += 1_000_000
                 self.step_slot(slot)
         for index in range(PROXIES):
@@ -410,3 +454,75 @@ def test_killed_between_two_writes_of_a_commit(writes: int) -> None:
         with pytest.raises(InterruptedError):
             claims.enter()
         assert was_entered(words, 5, 77) is True, "the first write of enter decides"
+
+
+@pytest.mark.parametrize(
+    ("value", "claim"),
+    [
+        (b"5 77", Claim(5, 77)),
+        (b"5 77 123456789", Claim(5, 77, 123456789)),
+        (b"18446744073709551615 18446744073709551616 1", Claim(2**64 - 1, 0, 1)),
+        *[
+            (value, Claim(0, 0))
+            for value in (
+                b"",
+                b"5",
+                b"5 ",
+                b" 5 77",
+                b"5 x",
+                b"-5 77",
+                b"5 7_7",
+                b"5  77",
+                b"5 77 -1",
+                b"5 77 1 1",
+            )
+        ],
+        (b"1" * 62 + b" 1 1", Claim(0, 0)),
+    ],
+)
+def test_what_a_claim_says(value: bytes, claim: Claim) -> None:
+    assert Claim.parse(value) == claim
+
+
+def test_a_claim_is_old_well_before_it_may_have_been_taken_back() -> None:
+    sent = 7 * UNREAD
+    words = [0] * CLAIM_WORDS
+    words[NUMBER] = 5
+    for age, old, unread in ((0, False, False), (UNREAD * 3 // 4, True, False), (UNREAD + 1, True, True)):
+        assert Claim(5, 77, sent).is_old(sent + age) is old
+        assert is_unread(words, 5, sent, sent + age) is unread
+    assert not Claim(5, 77).is_old(sent)
+    words[NUMBER] = 6
+    assert not is_unread(words, 5, sent, sent + 2 * UNREAD)
+
+
+SLOT_STEPS, PROXY_STEPS = ("commit", "look", "enter"), ("end", "take back")
+
+
+@pytest.mark.parametrize("places", list(combinations(range(5), 2)))
+@pytest.mark.parametrize("jump", range(6))
+def test_what_stands_unread_is_run_or_taken_back_in_every_order(places: tuple[int, int], jump: int) -> None:
+    """The steps of both sides in every order, and before one of them the slot stands still for long."""
+    words = [0] * CLAIM_WORDS
+    words[NUMBER] = 5
+    slot, claim, now = SlotClaims(words), Claim(5, 77, 1000), 1000
+    slot.become_idle(now)
+    is_ended = is_told_stale = is_run = is_back = False
+    slot_steps, proxy_steps = iter(SLOT_STEPS), iter(PROXY_STEPS)
+    for at in range(5):
+        now += 2 * UNREAD if at == jump else 1
+        match next(proxy_steps if at in places else slot_steps):
+            case "commit":
+                assert slot.accepts(claim.number)
+                slot.commit(claim.nonce)
+            case "look":
+                is_told_stale = claim.is_old(now) and is_ended
+            case "enter" if not is_told_stale:
+                slot.enter()
+                is_run = True
+            case "end":
+                is_ended = is_unread(words, claim.number, claim.sent, now)
+            case "take back":
+                is_back = is_ended and words[NUMBER] == claim.number
+    assert is_run is not (is_back or is_told_stale)
+    assert is_back <= is_told_stale, "taken back, and run all the same if the slot had been a moment later"
