@@ -34,7 +34,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
-        channel config forking http1 log_target loop notify pool
+        channel config forking http1 inherited log_target loop notify pool
         access_log binding control logs
         children listeners
         prefork

@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 
 from trivet_common.config import Listen
+from trivet_common.inherited import Inherited
 
 # Connections the kernel keeps while a process is being replaced; nginx's is 511.
 _BACKLOG = 2048
-# sd_listen_fds(3): the first descriptor passed.
-_FIRST_ADOPTED = 3
 
 
 class ListenError(Exception):
@@ -81,23 +80,40 @@ def bind_unix(listen: Listen) -> socket.socket:
     return sock
 
 
-def adopt(listen: Listen) -> list[socket.socket]:
-    """The descriptors systemd passed under this name (sd_listen_fds(3), FileDescriptorName=), or a number."""
+def adopt_named(listen: Listen, inherited: Inherited) -> list[socket.socket]:
+    """The descriptors systemd passed under this name (FileDescriptorName=), or a number."""
     name = listen.fd_name or ""
     if name.isdigit():
-        numbers = [int(name)]
-    else:
-        if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return [adopt(listen, int(name))]
+    names = inherited.names
+    if not names:
+        raise ListenError(
+            f"listen: {listen.address}: no sockets were passed to us (LISTEN_PID); start the .socket unit"
+        )
+    numbers = inherited.named(name)
+    if not numbers:
+        raise ListenError(
+            f"listen: {listen.address}: no such name among the passed sockets ({', '.join(names)})"
+        )
+    return [adopt(listen, number) for number in numbers]
+
+
+def adopt(listen: Listen, number: int) -> socket.socket:
+    """A listening socket that stood before us. Raises ListenError, and leaves alone what is none."""
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+        if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            sock.detach()  # not ours to close: it may be anything, our own stderr too
             raise ListenError(
-                f"listen: {listen.address}: no sockets were passed to us (LISTEN_PID); start the .socket unit"
+                f"listen: {listen.address}: descriptor {number} is not a listening stream socket"
             )
-        names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-        numbers = [_FIRST_ADOPTED + i for i, each in enumerate(names) if each == name]
-        if not numbers:
-            raise ListenError(
-                f"listen: {listen.address}: no such name among the passed sockets ({', '.join(names)})"
-            )
-    return [_adopt_one(listen, number) for number in numbers]
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as of those that we bind
+    except OSError as error:
+        raise ListenError(f"listen: {listen.address}: descriptor {number}: {error.strerror}") from error
+    return sock
 
 
 def _resolve(listen: Listen) -> list[tuple[socket.AddressFamily, str]]:
@@ -167,21 +183,6 @@ def _refuse_taken(listen: Listen, path: Path) -> None:
         except OSError:
             pass  # its backlog is full, or it is another user's, or of another type: somebody is there
     raise ListenError(f"listen: {listen.address}: another program is listening there")
-
-
-def _adopt_one(listen: Listen, number: int) -> socket.socket:
-    try:
-        os.set_inheritable(number, False)
-        sock = socket.socket(fileno=number)
-        if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            sock.detach()  # not ours to close: it may be anything, our own stderr too
-            raise ListenError(
-                f"listen: {listen.address}: descriptor {number} is not a listening stream socket"
-            )
-    except OSError as error:
-        raise ListenError(f"listen: {listen.address}: descriptor {number}: {error.strerror}") from error
-    sock.setblocking(False)
-    return sock
 
 
 def _explain(listen: Listen, error: OSError | KeyError) -> ListenError:

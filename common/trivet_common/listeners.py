@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trivet_common.binding import ListenError, adopt, bind_tcp, bind_unix, families
+from trivet_common.binding import ListenError, adopt, adopt_named, bind_tcp, bind_unix, families
 from trivet_common.config import Listen
+from trivet_common.inherited import Inherited
 
 # How often a port is chosen for both families before their error is believed.
 _MOST_CHOICES = 8
@@ -20,13 +21,17 @@ _MOST_CHOICES = 8
 class BoundListener:
     """One socket and what is known of the address it stands for."""
 
-    __slots__ = ("is_shared", "listen", "socket")
+    __slots__ = ("is_borrowed", "is_shared", "listen", "socket")
 
-    def __init__(self, listen: Listen, sock: socket.socket, is_shared: bool) -> None:
+    def __init__(
+        self, listen: Listen, sock: socket.socket, is_shared: bool, *, is_borrowed: bool = False
+    ) -> None:
         self.listen = listen
         self.socket = sock
         # One socket for several processes: each accepts one connection a wake-up, so that they spread.
         self.is_shared = is_shared
+        # systemd's: another process of the same unit will accept on it when we are gone.
+        self.is_borrowed = is_borrowed
 
     def __repr__(self) -> str:
         return f"<BoundListener {self.text}>"
@@ -97,34 +102,63 @@ class Listeners:
         return [
             group[0].listen.path
             for group in self._groups
-            if group[0].listen.kind == "unix" and group[0].listen.path
+            if group[0].listen.kind == "unix" and group[0].listen.path and not group[0].is_borrowed
         ]
 
 
-def bind(listens: Sequence[Listen], processes: int, patience: float = 0.0) -> Listeners:
-    """Bind every address for so many processes. Raises ListenError; nothing stays bound then.
+def bind(
+    listens: Sequence[Listen], processes: int, patience: float = 0.0, inherited: Inherited | None = None
+) -> Listeners:
+    """Bind every address for so many processes, or take what was inherited for it. Raises ListenError.
 
-    `patience` (s): how long to wait for a port that a killed predecessor's children are about to leave.
+    Nothing stays bound then. `patience` (s): how long to wait for a port that a killed predecessor's
+    children are about to leave.
     """
+    inherited = inherited or Inherited({})
     groups: list[list[BoundListener]] = []
     try:
         for listen in listens:
-            groups.extend(_bind_one(listen, processes, time.monotonic() + patience))
+            found = _take_over(listen, processes, inherited)
+            groups.extend(found or _bind_one(listen, processes, time.monotonic() + patience))
     except BaseException:
         for group in groups:
             for bound in group:
                 bound.socket.close()
-                if bound.listen.kind == "unix" and bound.listen.path is not None:
+                if bound.listen.kind == "unix" and bound.listen.path is not None and not bound.is_borrowed:
                     bound.listen.path.unlink(missing_ok=True)
         raise
     return Listeners(groups)
 
 
+def _take_over(listen: Listen, processes: int, inherited: Inherited) -> list[list[BoundListener]]:
+    """The groups for one listener out of what stood before us, if any of it did."""
+    if listen.kind == "fd":
+        return [
+            [BoundListener(listen, sock, True, is_borrowed=True)] for sock in adopt_named(listen, inherited)
+        ]
+    if listen.kind == "unix":
+        numbers = [inherited.at(socket.AF_UNIX, os.fspath(listen.path or ""))]
+    elif listen.host is None and (both := inherited.at_both(listen.port or 0)):
+        numbers = [both]
+    else:
+        numbers = [inherited.at(family, (host, listen.port)) for family, host in families(listen)]
+    return [group for some in numbers for group in _groups(listen, some, processes, inherited)]
+
+
+def _groups(
+    listen: Listen, numbers: Sequence[int], processes: int, inherited: Inherited
+) -> list[list[BoundListener]]:
+    sockets = [adopt(listen, number) for number in numbers]
+    borrowed = not inherited.is_ours
+    if len(sockets) == processes > 1:
+        return [[BoundListener(listen, sock, False, is_borrowed=borrowed) for sock in sockets]]
+    # Another number of processes than before: whoever waits in a backlog is served by all of them.
+    return [[BoundListener(listen, sock, True, is_borrowed=borrowed)] for sock in sockets]
+
+
 def _bind_one(listen: Listen, processes: int, until: float) -> list[list[BoundListener]]:
     if listen.kind == "unix":
         return [[BoundListener(listen, bind_unix(listen), True)]]
-    if listen.kind == "fd":
-        return [[BoundListener(listen, sock, True)] for sock in adopt(listen)]
     # With port 0 the second family may find the port the kernel chose for the first one taken.
     for _ in range(_MOST_CHOICES if not listen.port else 0):
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from trivet_common.binding import ListenError
 from trivet_common.config import Pool, Settings
 from trivet_common.control import is_listening
+from trivet_common.inherited import Inherited
 from trivet_common.listeners import Listeners, bind
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
@@ -35,7 +36,10 @@ class Premises:
         self.places: dict[str, PoolPlaces] = {}
         self.listeners: Listeners | None = None
         self.pool_listeners: dict[str, Listeners] = {}
+        # Names of sockets that were passed to us and stand at no address of the file.
+        self.unwanted: list[str] = []
         self._locks: dict[Path, int] = {}
+        self._inherited = Inherited.read(os.environ)
 
     def __repr__(self) -> str:
         return f"<Premises {self.run.path} locks={len(self._locks)}>"
@@ -104,10 +108,12 @@ class Premises:
             self.places[name].create()
         settings = self.settings
         if self.has_proxy:
-            self.listeners = bind(settings.listen, settings.proxy.processes, patience)
+            self.listeners = bind(settings.listen, settings.proxy.processes, patience, self._inherited)
         for name in self.groups:
             if settings.pools[name].listen:
-                self.pool_listeners[name] = bind(settings.pools[name].listen, 1, patience)
+                self.pool_listeners[name] = bind(settings.pools[name].listen, 1, patience, self._inherited)
+        Inherited.forget(os.environ)
+        self.unwanted = self._inherited.close_rest()
 
     def _wait_for_predecessor(self) -> bool:
         """Wait until the masters of a killed run have left. True if there are traces of such a run."""

@@ -52,7 +52,7 @@ class Custody:
         self._closed.add(index)
         is_last = len(self._closed) == self._count
         for listener in self._listeners.for_process(index):
-            if listener.listen.kind != "fd" and (is_last or not listener.is_shared):
+            if not listener.is_borrowed and (is_last or not listener.is_shared):
                 with contextlib.suppress(OSError):  # shut already
                     # Not close: masters above hold copies, and this ends the listening for all of them.
                     listener.socket.shutdown(socket.SHUT_RDWR)

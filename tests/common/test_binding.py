@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common import binding
 from trivet_common.binding import ListenError
 from trivet_common.config import Listen
+from trivet_common.inherited import Inherited
 from trivet_common.listeners import bind
 
 
@@ -148,23 +148,18 @@ def test_a_descriptor_by_its_number() -> None:
         listeners.close()
 
 
-def test_descriptors_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptors_by_their_name() -> None:
     listen = Listen("fd:web", "fd", fd_name="web")
-    monkeypatch.delenv("LISTEN_PID", raising=False)
     assert "start the .socket unit" in why(listen)
-    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
-    monkeypatch.setenv("LISTEN_FDNAMES", "admin:other")
-    assert "no such name among the passed sockets (admin, other)" in why(listen)
-    given = [listening(), listening()]
-    monkeypatch.setattr(binding, "_FIRST_ADOPTED", given[0].fileno())
-    names = ["x"] * (given[1].fileno() - given[0].fileno() + 1)
-    names[0] = names[-1] = "web"
-    monkeypatch.setenv("LISTEN_FDNAMES", ":".join(names))
-    expected = [sock.getsockname() for sock in given]
-    for sock in given:
-        sock.detach()
-    listeners = bind([listen], 1)
+    given = [listening(), listening(), listening()]
+    expected = [given[0].getsockname(), given[2].getsockname()]
+    numbers = [sock.detach() for sock in given]
+    inherited = Inherited(dict(zip(numbers, ("web", "admin", "web"), strict=True)))
+    with pytest.raises(ListenError, match=r"no such name among the passed sockets \(web, admin, web\)"):
+        bind([Listen("fd:x", "fd", fd_name="x")], 1, inherited=inherited)
+    listeners = bind([listen], 1, inherited=inherited)
     assert [each.socket.getsockname() for each in listeners] == expected
+    assert inherited.close_rest() == ["admin"]
     listeners.close()
 
 

@@ -31,7 +31,10 @@ class FakeSocket:
 
 
 def listeners_of(kind, count):
-    return Listeners([[BoundListener(Listen("x", kind), FakeSocket(), count == 1) for _ in range(count)]])
+    def bound():
+        return BoundListener(Listen("x", kind), FakeSocket(), count == 1, is_borrowed=kind == "fd")
+
+    return Listeners([[bound() for _ in range(count)]])
 
 
 def test_lent_to_one_sibling_and_taken_back():
