@@ -82,7 +82,7 @@ FLOORS = {
         dump reload site status
         premises probe
         screen
-        check halves init
+        check development halves init
         serve
         commands
         cli

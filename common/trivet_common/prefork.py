@@ -220,11 +220,10 @@ class Master:
             self._log_reload(problem)
             done(problem)
             return
-        self._begin_reload(settings, done)
+        self.begin_reload(settings, done)
 
-    # ------------------------------------------------------------------ private
-
-    def _begin_reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
+    def begin_reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
+        """Reload with these settings, whoever has read them; one at a time. `done` hears None or the problem."""
         if self._reloading or self.is_leaving():
             done("a reload is already running" if self._reloading else f"{self.title} is stopping")
             return
@@ -238,6 +237,8 @@ class Master:
             done(problem)
 
         self.reload(settings, finished)
+
+    # ------------------------------------------------------------------ private
 
     def _log_reload(self, problem: str | None) -> None:
         if problem is None:
@@ -287,7 +288,7 @@ class Master:
         verb, _, carried = message.partition(b" ")
         if verb == b"reload":
             # From our own master over an inherited socket pair: as trusted as our own memory.
-            self._begin_reload(pickle.loads(carried), self._report_reload)
+            self.begin_reload(pickle.loads(carried), self._report_reload)
         elif verb == b"drain":
             self.stop()
         elif verb == b"quit":

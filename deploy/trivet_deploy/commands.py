@@ -68,7 +68,7 @@ def trivet() -> None:
 @click.option("--chdir", metavar="FOLDER", help="The application's folder.")
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable for the application.")
 @click.option("--files", multiple=True, metavar="PATH=FOLDER", help="Static files: --files /static/=./static")
-@click.option("--reload", is_flag=True, help="Not yet: restart workers when code changes.")
+@click.option("--reload", is_flag=True, help="For development: renew the workers when code changes.")
 @click.option("--show-config", is_flag=True, help="Print the configuration as it will be used, and leave.")
 def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> int:
     """Serve a site until Ctrl-C or `trivet stop`: its proxy, its pools, everything.
@@ -79,8 +79,10 @@ def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> 
     from .site import Options, load_site
 
     if reload:
-        raise Refusal("--reload is not yet possible; use: trivet reload", USAGE)
-    site = load_site(what, Options(**options))
+        from .development import refuse_elsewhere
+
+        refuse_elsewhere(os.environ.get("NOTIFY_SOCKET", ""))
+    site = load_site(what, Options(**options, reload=reload))
     if show_config:
         from .effective import as_yaml
 

@@ -3,10 +3,13 @@
 Owns their order in a start, a reload and a stop. Knows no request; the sockets are the premises'.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
 from typing import Any
+
+import setproctitle
 
 from trivet_common import __version__
 from trivet_common.channel import Channel
@@ -18,15 +21,18 @@ from trivet_common.pool.figures import figures
 from trivet_common.prefork import QUIT_GRACE, Master, Phase
 
 from . import running, screen
+from .development import Development
 from .halves import open_log, run_pool, run_proxy
 from .premises import Premises
 from .refusal import FAILED
 from .roll_call import RollCall
 from .rollout import Rollout, needs_restart
 from .site import Site
+from .watcher import CANNOT_WATCH, run_watcher
 from .words import ending
 
 PROXY = "proxy"
+WATCHER = "watcher"
 # How long (s) a start may take before it explains itself.
 PATIENCE = 10.0
 
@@ -61,12 +67,14 @@ class ServeMaster(Master):
         self.parts = [*(f"pool {name}" for name in premises.groups), *([PROXY] if premises.has_proxy else [])]
         self._began = started
         self._roll_call = RollCall()
-        self._pauses = {part: Pause() for part in self.parts}
+        self._pauses = {part: Pause() for part in (*self.parts, WATCHER)}
         # this release
         self.settings = settings
         self.ready: set[str] = set()
         self._was_ready = False
         self._rollout: Rollout | None = None
+        self._only: list[str] | None = None  # the parts the next rollout is for, when not for all
+        self._development = Development(settings, self, screen.tell) if site.is_development else None
 
     def __repr__(self) -> str:
         return f"<ServeMaster {self.settings.name} ready={sorted(self.ready)} of {self.parts}>"
@@ -77,11 +85,15 @@ class ServeMaster(Master):
         self.open_control(ControlServer(self.premises.run.control))
         for part in self.parts:
             self._start(part)
+        if self._development is not None:
+            self._start(WATCHER)
         self.call_later(PATIENCE, self._explain_wait)
 
     def child_said(self, child: Child, message: bytes) -> None:
         verb, _, text = message.partition(b" ")
-        if verb == b"ready":
+        if child.kind == WATCHER:
+            self._watcher_said(verb, text)
+        elif verb == b"ready":
             self._became_ready(child.kind)
         elif verb == b"turning":
             self._roll_call.heard(child)
@@ -95,6 +107,9 @@ class ServeMaster(Master):
 
     def child_exited(self, child: Child, status: int) -> None:
         part = child.kind
+        if part == WATCHER:
+            self._watch_again(child, status)
+            return
         was_ready = part in self.ready
         self.ready.discard(part)
         if self._rollout is not None:
@@ -117,12 +132,26 @@ class ServeMaster(Master):
         def finished(problem: str | None) -> None:
             self._rollout = None
             if problem is None:
-                self.settings = settings
-                self.stop_timeout = settings.stop_timeout
+                self._adopt(settings)
             done(problem)
 
-        self._rollout = Rollout(settings, self.parts, self._tell, self.call_later, finished)
+        self._rollout = Rollout(settings, self._only or self.parts, self._tell, self.call_later, finished)
         self._rollout.begin()
+
+    def is_renewing(self) -> bool:
+        """Whether a change of files must wait: for the start, or for the renewal before."""
+        return self._rollout is not None or not self._was_ready
+
+    def renew(self, pools: list[str] | None, done: Callable[[str | None], None]) -> None:
+        """Since files changed: these pools, or everything with a configuration that is read again."""
+        if pools is None:
+            self.request_reload(done)
+            return
+        self._only = [f"pool {name}" for name in pools]
+        try:
+            self.begin_reload(self.settings, done)
+        finally:
+            self._only = None
 
     def more(self) -> None:
         self._tell_pools(b"more")
@@ -132,6 +161,7 @@ class ServeMaster(Master):
 
     def drain(self) -> None:
         """The proxy first: what it has accepted may still need the pools."""
+        self._tell(WATCHER, b"quit")
         if not self._tell(PROXY, b"drain"):
             self._tell_pools(b"drain")
 
@@ -161,6 +191,28 @@ class ServeMaster(Master):
 
     # ------------------------------------------------------------------ private
 
+    def _adopt(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stop_timeout = settings.stop_timeout
+        if self._development is not None:
+            before = self._development.watched
+            self._development.adopt(settings)
+            if self._development.watched != before:
+                self._tell(WATCHER, b"quit")  # it is started again with the new folders
+
+    def _watcher_said(self, verb: bytes, text: bytes) -> None:
+        assert self._development is not None
+        if verb == b"changed":
+            self._development.note(json.loads(text))
+        elif verb == b"failed":
+            screen.tell(f"warning: {text.decode('utf-8', 'replace')}")
+
+    def _watch_again(self, child: Child, status: int) -> None:
+        if status == CANNOT_WATCH or self.is_leaving():
+            return  # it has said why
+        pause = self._pauses[WATCHER].after(time.monotonic() - child.started, True)
+        self.call_later(pause, lambda: self._start(WATCHER))
+
     def _start(self, part: str) -> None:
         if not self.is_leaving():
             self.spawn(part, 0, lambda channel: self._run_part(part, channel))
@@ -168,6 +220,10 @@ class ServeMaster(Master):
     def _run_part(self, part: str, channel: Channel) -> int:
         """In the child."""
         self.premises.keep_only(part)
+        if part == WATCHER:
+            assert self._development is not None
+            setproctitle.setproctitle(f"trivet: watcher of {self.settings.name}")
+            return run_watcher(self._development.watched, channel)
         log = open_log(self.settings, part)
         if part == PROXY:
             return run_proxy(self.settings, self.premises, log, channel)

@@ -5,6 +5,7 @@ The one place where a file, `module:app` and the options of the command become o
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from .refusal import USAGE, Refusal
 from .whereabouts import default_run_dir, find_file, is_app, name_of_app
 
 POOL_OF_APP = "web"
+# With --reload, where nobody says how many: each is loaded anew at each change. Two, since a page may ask its
+# own server something.
+FEW_WORKERS = "2"
 
 
 class Site(NamedTuple):
@@ -24,6 +28,7 @@ class Site(NamedTuple):
     run_dir: Path
     asked: str
     read: Callable[[], Settings]
+    is_development: bool = False
 
 
 class Options(NamedTuple):
@@ -36,6 +41,7 @@ class Options(NamedTuple):
     chdir: str | None = None
     env: Sequence[str] = ()
     files: Sequence[str] = ()
+    reload: bool = False
 
     def overrides(self, pool: str) -> dict[str, Any]:
         """The options in the shape of the file."""
@@ -65,6 +71,8 @@ def load_site(
     purpose: str = "serve",
 ) -> Site:
     """Load what is meant. Raises Refusal and ConfigError."""
+    if options.reload:
+        environ = {"WEB_CONCURRENCY": FEW_WORKERS, **environ}
     if is_app(argument):
         assert argument is not None
         return _load_app(argument, options, environ)
@@ -76,11 +84,7 @@ def load_site(
 
         return load(file, environ=environ, overrides=overrides, purpose=purpose)
 
-    def read() -> Settings:
-        return run_apart(load_it)
-
-    settings = read()
-    return Site(settings, _run_dir(settings, environ), os.fspath(file), read)
+    return _site(load_it, os.fspath(file), options, environ)
 
 
 def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
@@ -93,11 +97,25 @@ def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
 
         return from_overrides(overrides, name=name, environ=environ)
 
+    return _site(load_it, app, options, environ)
+
+
+def _site(load_it: Callable[[], Settings], asked: str, options: Options, environ: Mapping[str, str]) -> Site:
     def read() -> Settings:
-        return run_apart(load_it)
+        settings = run_apart(load_it)
+        return _in_development(settings) if options.reload else settings
 
     settings = read()
-    return Site(settings, _run_dir(settings, environ), app, read)
+    return Site(settings, _run_dir(settings, environ), asked, read, options.reload)
+
+
+def _in_development(settings: Settings) -> Settings:
+    """The same with pools that show a broken application as a page, and are renewed all at once."""
+    pools = {
+        name: replace(pool, is_development=True, reload=replace(pool.reload, surge=pool.workers.max))
+        for name, pool in settings.pools.items()
+    }
+    return replace(settings, pools=pools)
 
 
 def _run_dir(settings: Settings, environ: Mapping[str, str]) -> Path:

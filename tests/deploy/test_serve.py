@@ -50,17 +50,16 @@ class Service:
             self._command(*words), cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE
         )
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *options: str) -> subprocess.Popen[str]:
         """Start and wait until it is ready."""
-        process = self.launch()
+        process = self.launch(*options)
         self.wait_until_said("ready in")
         return process
 
-    def launch(self) -> subprocess.Popen[str]:
+    def launch(self, *options: str) -> subprocess.Popen[str]:
         with (self.folder / "said").open("w") as said:
-            process = subprocess.Popen(
-                self._command("serve", "site.yaml"), cwd=self.folder, stdout=said, stderr=said, text=True
-            )
+            command = self._command("serve", "site.yaml", *options)
+            process = subprocess.Popen(command, cwd=self.folder, stdout=said, stderr=said, text=True)
         self.processes.append(process)
         return process
 
@@ -214,6 +213,32 @@ def test_signals_drain_and_reload(service: Service) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE) == 0
     assert service.is_empty(), list(service.folder.rglob("*"))
+
+
+def test_development_renews_what_changes(service: Service) -> None:
+    process = service.start("--reload")
+    (service.folder / "hello.py").write_text(APP.replace("one", "two"))
+    wait_until(lambda: service.get() == "200 two", service.said)
+    assert "hello.py changed: renewing pool web" in service.said()
+    service.wait_until_said("renewed in ")
+    service.configure("oops: 1")
+    service.wait_until_said("site.yaml changed: renewing everything")
+    service.wait_until_said("unknown key oops")
+    assert service.get() == "200 two"
+    os.kill(service.pid_of("watcher"), signal.SIGKILL)
+    service.configure()
+    wait_until(lambda: any(each["what"] == "watcher" for each in service.status()["serve"]["masters"]))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(DEADLINE) == 0
+    assert service.is_empty(), list(service.folder.rglob("*"))
+
+
+def test_signals_for_more_and_fewer_workers_reach_the_pool(service: Service) -> None:
+    process = service.start()
+    process.send_signal(signal.SIGTTIN)
+    process.send_signal(signal.SIGTTOU)
+    assert service.get() == "200 one"
+    assert service.trivet("stop", "site.yaml").returncode == 0
 
 
 def test_halves_one_by_one(service: Service) -> None:

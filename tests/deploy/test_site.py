@@ -74,3 +74,18 @@ def test_pairs_need_both_halves(file: Path, options: Options) -> None:
     with pytest.raises(Refusal, match=r"^(-e|--files) .*: write (-e|--files) ") as refused:
         load_site("shop.yaml", options, environ={})
     assert refused.value.status == 2
+
+
+def test_development_is_few_workers_renewed_at_once(file: Path) -> None:
+    site = load_site("shop.yaml", Options(reload=True), environ={})
+    for settings in (site.settings, site.read()):
+        pool = settings.pools["web"]
+        assert (pool.is_development, pool.workers.min, pool.reload.surge) == (True, 2, 2)
+    assert site.is_development
+    assert (
+        load_site("shop.yaml", Options(workers="5", reload=True), environ={})
+        .settings.pools["web"]
+        .reload.surge
+        == 5
+    )
+    assert not load_site("shop.yaml", environ={}).settings.pools["web"].is_development
