@@ -76,7 +76,7 @@ FLOORS = {
         master
     """,
     "deploy": """
-        application_check effective refusal roll_call rollout words
+        application_check effective refusal roll_call rollout watcher words
         apart discovery page running
         whereabouts
         dump reload site status
