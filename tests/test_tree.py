@@ -66,15 +66,19 @@ FLOORS = {
     """,
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
-        app_name callables environ file_wrapper input limits offspring privileges roster said sockets streams
-        application place prepare takeover
+        app_name callables ending environ file_wrapper input limits offspring privileges procfs release said sizing sockets streams
+        application place prepare roster
+        boards dumps renewal takeover
+        crew overdue
+        report tick
         response
         link
         body links
         slot
         worker
+        births
         master
-    """,
+    """,  # noqa: E501
     "deploy": """
         application_check effective refusal roll_call rollout watcher words
         apart discovery page running
@@ -126,6 +130,8 @@ TESTED_BY = {
     "request_head": "common/test_request.py",
     "refusal": "deploy/test_commands.py",
     "backend/limits": "backend/test_slot.py",
+    "backend/release": "backend/test_takeover.py",
+    "backend/roster": "backend/test_crew.py",
     "backend/said": "backend/test_slot.py",
     "proxy/request": "proxy/test_connection.py",
     "proxy/resources": "proxy/test_connection.py",
@@ -138,6 +144,8 @@ TESTED_BY = {
     "dispatch/link": "proxy/test_exchange.py",
     "dispatch/servers": "proxy/test_handler_upstream.py",
     # Processes: they are run, not called.
+    "backend/births": "backend/test_master.py",
+    "backend/tick": "backend/test_master.py",
     "backend/worker": "backend/test_master.py",
     "halves": "deploy/test_serve.py",
     "cli": "deploy/test_commands.py",

@@ -6,14 +6,50 @@ Owns their environment, their output and the sentence about the one that failed.
 import os
 import signal
 import threading
+from collections.abc import Callable
 
+from trivet_backend.ending import manner
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_common.channel import Channel, ChannelClosed, wait_readable
+from trivet_common.children import Child
 from trivet_common.config import Pool
 from trivet_common.logs import ErrorLog
 
 # Of a failing command, the last lines: enough for a traceback, and bounded.
 _LAST_LINES = 40
+PREPARE = "prepare"
+
+
+class Preparation:
+    """The master's side: at most one child that prepares. `then` hears None, or the problem."""
+
+    def __init__(self, spawn: Callable[[str, int, Callable[[Channel], int]], Child], log: ErrorLog) -> None:
+        self._spawn = spawn
+        self._log = log
+        self._child: Child | None = None
+        self._then: Callable[[str | None], None] = lambda problem: None
+        self._problem = ""
+
+    def __repr__(self) -> str:
+        return f"<Preparation {self._child!r}>"
+
+    def begin(self, pool: Pool, then: Callable[[str | None], None]) -> None:
+        if not pool.prepare:
+            then(None)
+            return
+        self._then, self._problem = then, ""
+        self._child = self._spawn(PREPARE, 0, lambda channel: run_prepare(pool, channel, self._log))
+
+    def heard(self, message: bytes) -> None:
+        self._problem = message.decode("utf-8", "replace")
+
+    def exited(self, status: int) -> None:
+        self._child = None
+        self._then(None if status == 0 else self._problem or f"prepare {manner(status)}")
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.kill(signal.SIGTERM)
 
 
 def run_prepare(pool: Pool, channel: Channel, log: ErrorLog) -> int:

@@ -1,34 +1,21 @@
-"""What a pool's master knows of its workers, and what it reads from their boards.
+"""Who works in a pool: its workers, and the seats they sit on.
 
-A board is read by pread (a mapping could be truncated under us) and believed for its own worker only.
+Data without I/O: rooms that decide read it, the crew changes it.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from enum import Enum
-from typing import Any
 
+from trivet_backend.release import Release
 from trivet_common.children import Child, Pause
-from trivet_common.config import Pool
-from trivet_common.pool.board import (
-    CLAIM_WORDS,
-    HEADER_WORDS,
-    ROW_WORDS,
-    BoardError,
-    SlotState,
-    SlotView,
-    read_board,
-)
-from trivet_common.pool.places import PoolPlaces
-
-_BUSY = (SlotState.READING, SlotState.RUNNING)
 
 
 class WorkerState(Enum):
+    """Moves forward only."""
+
     STARTING = "starting"
     READY = "ready"
     RETIRING = "retiring"
@@ -37,121 +24,85 @@ class WorkerState(Enum):
 class PoolWorker:
     """What the master knows of one of its workers."""
 
-    __slots__ = ("board", "child", "incarnation", "problem", "seat", "slots", "started", "state")
+    __slots__ = (
+        "board",
+        "child",
+        "incarnation",
+        "is_absent",
+        "late_id",
+        "problem",
+        "ready_by",
+        "release",
+        "slots",
+        "started",
+        "state",
+        "tired",
+        "was_ready",
+    )
 
-    def __init__(self, child: Child, incarnation: int, seat: Seat, slots: int) -> None:
+    def __init__(self, child: Child, incarnation: int, release: Release) -> None:
         self.child = child
         self.incarnation = incarnation
-        self.seat = seat
-        self.slots = slots
+        self.release = release
+        self.slots = release.pool.threads
         self.state = WorkerState.STARTING
+        self.was_ready = False
         self.started = time.monotonic()
+        self.ready_by = self.started + release.pool.reload.timeout
         self.board = -1  # its descriptor, read by pread: a mapping could be truncated under us
         self.problem = ""
+        self.tired = ""  # why it asked for a successor
+        self.is_absent = False  # it takes no further request
+        self.late_id = ""  # of the request that was interrupted last
 
     def __repr__(self) -> str:
-        return f"<PoolWorker w{self.incarnation} pid={self.child.pid} {self.state.name}>"
+        return f"<PoolWorker w{self.incarnation} pid={self.child.pid} {self.state.name} {self.tired}>"
 
 
 class Seat:
-    """One of the places that are to be filled. `pause` grows when its workers die at once."""
+    """One of the places that are to be filled. `successor` is starting, to sit down when it is ready.
 
-    __slots__ = ("index", "pause", "worker")
+    `pause` grows when its workers die at once; none is started on it before `opens_at` (time.monotonic).
+    """
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    __slots__ = ("opens_at", "pause", "successor", "worker")
+
+    def __init__(self) -> None:
         self.pause = Pause()
+        self.opens_at = 0.0
         self.worker: PoolWorker | None = None
+        self.successor: PoolWorker | None = None
 
     def __repr__(self) -> str:
-        return f"<Seat {self.index} {self.worker!r}>"
+        return f"<Seat {self.worker!r} successor={self.successor!r}>"
+
+    def is_open(self, now: float) -> bool:
+        """May somebody be started for it?"""
+        return self.successor is None and now >= self.opens_at
 
 
-def last_words(worker: PoolWorker, places: PoolPlaces) -> str:
-    """What a dead worker was doing, for the log; "" if nothing."""
-    running = [_describe(row) for row in _slots(worker, places) if row.state in _BUSY]
-    return f" while it ran {'; '.join(running[:16])}" if running else ""
+class Roster:
+    """`workers` by incarnation, those that leave too."""
 
+    __slots__ = ("seats", "workers")
 
-def has_answered(worker: PoolWorker, places: PoolPlaces) -> bool:
-    """Whether it came as far as to answer a request: an application that dies of its first one does not."""
-    return any(row.done for row in _slots(worker, places))
+    def __init__(self, size: int) -> None:
+        self.seats = [Seat() for _ in range(size)]
+        self.workers: dict[int, PoolWorker] = {}
 
+    def __repr__(self) -> str:
+        return f"<Roster seats={len(self.seats)} workers={len(self.workers)} ready={self.ready()}>"
 
-def is_removed(fd: int) -> bool:
-    """Whether an open file has lost its last name; -1 is none."""
-    return fd >= 0 and os.fstat(fd).st_nlink == 0
+    def __iter__(self) -> Iterator[PoolWorker]:
+        """A copy: one may end while others are told something."""
+        return iter(list(self.workers.values()))
 
+    def ready(self) -> int:
+        return sum(worker.state is WorkerState.READY for worker in self.workers.values())
 
-def pool_status(pool: Pool, workers: Iterable[PoolWorker], places: PoolPlaces) -> dict[str, Any]:
-    found = sorted(workers, key=lambda worker: worker.incarnation)
-    return {
-        "pool": pool.name,
-        "app": pool.app,
-        "wanted": pool.workers.min,
-        "threads": pool.threads,
-        "ready": sum(worker.state is WorkerState.READY for worker in found),
-        "workers": [worker_status(worker, places) for worker in found],
-    }
+    def leaving(self) -> int:
+        return sum(worker.state is WorkerState.RETIRING for worker in self.workers.values())
 
-
-def worker_status(worker: PoolWorker, places: PoolPlaces) -> dict[str, Any]:
-    now = time.monotonic_ns()
-    return {
-        "incarnation": worker.incarnation,
-        "pid": worker.child.pid,
-        "state": worker.state.value,
-        "age": round(time.monotonic() - worker.started, 3),
-        "slots": [_slot_status(row, now) for row in _slots(worker, places)],
-    }
-
-
-def claim_rows(worker: PoolWorker) -> list[tuple[int, int, memoryview]]:
-    """The claim words of a ready worker's slots, copied; as many as we gave it, whatever the board says."""
-    if worker.state is not WorkerState.READY or worker.board < 0:
-        return []
-    size = worker.slots * ROW_WORDS * 8
-    try:
-        raw = os.pread(worker.board, size, HEADER_WORDS * 8)
-    except OSError:
-        return []
-    if len(raw) != size:
-        return []
-    words = memoryview(raw).cast("Q")
-    return [
-        (worker.incarnation, slot, words[slot * ROW_WORDS : slot * ROW_WORDS + CLAIM_WORDS])
-        for slot in range(worker.slots)
-    ]
-
-
-def _slots(worker: PoolWorker, places: PoolPlaces) -> tuple[SlotView, ...]:
-    try:
-        return read_board(places.board(worker.incarnation)).slots[: worker.slots]
-    except (OSError, BoardError):
-        return ()
-
-
-def _slot_status(row: SlotView, now: int) -> dict[str, Any]:
-    is_busy = row.state in _BUSY
-    return {
-        "state": row.state.name.lower(),
-        "done": row.done,
-        "method": row.method if is_busy else "",
-        "path": row.path if is_busy else "",
-        "request_id": row.request_id if is_busy else "",
-        "seconds": round(max(now - row.since, 0) / 1e9, 3) if is_busy and row.since else 0.0,
-    }
-
-
-def _describe(row: SlotView) -> str:
-    return f"{row.method} {row.path} (request {row.request_id})"
-
-
-def manner(status: int) -> str:
-    """How a child ended, in words."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was killed by signal {-status}"
+    def seat_of(self, worker: PoolWorker) -> Seat | None:
+        """The seat it sits on, or is starting for; None for one that leaves, or has none yet."""
+        return next((seat for seat in self.seats if worker in (seat.worker, seat.successor)), None)
