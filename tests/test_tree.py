@@ -45,10 +45,10 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath complaints content_types crumbs custody deadlines disk error_pages front_board garbage locations ranges rollover router shape spool validators wire
-        backlog body clients folder omissions preconditions stall templates
-        admission delivery request writer
-        forwarded note resources
+        beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool validators wire
+        backlog body clients listing manifests omissions orders preconditions presentation shelf stall templates
+        admission delivery folder internal_routes request writer
+        catalogue forwarded note resources
         dispatch
         handlers
         connection
@@ -66,14 +66,11 @@ FLOORS = {
     """,
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
-        app_name callables ending environ file_wrapper input limits offspring privileges procfs release said sizing sockets streams
-        application place prepare roster
-        boards dumps renewal takeover
-        crew overdue
-        report tick
-        response
-        link
-        body links
+        app_name callables ending environ file_wrapper hooks input limits offspring privileges procfs release retirement said sizing sockets stacks
+        application interrupt place prepare roster
+        boards dumps renewal response streams takeover watchdog
+        answer crew link overdue
+        body links readiness report tick
         slot
         worker
         births
@@ -132,6 +129,8 @@ TESTED_BY = {
     "backend/limits": "backend/test_slot.py",
     "backend/release": "backend/test_takeover.py",
     "backend/roster": "backend/test_crew.py",
+    "backend/retirement": "backend/test_slot.py",
+    "backend/answer": "backend/test_response.py",
     "backend/said": "backend/test_slot.py",
     "proxy/request": "proxy/test_connection.py",
     "proxy/resources": "proxy/test_connection.py",

@@ -44,6 +44,11 @@ class Wire:
 
     __slots__ = ("_party", "_sock", "_spent", "ended_by", "fd", "given", "peer", "was_reset")
 
+    # What an encrypted wire may see otherwise (tls_wire.py). Attributes, so that asking costs no call.
+    is_ready_inside = False  # received already, though the kernel has nothing
+    reads_on = select.EPOLLIN
+    writes_on = select.EPOLLOUT
+
     def __init__(self, sock: socket.socket, peer: str | None = None) -> None:
         sock.setblocking(False)
         self._sock = sock
@@ -263,10 +268,13 @@ async def wait_either(readable: Sequence[Wire], writable: Sequence[Wire]) -> Non
     sending a body before listening to the answer deadlocks with a peer that answers while it reads.
     Raises WireClosed if one of them is closed, before or meanwhile.
     """
-    wanted = dict.fromkeys(readable, select.EPOLLIN)
+    wanted = {wire: wire.reads_on for wire in readable}
     for wire in writable:
-        wanted[wire] = wanted.get(wire, 0) | select.EPOLLOUT
+        wanted[wire] = wanted.get(wire, 0) | wire.writes_on
     _raise_if_closed(wanted)
+    if any(wire.is_ready_inside for wire in readable):
+        await checkpoint()
+        return
     try:
         party = select.epoll()
     except OSError:  # out of descriptors: look again soon, rather than fail a request that is half done

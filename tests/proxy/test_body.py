@@ -13,6 +13,12 @@ from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.spool import Spool
 from trivet_proxy.wire import Wire
 
+
+@pytest.fixture(params=["plain", "tls"])
+def kind_of_wire(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 COUNTED = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 EXPECTING = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n"

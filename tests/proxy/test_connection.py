@@ -24,6 +24,12 @@ from trivet_proxy.router import CompiledRoute, Router
 from trivet_proxy.wire import Wire
 from trivet_proxy.writer import ResponseWriter
 
+
+@pytest.fixture(params=["plain", "tls"])
+def kind_of_wire(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 Handler = Callable[[Request, ResponseWriter], Awaitable[None]]
 HTML = [(b"content-type", b"text/html")]
 GET = b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n"

@@ -1,4 +1,5 @@
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.stall import Stall
 from trivet_proxy.wire import WireClosed
 from trivet_proxy.writer import ResponseWriter
+
+
+@pytest.fixture(params=["plain", "tls"])
+def kind_of_wire(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 HTML = [(b"content-type", b"text/html")]
 
@@ -54,7 +61,7 @@ async def test_a_whole_answer_is_one_send(desk: Desk, monkeypatch: pytest.Monkey
         sends.append(len(data))
         return real(wire, data, more)
 
-    monkeypatch.setattr("trivet_proxy.wire.Wire.try_send", count)
+    monkeypatch.setattr(type(writer.wire), "try_send", count)
     await writer.send(200, HTML, b"hello")
     status, found, body = await peer.receive_answer()
     assert (status, body, len(sends)) == (200, b"hello", 1)
@@ -171,7 +178,7 @@ class TestFraming:
 def peer_has_more(peer: Peer) -> bool:
     try:
         return bool(peer.raw.recv(1))
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
 
 
