@@ -9,6 +9,7 @@ import time
 from typing import BinaryIO
 
 from trivet_backend.input import ArrivingBody, BodyLost, Spool
+from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import SlotLimits
 from trivet_backend.link import Link
 from trivet_common.http1.errors import HttpError
@@ -20,7 +21,14 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def read_body(
-    link: Link, head: RequestHead, rest: bytes, limits: SlotLimits, *, is_claimed: bool, is_stream: bool
+    link: Link,
+    head: RequestHead,
+    rest: bytes,
+    limits: SlotLimits,
+    alarm: Alarm,
+    *,
+    is_claimed: bool,
+    is_stream: bool,
 ) -> tuple[BinaryIO, Body]:
     """The body as wsgi.input, and its framing; `rest` is what came with the head.
 
@@ -35,7 +43,7 @@ def read_body(
     if head.expects_continue and not framing.is_complete:
         link.send(_CONTINUE)
     if is_stream and is_claimed:
-        return _arriving(link, framing, first, limits.body_timeout), framing
+        return _arriving(link, framing, first, limits.body_timeout, alarm), framing
     return _spooled(link, framing, first, limits), framing
 
 
@@ -68,15 +76,25 @@ def _read_all(link: Link, framing: Body, first: bytes, spool: Spool, limits: Slo
         spool.write(framing.feed(data))
 
 
-def _arriving(link: Link, framing: Body, first: bytes, timeout: float) -> BinaryIO:
-    """Read while it arrives; what ends it early is an error of read(), never a short body."""
+def _arriving(link: Link, framing: Body, first: bytes, timeout: float, alarm: Alarm) -> BinaryIO:
+    """Read while it arrives; what ends it early is an error of read(), never a short body.
+
+    The time in which nothing arrives is not the application's: its deadline moves on by as much.
+    """
+
+    def receive_piece() -> bytes:
+        deadline, begun = alarm.pause(), time.monotonic_ns()
+        try:
+            return link.receive(time.monotonic() + timeout)
+        finally:
+            alarm.resume(deadline + time.monotonic_ns() - begun if deadline > 0 else deadline)
 
     def receive() -> bytes:
         nonlocal first
         piece, first = first, b""
         try:
             while not piece and not framing.is_complete:
-                data = link.receive(time.monotonic() + timeout)
+                data = receive_piece()
                 if not data:
                     framing.eof()
                 piece = framing.feed(data)

@@ -177,6 +177,14 @@ class EnvironBuilder:
         return fallback
 
 
+def said_timeout(fields: Fields, otherwise: int) -> int:
+    """What our proxy says when a route's timeout is not the pool's, in nanoseconds; 0: none."""
+    said = fields.get(b"trivet-timeout")
+    if said is None or not said.isdigit() or len(said) > 12:
+        return otherwise
+    return int(said) * 1_000_000
+
+
 def _take_ours(environ: Environ, head: RequestHead, fields: Fields) -> None:
     """What our proxy adds for the slot alone: time queued, and the mount."""
     queued = fields.get(b"trivet-queued")

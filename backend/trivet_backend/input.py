@@ -115,3 +115,10 @@ class _Input(io.BufferedReader):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         return super().readline(-1 if size is None else size)
+
+
+def size_of(body: BinaryIO) -> int:
+    """The length of a body that is complete; it stands at its beginning afterwards."""
+    size = body.seek(0, os.SEEK_END)
+    body.seek(0)
+    return size

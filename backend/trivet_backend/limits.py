@@ -8,7 +8,11 @@ from trivet_common.http1.collector import HeadLimits
 
 
 class SlotLimits(NamedTuple):
-    """Times in seconds, sizes in bytes; `body_rate` in bytes a second, None for none."""
+    """Times in seconds, sizes in bytes; `body_rate` in bytes a second, None for none.
+
+    `timeout`: of the application, to its head and between pieces. `is_spent_by_timeout`: a slot whose request
+    was interrupted takes no other.
+    """
 
     head: HeadLimits
     body: int
@@ -18,6 +22,8 @@ class SlotLimits(NamedTuple):
     write_timeout: float
     spool_memory: int
     spool_directory: str | os.PathLike[str] | None
+    timeout: float | None = None
+    is_spent_by_timeout: bool = True
 
 
 class Trust(NamedTuple):

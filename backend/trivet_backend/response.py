@@ -6,14 +6,12 @@ to a Link that sends them or says that the client has left.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from trivet_backend import offspring
 from trivet_backend.application import WsgiApplication
 from trivet_backend.file_wrapper import FileWrapper, real_file
-from trivet_backend.input import BodyLost
+from trivet_backend.interrupt import Alarm, unwatched
 from trivet_backend.said import (
     ResponseError,
     judge_name,
@@ -24,6 +22,7 @@ from trivet_backend.said import (
 )
 from trivet_common.http1.dates import date_now
 from trivet_common.http1.framing import LAST_CHUNK, encode_chunk
+from trivet_common.http1.reasons import REASONS
 from trivet_common.http1.request import RequestHead
 
 # Above this a copy of body and head into one buffer costs more than a second system call.
@@ -50,15 +49,24 @@ class Response:
     """The response to one request. `keep`: the connection may serve another afterwards."""
 
     __slots__ = (
-        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_head", "_left", "_link",
-        "_log", "_request", "_request_id", "_too_much", "code", "is_broken", "keep",
+        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_ended", "_is_head",
+        "_left", "_link", "_log", "_request", "_request_id", "_too_much", "alarm", "code", "is_broken",
+        "iterable", "keep",
     )  # fmt: skip
 
     def __init__(
-        self, link: Link, log: ErrorSink, request: RequestHead, request_id: str, keep: bool, is_claimed: bool
+        self,
+        link: Link,
+        log: ErrorSink,
+        request: RequestHead,
+        request_id: str,
+        keep: bool,
+        is_claimed: bool,
+        alarm: Alarm | None = None,
     ) -> None:
         # For the request.
         self._link = link
+        self.alarm = alarm or _UNWATCHED
         self._log = log
         self._request = request
         self._request_id = request_id
@@ -67,11 +75,13 @@ class Response:
         self.keep = keep
         self.is_broken = False  # it was begun and will not be ended as it should be
         # For the response.
+        self.iterable: Any = None
         self._head: str | None = None
         self._head_sent = False
         self._has_body = True
         self._left: int | None = None  # bytes of the content-length still to be sent
         self._is_chunked = False
+        self._is_ended = False
         self._too_much = False
         self.code = 0
 
@@ -117,10 +127,22 @@ class Response:
         """The write callable of PEP 3333: sent before this returns."""
         if not isinstance(data, bytes):
             raise ResponseError(f"the body must be bytes, not {type(data).__name__}")
-        if data or not self._head_sent:
+        if not data and self._head_sent:
+            return
+        # The clock stands while the client takes its time, and begins anew with the next piece.
+        paused = self._pause()
+        try:
             self._send_piece(data)
+        finally:
+            if paused >= 0:
+                self.alarm.again()
 
     # ------------------------------------------------------------ what the slot calls
+
+    def run(self, application: WsgiApplication, environ: dict[str, Any]) -> None:
+        """Run the application and send what it returns. Raises what `send_all` raises."""
+        self.iterable = application(environ, self.start)
+        self.send_all(self.iterable)
 
     def send_all(self, iterable: Iterable[bytes]) -> None:
         """Send what the application returned, and the end. Raises ClientLeft, ResponseError and whatever
@@ -129,6 +151,7 @@ class Response:
         if iterable is None:
             raise ResponseError("the application returned None instead of the body's pieces")
         if (kind is list or kind is tuple) and len(iterable) == 1 and not self._head_sent:  # type: ignore[arg-type]
+            self._pause()  # the application is through
             self._send_only(iterable[0])  # type: ignore[index]
             return
         if kind is FileWrapper and self._send_file(iterable):  # type: ignore[arg-type]
@@ -138,26 +161,30 @@ class Response:
                 self.write(piece)
                 if not self._has_body or self._too_much:
                     break  # HEAD, 204, 304, or a body longer than it said: nobody would see the rest
+        self._pause()
         self._finish()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, trace: str) -> None:
         """The application raised. Before the head: 500. After it: the client is cut off."""
-        self.note(_trace(error))
+        self.note(trace)
         if self._head_sent:
             self.keep = False
             self.is_broken = True
             return
         # The proxy puts its own page in place of this one, by the mark.
         mark = "trivet-why: app_error\r\n" if self._is_claimed else ""
-        self.code = 500
-        self._head = (
-            f"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n{mark}"
+        self._replace(
+            500, f"Internal Server Error\r\n{mark}", b"The application failed; its error log says how.\n"
         )
-        self._left, self._has_body = None, not self._is_head
-        try:
-            self._send_only(b"The application failed; its error log says how.\n")
-        except ClientLeft:
-            self.keep = False
+
+    def expire(self) -> None:
+        """The request is past its deadline. Before the head: 504. After it: the client is cut off."""
+        self.keep = False
+        if self._head_sent:
+            self.is_broken = not self._is_ended
+            return
+        text = f"504 deadline: {REASONS['deadline'].meaning}\n"
+        self._replace(504, "Gateway Timeout\r\ntrivet-why: deadline\r\n", text.encode())
 
     def abandon(self, left: OSError) -> None:
         """Nobody is there any more, or what they sent broke off: no fault of the application."""
@@ -168,7 +195,34 @@ class Response:
     def note(self, text: str) -> None:
         self._log.error(f"{self._name()}: {text}")
 
+    def close(self) -> None:
+        """Call close() of what the application returned. Raises whatever that raises."""
+        iterable, self.iterable = self.iterable, None
+        if hasattr(iterable, "close"):
+            iterable.close()
+
+    def end(self) -> None:
+        """A thread of the application that goes on writing would write into the next request's answer."""
+        self._link, self.alarm = _NOBODY, _UNWATCHED
+
     # ------------------------------------------------------------ private
+
+    def _pause(self) -> int:
+        """What we send takes no time of the application's; and nothing of a late one is sent any more."""
+        paused = self.alarm.pause()
+        if self.alarm.is_late:
+            raise ClientLeft("the request is past its deadline")
+        return paused
+
+    def _replace(self, code: int, reason_and_fields: str, body: bytes) -> None:
+        """An answer of our own in place of one of which nothing was sent."""
+        self.code = code
+        self._head = f"HTTP/1.1 {code} {reason_and_fields}content-type: text/plain; charset=utf-8\r\n"
+        self._left, self._has_body = None, not self._is_head
+        try:
+            self._send_only(body)
+        except ClientLeft:
+            self.keep = False
 
     def _name(self) -> str:
         request = self._request
@@ -246,6 +300,7 @@ class Response:
             self._link.send(self._complete_head())
         elif self._is_chunked:
             self._link.send(LAST_CHUNK)
+        self._is_ended = True
         if not self._has_body:
             return
         if self._too_much:
@@ -254,6 +309,7 @@ class Response:
         elif self._left:
             self.keep = False
             self.is_broken = True
+            self._is_ended = False
             self.note(
                 f"the application sent {self._left} bytes less than its Content-Length; the client is cut off"
             )
@@ -269,6 +325,7 @@ class Response:
         if self._left is None:
             self._left = size
         count = min(size, self._left)
+        self._pause()
         self._link.send(self._complete_head())
         if count:
             self._left -= self._link.send_file(fd, offset, count)
@@ -287,30 +344,4 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
-
-
-def answer(application: WsgiApplication, environ: dict[str, Any], response: Response) -> None:
-    """Run the application and send what it says; whatever it does, this returns."""
-    iterable: Any = None
-    try:
-        iterable = application(environ, response.start)
-        response.send_all(iterable)
-    except (ClientLeft, BodyLost) as left:
-        response.abandon(left)
-    except BaseException as error:  # sys.exit() in a view ends the request, not the worker
-        if offspring.is_copy and isinstance(error, SystemExit):
-            offspring.leave(error)
-        response.fail(error)
-    if iterable is not None and hasattr(iterable, "close"):
-        try:
-            iterable.close()
-        except BaseException as error:
-            response.note(f"close() of the response failed: {_trace(error)}")
-    # A thread of the application that goes on writing would write into the answer to the next request.
-    response._link = _NOBODY
-
-
-def _trace(error: BaseException) -> str:
-    """Without our own frame at the top: what lies above the application says nothing to its author."""
-    trace = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, trace.tb_next if trace else None)).rstrip()
+_UNWATCHED = unwatched()

@@ -17,13 +17,17 @@ from functools import partial
 from typing import BinaryIO
 
 from trivet_backend import offspring
+from trivet_backend.answer import answer
 from trivet_backend.application import WsgiApplication
 from trivet_backend.body import read_body
-from trivet_backend.environ import EnvironBuilder, Fields
+from trivet_backend.environ import EnvironBuilder, Fields, said_timeout
+from trivet_backend.input import size_of
+from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.link import Link, LinkState
 from trivet_backend.links import Links
-from trivet_backend.response import ClientLeft, ErrorSink, Response, answer
+from trivet_backend.response import ClientLeft, ErrorSink, Response
+from trivet_backend.retirement import Retirement
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.framing import Body
 from trivet_common.http1.reasons import refuse
@@ -32,9 +36,6 @@ from trivet_common.pool.board import SlotRow
 from trivet_common.pool.claims import Claim, SlotClaims
 from trivet_common.pool.idle import IdleFifo, Token
 
-# A retired slot leaves when nothing has come for so long (s), and after this much in any case.
-QUIET = 0.2
-LONGEST_RETIREMENT = 2.0
 # How often deadlines are looked at while there are any (s).
 _SWEEP = 0.1
 
@@ -51,6 +52,7 @@ class Slot:
         incarnation: int,
         *,
         row: SlotRow,
+        alarm: Alarm,
         fifo: IdleFifo,
         listener: socket.socket,
         shared: Iterable[socket.socket],
@@ -59,11 +61,14 @@ class Slot:
         limits: SlotLimits,
         trust: Trust,
         log: ErrorSink,
+        wear: Callable[[], bool] | None = None,
     ) -> None:
+        """`wear` is called after each request; once it returns True the slot takes no other."""
         # For the process.
         self.index = index
         self._incarnation = incarnation
         self._row = row
+        self.alarm = alarm
         self._claims = SlotClaims(row.words)
         self._fifo = fifo
         self._listener = listener
@@ -71,16 +76,16 @@ class Slot:
         self._application = application
         self._environs = environs
         self._limits = limits
+        self._timeout = int(limits.timeout * 1e9) if limits.timeout else 0
         self._log = log
+        self._wear = wear
         self._epoll = select.epoll()
         self._links = Links(self._epoll, limits, trust, log)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watched: dict[int, Callable[[], None]] = {}
         # For its end.
-        self._is_asked_to_retire = False
-        self._is_retiring = False
+        self._retirement = Retirement()
         self._has_left = False
-        self._quiet_at = self._leave_at = 0.0
         self._enter_sources()
 
     def __repr__(self) -> str:
@@ -88,17 +93,18 @@ class Slot:
 
     def run(self) -> None:
         """Serve until retired."""
+        self.alarm.belong_here()
         self._become_idle()
         links, timed = self._links.by_fd, self._links.timed
-        watched, poll = self._watched, self._epoll.poll
+        watched, poll, retirement = self._watched, self._epoll.poll, self._retirement
         while not self._has_left:
-            for fd, _ in poll(_SWEEP if timed or self._is_retiring else None, 32):
+            for fd, _ in poll(_SWEEP if timed or retirement.is_begun else None, 32):
                 link = links.get(fd)
                 if link is not None:
                     self._serve(link)
                 elif (called := watched.get(fd)) is not None:
                     self._call(called)
-            if timed or self._is_retiring:
+            if timed or retirement.is_begun:
                 self._sweep()
         self._close()
 
@@ -120,7 +126,12 @@ class Slot:
 
     def ask_to_retire(self) -> None:
         """Finish the request that runs, if any, void the token and leave when it is quiet."""
-        self._is_asked_to_retire = True
+        self._retirement.ask()
+        os.eventfd_write(self._wake, 1)
+
+    def spend(self) -> None:
+        """Finish the request that runs, if any, take no other, and wait to be asked to retire."""
+        self._retirement.spend()
         os.eventfd_write(self._wake, 1)
 
     def leave(self) -> None:
@@ -130,6 +141,7 @@ class Slot:
 
     def let_go(self) -> None:
         """In a process that the application forked: close what it would keep open, and tell nobody."""
+        self.alarm.forget()
         self._links.let_go()
         self._epoll.close()
         self._listener.close()
@@ -140,7 +152,7 @@ class Slot:
     # ------------------------------------------------------------ idle and retiring
 
     def _become_idle(self) -> None:
-        if self._is_asked_to_retire:
+        if self._retirement.is_due:
             self._retire()
             return
         number = self._claims.become_idle(time.monotonic_ns())
@@ -148,7 +160,7 @@ class Slot:
 
     def _woken(self) -> None:
         os.eventfd_read(self._wake)
-        if self._is_asked_to_retire and not self._is_retiring:
+        if self._retirement.is_due and not self._retirement.is_begun:
             self._retire()
 
     def _retire(self) -> None:
@@ -156,18 +168,13 @@ class Slot:
         self._claims.retire()
         for sock in self._shared:
             self.unwatch(sock.fileno())
-        now = time.monotonic()
-        self._quiet_at = now + QUIET
-        if not self._is_retiring:
-            self._leave_at = now + LONGEST_RETIREMENT
-        self._is_retiring = True
+        self._retirement.begin()
 
     def _sweep(self) -> None:
         now = time.monotonic()
         self._links.sweep(now)
-        if self._is_retiring:
-            is_quiet = now >= self._quiet_at and not self._links.has_guests()
-            self._has_left = is_quiet or now >= self._leave_at
+        if self._retirement.is_begun:
+            self._has_left = self._retirement.is_over(now, self._links.has_guests())
 
     def _close(self) -> None:
         self._links.drop_all()
@@ -235,7 +242,8 @@ class Slot:
             claim = Claim.parse(said)
             if not self._claims.accepts(claim.number):
                 return self._turn_away(link, head, fields)
-        elif self._is_retiring and link.is_slots_own:  # a guest of pool.sock has no other slot to go to
+        elif self._retirement.is_spent or (self._retirement.is_begun and link.is_slots_own):
+            # While it only retires, a guest of pool.sock is served, who has no other slot to go to.
             self._links.refuse(link, refuse("draining"))
             return b""
         # From here every copy of the token is void; without a claim, our own that is out is one of them.
@@ -249,7 +257,7 @@ class Slot:
 
     def _turn_away(self, link: Link, head: RequestHead, fields: Fields) -> bytes:
         """A stale claim: its body is read away, 409, and nothing else changes."""
-        self._quiet_at = time.monotonic() + QUIET
+        self._retirement.disturb()
         rest = link.reader.take_rest()
         if not head.has_body:
             link.send(_STALE)
@@ -275,6 +283,7 @@ class Slot:
                     head,
                     rest,
                     self._limits,
+                    self.alarm,
                     is_claimed=is_claimed,
                     is_stream=b"trivet-stream" in fields,
                 )
@@ -288,9 +297,15 @@ class Slot:
         name = request_id.decode("latin-1")
         environ = self._environs.build(head, peer, body, name, fields if is_claimed else None)
         if head.chunked and framing is not None and framing.is_complete:
-            environ["CONTENT_LENGTH"] = str(_size(body))  # Django reads no body without it
-        response = Response(link, self._log, head, name, head.keep_alive and link.is_slots_own, is_claimed)
-        self._row.show(head.method, head.target, request_id, time.monotonic_ns())
+            environ["CONTENT_LENGTH"] = str(size_of(body))  # Django reads no body without it
+        alarm, now = self.alarm, time.monotonic_ns()
+        timeout = said_timeout(fields, self._timeout) if is_claimed else self._timeout
+        if timeout:
+            environ["trivet.deadline"] = (now + timeout) / 1e9
+        keep = head.keep_alive and link.is_slots_own
+        response = Response(link, self._log, head, name, keep, is_claimed, alarm)
+        self._row.show(head.method, head.target, request_id, now, int(environ["trivet.queued"] * 1e6))
+        alarm.begin(now, timeout)
         self._claims.enter()
         answer(self._application, environ, response)
         if offspring.is_copy:
@@ -298,6 +313,11 @@ class Slot:
         self._row.clear()
         if response.is_broken:
             self._claims.leave()
+        if alarm.end() and self._limits.is_spent_by_timeout:
+            # What was interrupted may still be owed an answer, by a database for instance.
+            self._retirement.spend()
+        if self._wear is not None and self._wear():
+            self._retirement.spend()
         body.close()
         return self._part_or_keep(link, response, framing, rest)
 
@@ -325,9 +345,3 @@ class Slot:
             self._links.throw_away(link, framing)
             return b""
         return framing.rest
-
-
-def _size(body: BinaryIO) -> int:
-    size = body.seek(0, os.SEEK_END)
-    body.seek(0)
-    return size

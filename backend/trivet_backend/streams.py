@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Callable
 
+from trivet_backend.interrupt import of_this_thread
 from trivet_common.config import Settings
 from trivet_common.logs import ErrorLog
 
@@ -29,9 +30,20 @@ class WorkerLog(ErrorLog):
         self._lock = threading.RLock()
         self.forget_waiting()
 
-    def _log(self, level: str, text: str) -> None:
+    def reopen(self) -> None:
         with self._lock:
-            super()._log(level, text)
+            super().reopen()
+
+    def _log(self, level: str, text: str) -> None:
+        # What would interrupt the application waits until its line is written; others' lines are with it.
+        alarm = of_this_thread()
+        paused = -1 if alarm is None else alarm.pause()
+        try:
+            with self._lock:
+                super()._log(level, text)
+        finally:
+            if alarm is not None:
+                alarm.resume(paused)
 
 
 class WorkerStream(io.TextIOBase):

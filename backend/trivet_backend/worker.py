@@ -1,20 +1,19 @@
 """One worker: a forked process that becomes the pool's user, loads the application and runs its slots.
 
-Owns the order of those steps, signals, and the channel to the master. Knows no HTTP and no claim.
+Owns the order of those steps, signals, and what is said to the master and by it. Knows no HTTP and no claim.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Sequence
+from time import monotonic_ns
 
 import setproctitle
 
@@ -22,11 +21,16 @@ from trivet_backend import offspring
 from trivet_backend.application import AppError, WsgiApplication, load_application
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
+from trivet_backend.hooks import HookError, call_hook
+from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.place import Place
 from trivet_backend.privileges import DropError, become, find_identity
+from trivet_backend.readiness import why_not_ready
 from trivet_backend.slot import Slot
+from trivet_backend.stacks import all_stacks
 from trivet_backend.streams import WorkerLog, WorkerStream
+from trivet_backend.watchdog import Duties, Watchdog
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
 from trivet_common.http1.collector import HeadLimits
@@ -52,6 +56,8 @@ class Worker:
         *,
         shared: Sequence[socket.socket],
         uids: frozenset[int],
+        application: WsgiApplication | None,
+        ready: str | None,
     ) -> None:
         # For the process.
         self._pool = pool
@@ -62,10 +68,21 @@ class Worker:
         self._channel = channel
         self._shared = shared
         self._uids = uids
+        self._application = application
+        self._ready = ready
         self._log = WorkerLog(settings, f"{pool.name} w{incarnation}")
         self._slots: list[Slot] = []
         self._is_leaving = False
         self._is_told_to_quit = False
+        self._is_tired = False
+        self._moved = threading.Event()  # a slot ended, or will not
+        self._watchdog = Watchdog(
+            channel,
+            self._log,
+            Duties(self._hear, self._late, self._stuck, self._die),
+            kill_grace=pool.kill_grace,
+            orphan_grace=ORPHAN_GRACE,
+        )
 
     def __repr__(self) -> str:
         return f"<Worker {self._pool.name} w{self._incarnation} slots={len(self._slots)}>"
@@ -76,27 +93,26 @@ class Worker:
         sys.stdout = WorkerStream(self._log.info)
         sys.stderr = WorkerStream(self._log.error)
         try:
-            self._drop()
-            threading.Thread(target=self._leave_with_master, name="life", daemon=True).start()
-            os.environ.update(self._pool.env)
-            application = load_application(self._pool)
-        except (AppError, DropError, OSError) as error:
+            self._make_slots(self._begin())
+        except (AppError, DropError, HookError, NotReady, OSError) as error:
             self._tell(b"failed " + str(error).encode("utf-8", "replace"))
             return 1
-        for listener in self._place.listeners:
-            listener.listen(_BACKLOG)
-        self._make_slots(application)
         # What is loaded stays: the collector need not look at it, nor dirty the pages shared with siblings.
         gc.collect()
         gc.freeze()
         offspring.watch(self._let_go)
         signal.signal(signal.SIGTERM, lambda *_: self._retire())
+        self._watchdog.watch([slot.alarm for slot in self._slots])
         self._tell(b"ready")
+        if self._is_leaving:
+            self._retire()  # said while there were no slots
+        if self._is_told_to_quit:
+            return 0
         if self._pool.threads == 1:
-            self._run_here()
+            self._slots[0].run()
         else:
             self._run_threads()
-        self._end_lines()
+        self._end()
         return 0
 
     # ------------------------------------------------------------ before the first request
@@ -106,10 +122,20 @@ class Worker:
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(signum, lambda *_: None)
 
-    def _drop(self) -> None:
-        identity = find_identity(self._pool.user, self._pool.group)
-        if identity is not None:
-            become(identity)
+    def _begin(self) -> WsgiApplication:
+        """The application, loaded by the user who runs it. One from a template came with both."""
+        application, pool = self._application, self._pool
+        if application is None:
+            identity = find_identity(pool.user, pool.group)
+            if identity is not None:
+                become(identity)
+        # From here on somebody hears the master, however long the application is being imported.
+        self._watchdog.start()
+        if application is None:
+            os.environ.update(pool.env)
+            application = load_application(pool)
+        call_hook("post_fork", pool.post_fork)
+        return application
 
     def _make_slots(self, application: WsgiApplication) -> None:
         environs = EnvironBuilder(
@@ -120,18 +146,26 @@ class Worker:
             is_proxy=self._settings.trusted_proxies.trusts,
             client_ip=self._settings.client_ip,
         )
+        problem = why_not_ready(application, environs, self._ready) if self._ready is not None else None
+        if problem is not None:
+            raise NotReady(problem)
         trust = Trust(self._uids | {os.geteuid()}, self._settings.trusted_proxies.trusts)
+        limits = slot_limits(self._settings, self._pool)
         for index, listener in enumerate(self._place.listeners):
+            listener.listen(_BACKLOG)
+            row = self._place.board.slot(index)
+            is_by_signal = self._pool.threads == 1  # it is the main thread, which signals wake
             slot = Slot(
                 index,
                 self._incarnation,
-                row=self._place.board.slot(index),
+                row=row,
+                alarm=Alarm(row, f"w{self._incarnation}.{index}", self._watchdog, is_by_signal=is_by_signal),
                 fifo=self._place.fifo,
                 listener=listener,
                 shared=self._shared,
                 application=application,
                 environs=environs,
-                limits=slot_limits(self._settings),
+                limits=limits,
                 trust=trust,
                 log=self._log,
             )
@@ -139,28 +173,21 @@ class Worker:
 
     # ------------------------------------------------------------ serving
 
-    def _run_here(self) -> None:
-        """One thread: the channel is one more thing its slot looks at between requests."""
-        slot = self._slots[0]
-        slot.watch(self._channel.fileno(), self._hear)
-        slot.run()
-
     def _run_threads(self) -> None:
-        """The main thread runs no requests: it waits for the master, and for the slots to be gone."""
-        threads = [
-            threading.Thread(target=self._run_slot, args=(slot,), name=f"slot-{slot.index}", daemon=True)
+        """The main thread runs no requests: it waits for the slots to be gone, those that can be."""
+        threads = {
+            slot: threading.Thread(
+                target=self._run_slot, args=(slot,), name=f"slot-{slot.index}", daemon=True
+            )
             for slot in self._slots
-        ]
-        for thread in threads:
+        }
+        for thread in threads.values():
             thread.start()
-        poll = select.poll()
-        poll.register(self._channel.fileno(), select.POLLIN)
-        while not self._is_told_to_quit and any(thread.is_alive() for thread in threads):
-            # A second at most: SIGTERM and a slot that ended do not make the channel readable.
-            for fd, _ in poll.poll(100 if self._is_leaving else 1000):
-                self._hear()
-                if self._channel.fileno() < 0:
-                    poll.unregister(fd)
+        while not self._is_told_to_quit and any(
+            thread.is_alive() and not self._watchdog.is_stuck(slot.alarm) for slot, thread in threads.items()
+        ):
+            self._moved.wait(1)
+            self._moved.clear()
 
     def _run_slot(self, slot: Slot) -> None:
         try:
@@ -168,40 +195,66 @@ class Worker:
         except BaseException:
             self._log.error(f"slot {slot.index} ended: {traceback.format_exc()}")
         self._retire()  # a worker with a slot less would be a pool that shrinks in silence
+        self._moved.set()
 
-    def _hear(self) -> None:
+    def _end(self) -> None:
         try:
-            message = self._channel.receive()
-        except ChannelClosed:
-            # The master is gone: finish and leave, so that its successor finds the place free.
+            call_hook("worker_exit", self._pool.worker_exit)
+        except HookError as error:
+            self._log.error(str(error))
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, WorkerStream):
+                stream.end_line()
+        self._log.flush()
+
+    # ------------------------------------------------------------ in the watchdog's thread
+
+    def _hear(self, message: bytes | None) -> None:
+        if message is None:
+            # Finish and leave, so that its successor finds the place free.
             self._log.warning("the pool master is gone: leaving")
-            self._forget_channel()
             self._retire()
-            return
-        if message in (b"drain", b"retire"):
+        elif message in (b"drain", b"retire"):
             self._retire()
         elif message == b"quit":
             self._is_told_to_quit = True
             for slot in self._slots:
                 slot.leave()
+            self._moved.set()
         elif message == b"reopen":
             self._log.reopen()
+        elif message == b"dump":
+            self._tell(b"dumped " + self._dump().encode("utf-8", "replace"))
 
-    def _leave_with_master(self) -> None:
-        """In a thread that works while the application blocks, or is still being imported."""
-        poll = select.poll()
-        # Not POLLIN: messages are for whoever hears them between requests.
-        poll.register(self._channel.fileno(), select.POLLRDHUP)
-        poll.poll()
-        time.sleep(ORPHAN_GRACE)
+    def _late(self, request: str) -> None:
+        self._tell(b"late " + request.encode("latin-1", "replace"))
+        if self._pool.after_timeout == "replace":
+            self._tire(b"timeout")
+
+    def _stuck(self, alarm: Alarm) -> None:
+        """A thread that cannot be interrupted: the others finish, and then all leave. One alone is killed."""
+        self._log.error(f"{alarm.row.shown()}: deadline: it has not ended in {self._pool.kill_grace:g} s")
+        self._tire(b"timeout")
+        if self._pool.threads > 1:
+            self._retire()
+            self._moved.set()
+
+    def _die(self) -> None:
         self._log.warning(f"the pool master has been gone for {ORPHAN_GRACE:g} s: what still runs ends here")
         os._exit(1)
 
-    def _forget_channel(self) -> None:
-        fd = self._channel.fileno()
-        if self._pool.threads == 1:
-            self._slots[0].unwatch(fd)
-        self._channel.close()
+    def _dump(self) -> str:
+        now = monotonic_ns()
+        alarms = [slot.alarm for slot in self._slots]
+        return all_stacks({alarm.thread: f"{alarm.name} {alarm.row.doing(now)}" for alarm in alarms})
+
+    # ------------------------------------------------------------ anywhere
+
+    def _tire(self, why: bytes) -> None:
+        """Ask for a successor, once; until the master says more, work goes on."""
+        if not self._is_tired:
+            self._is_tired = True
+            self._tell(b"tired " + why)
 
     def _retire(self) -> None:
         self._is_leaving = True
@@ -212,6 +265,7 @@ class Worker:
         """In a process that the application forked."""
         for slot in self._slots:
             slot.let_go()
+        self._watchdog.let_go()
         self._place.fifo.close()
         self._channel.close()
         self._log.begin_anew()
@@ -224,11 +278,9 @@ class Worker:
         except ChannelClosed:
             pass  # noticed by whoever reads it
 
-    def _end_lines(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, WorkerStream):
-                stream.end_line()
-        self._log.flush()
+
+class NotReady(Exception):
+    """The ready check failed; the text says how."""
 
 
 def run_worker(
@@ -240,15 +292,28 @@ def run_worker(
     *,
     shared: Sequence[socket.socket] = (),
     uids: frozenset[int] = frozenset(),
+    application: WsgiApplication | None = None,
+    ready: str | None = None,
 ) -> int:
     """Be a worker, in a process forked for it and for this place.
 
     `shared`: pool.sock and the pool's TCP listeners. `uids`: whose claims are believed besides our own.
+    `application`: of a template, which has become the pool's user too. `ready`: a path it must answer first.
     """
-    return Worker(pool, settings, places, place, channel, shared=shared, uids=uids).run()
+    return Worker(
+        pool,
+        settings,
+        places,
+        place,
+        channel,
+        shared=shared,
+        uids=uids,
+        application=application,
+        ready=ready,
+    ).run()
 
 
-def slot_limits(settings: Settings) -> SlotLimits:
+def slot_limits(settings: Settings, pool: Pool) -> SlotLimits:
     limits = settings.limits
     return SlotLimits(
         head=HeadLimits(limits.header_bytes + _ROOM_BYTES, limits.headers + _ROOM_FIELDS),
@@ -259,4 +324,6 @@ def slot_limits(settings: Settings) -> SlotLimits:
         write_timeout=limits.write_timeout,
         spool_memory=settings.spool.memory,
         spool_directory=settings.spool.dir,
+        timeout=pool.timeout,
+        is_spent_by_timeout=pool.after_timeout == "replace",
     )

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.backend.fakes import FakeLink, FakeLog, request_head
+from trivet_backend.answer import answer
 from trivet_backend.file_wrapper import FileWrapper, real_file
-from trivet_backend.response import Response, answer
+from trivet_backend.response import Response
 
 DATA = bytes(range(256)) * 1000
 

@@ -9,8 +9,9 @@ from wsgiref.validate import validator
 import pytest
 
 from tests.backend.fakes import FakeLink, FakeLog, request_head
+from trivet_backend.answer import answer
 from trivet_backend.input import BodyLost
-from trivet_backend.response import ClientLeft, Response, answer
+from trivet_backend.response import ClientLeft, Response
 
 TEXT = ("Content-Type", "text/plain")
 

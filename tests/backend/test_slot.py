@@ -16,8 +16,10 @@ import pytest
 from tests.backend.fakes import FakeLog
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
+from trivet_backend.interrupt import unwatched
 from trivet_backend.limits import SlotLimits, Trust
-from trivet_backend.slot import QUIET, Slot
+from trivet_backend.retirement import QUIET
+from trivet_backend.slot import Slot
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.pool.board import ENTERED, NONCE, NUMBER, STATE, Board, SlotState
 from trivet_common.pool.claims import UNREAD
@@ -49,6 +51,7 @@ class Pool:
             0,
             1,
             row=self.row,
+            alarm=unwatched(),
             fifo=self.fifo,
             listener=self.listen(self.places.slot_socket(1, 0)),
             shared=[self.shared],

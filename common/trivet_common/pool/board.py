@@ -109,6 +109,13 @@ class SlotRow:
         """Method, path and id of the request that was shown last, as far as they fit."""
         return " ".join(_text(bytes(self._bytes[part])) for part in (_METHOD, _PATH, _REQUEST_ID))
 
+    def doing(self, now: int) -> str:
+        """`GET /slow ID for 4.0 s`, or the state of a slot that runs nothing (`now` in ns)."""
+        since = self.words[SINCE]
+        if since:
+            return f"{self.shown()} for {(now - since) / 1e9:.1f} s"
+        return SlotState(self.words[STATE]).name.lower()
+
     def clear(self) -> None:
         """The request is done. The text stays: last words of a worker that dies next."""
         words = self.words

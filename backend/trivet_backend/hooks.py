@@ -1,0 +1,37 @@
+"""What a pool's configuration has a worker call at its beginning and at its end: `module:function`.
+
+Knows no worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+
+
+class HookError(Exception):
+    """A hook that is not there, or that raised; the text has the traceback."""
+
+
+def call_hook(key: str, name: str | None) -> None:
+    """Call the function that `key` of the configuration names, if any. Raises HookError, nothing else."""
+    if name is None:
+        return
+    module, _, function = name.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for part in function.split("."):
+            found = getattr(found, part)
+        found()  # type: ignore[operator]
+    except BaseException as error:  # sys.exit() too: a worker leaves when its master says so
+        raise HookError(f"{key}: {name} failed: {_one_line(error)}\n{_trace(error)}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _trace(error: BaseException) -> str:
+    """Without our own frame at the top."""
+    trace = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, trace.tb_next if trace else None)).rstrip()

@@ -1,0 +1,46 @@
+"""What the threads of this process are doing: their Python stacks, as text for people.
+
+Knows no request; whoever asks names the threads.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+# Of a recursion that runs away, the innermost frames say enough.
+_MOST_FRAMES = 60
+_OURS = str(Path(__file__).parent)
+
+
+def capture(thread: int) -> traceback.StackSummary | None:
+    """Where a thread is; None when it has ended. Reads no file: the lines themselves come with `text_of`."""
+    frame = sys._current_frames().get(thread)
+    return None if frame is None else _summary(frame)
+
+
+def text_of(stack: traceback.StackSummary | None) -> str:
+    """The innermost frame last."""
+    return "(it has ended)" if stack is None else "".join(stack.format()).rstrip()
+
+
+def all_stacks(names: Mapping[int, str]) -> str:
+    """The stack of every thread, under its name of `names`; those that have one come first."""
+    frames = sys._current_frames()
+    others = {thread.ident: thread.name for thread in threading.enumerate()}
+    titles = {ident: name for ident, name in names.items() if ident in frames}
+    for ident in frames:
+        titles.setdefault(ident, f"other thread {others.get(ident, ident)}")
+    return "\n\n".join(f"{title}\n{text_of(_summary(frames[ident]))}" for ident, title in titles.items())
+
+
+def _summary(frame: FrameType) -> traceback.StackSummary:
+    stack = list(traceback.walk_stack(frame))[:_MOST_FRAMES]
+    # From the outermost on, what is ours, as long as something is left: it says nothing to anybody else.
+    while len(stack) > 1 and stack[-1][0].f_code.co_filename.startswith(_OURS):
+        stack.pop()
+    return traceback.StackSummary.extract(iter(reversed(stack)), lookup_lines=False)
