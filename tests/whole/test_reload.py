@@ -1,18 +1,20 @@
 """Reloads: new code without a failed request; a broken file or release changes nothing and says why."""
 
-import os
+import http.client
 import re
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.whole.crowd import Crowd
+from tests.whole.crowd import Browser, Crowd
+from tests.whole.drills import Inventory, files, print_report
 from tests.whole.running import Site, running, wait_until
 
-RELOADS, WORKERS, SLOTS = 3, 2, 4
+RELOADS, CLIENTS, SLOTS = 20, 64, 4
 RELOADED = re.compile(r"\[serve \d+\] reloaded")
 REFUSED = re.compile(r"\[serve \d+\] .*reload failed")
 RELEASE = """
@@ -21,7 +23,7 @@ import time
 def application(environ, start_response):
     mark = environ["QUERY_STRING"].removeprefix("mark=")
     environ["wsgi.input"].read()
-    time.sleep(0.002)
+    time.sleep(1.0 if environ["PATH_INFO"] == "/slow" else 0.002)
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-Release", "NAME")])
     return [f"{mark} NAME".encode()]
 """
@@ -30,58 +32,20 @@ CONFIG = """
 listen: 127.0.0.1:0
 proxy: {processes: 2}
 log: {access: off}
-pools: {web: {app: release, workers: 2, threads: 2}}
+pools: {web: {app: release, workers: 2, threads: 2, reload: {timeout: 3s}}}
 """
 BROKEN = {
     "a syntax error": ("def application(:\n", "SyntaxError"),
+    "an exception": ("raise ValueError('a word of the release')\n", "ValueError: a word of the release"),
     "an exit": ("import os\nos._exit(3)\n", "exited with status 3"),
 }
 
 
+HANGING = {"an import that hangs": ("import time\ntime.sleep(600)\n", "3 s")}
+
+
 def _release(name: str) -> str:
     return RELEASE.replace("NAME", name)
-
-
-def _descriptors(site: Site) -> dict[int, tuple[int, int]]:
-    """Of each process that lives on over a reload: how many Unix streams it has open, and how much else.
-
-    A proxy process in use has each worker's board open and keeps up to two connections to each slot.
-    """
-    lines = Path("/proc/net/unix").read_text().splitlines()[1:]
-    streams = {f"socket:[{line.split()[6]}]" for line in lines if line.split()[4] == "0001"}
-    found = {}
-    for pid, title in site.processes().items():
-        if "worker" not in title:
-            targets = list(_targets(pid))
-            to_slots = sum(target in streams for target in targets)
-            found[pid] = to_slots, len(targets) - to_slots
-    return found
-
-
-def _targets(pid: int) -> Iterator[str]:
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            yield os.readlink(entry)
-        except FileNotFoundError:
-            pass  # closed since the folder was read
-
-
-def _has_grown(site: Site, unused: dict[int, tuple[int, int]]) -> str:
-    """What has more open than a site in use needs, in words; "" if nothing."""
-    now = _descriptors(site)
-    assert set(now) == set(unused)
-    most = {pid: (streams + 2 * SLOTS, others + WORKERS) for pid, (streams, others) in unused.items()}
-    return "; ".join(
-        f"{site.processes()[pid]}: {now[pid]} for {most[pid]}"
-        for pid in now
-        if now[pid][0] > most[pid][0] or now[pid][1] > most[pid][1]
-    )
-
-
-def _files(site: Site) -> list[str]:
-    """What lies in the run directory; incarnations are numbered on."""
-    found = (path.relative_to(site.run_dir) for path in site.run_dir.rglob("*"))
-    return sorted(re.sub(r"w\d+\.", "wN.", str(path)) for path in found)
 
 
 def _served(crowd: Crowd) -> list[str]:
@@ -89,33 +53,90 @@ def _served(crowd: Crowd) -> list[str]:
     return [visit.said.split(b" ")[1].decode() for visit in crowd.visits if visit.outcome == "200"]
 
 
-@pytest.mark.drill
-def test_under_load(tmp_path: Path) -> None:
+class Slow:
+    """Requests that take longer than a reload, one after the other: what is begun is finished."""
+
+    def __init__(self, site: Site) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(site,), daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._is_over.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def _run(self, site: Site) -> None:
+        while not self._is_over.is_set():
+            browser = Browser(site.address, keeps=False)
+            try:
+                self.outcomes[str(browser.ask("/slow", "POST", b"x").status)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.outcomes[type(error).__name__] += 1
+
+
+@pytest.mark.parametrize(
+    ("reloads", "clients"), [(2, 8), pytest.param(RELOADS, CLIENTS, marks=pytest.mark.drill)]
+)
+def test_under_load(tmp_path: Path, reloads: int, clients: int) -> None:
+    took = []
     with running(tmp_path, CONFIG, release=_release("r0")) as site:
-        unused = _descriptors(site)
-        files, count = _files(site), len(site.processes())
-        with Crowd(site.address, 8) as crowd:
-            for number in range(1, RELOADS + 1):
+        inventory = Inventory(site, SLOTS)
+        slow = Slow(site)
+        with Crowd(site.address, clients) as crowd:
+            for number in range(1, reloads + 1):
                 (tmp_path / "release.py").write_text(_release(f"r{number}"))
-                if number in (1, RELOADS):
-                    done = site.command("reload")
-                    assert (done.returncode, done.stdout) == (0, "trivet.yaml: reloaded\n"), done.stderr
-                else:
-                    said = len(RELOADED.findall(site.said()))
-                    site.process.send_signal(signal.SIGHUP)
-                    wait_until(lambda said=said: len(RELOADED.findall(site.said())) > said, 20, "HUP")
+                began = time.monotonic()
+                _reload(site, by_signal=number % 4 == 2)
+                took.append(time.monotonic() - began)
                 asked = time.monotonic()
                 wait_until(lambda asked=asked: sum(visit.sent > asked for visit in crowd.visits) > 8)
                 after = {visit.said.split(b" ")[1] for visit in crowd.visits if visit.sent > asked}
                 assert after == {f"r{number}".encode()}
-        print(f"\n{len(crowd.visits)} requests over {RELOADS} reloads: {dict(crowd.outcomes())}")
-        assert crowd.failures() == []
-        wait_until(lambda: _files(site) == files, 5, f"{_files(site)}, before {files}")
-        until = time.monotonic() + 5  # a proxy process looks once a second whether a worker is gone
-        while (grown := _has_grown(site, unused)) and time.monotonic() < until:
-            time.sleep(0.1)
-        assert grown == ""
-        assert len(site.processes()) == count
+            if reloads == RELOADS:
+                _try_broken_releases(site)
+                asked = time.monotonic()
+                wait_until(lambda: sum(visit.sent > asked for visit in crowd.visits) > 8)
+        slow.end()
+        rest = inventory.check()
+    visits = crowd.visits
+    print_report(
+        f"{reloads} reloads of {took and sum(took) / len(took):.2f} s under {clients} clients",
+        f"{len(visits)} requests: {dict(crowd.outcomes())}; of 1 s: {dict(slow.outcomes)}",
+        f"longest {max(visit.ended - visit.sent for visit in visits):.2f} s; {rest}",
+    )
+    assert crowd.failures() == []
+    assert set(slow.outcomes) == {"200"}
+    assert _served(crowd)[-1] == f"r{reloads}"
+
+
+def _reload(site: Site, by_signal: bool) -> None:
+    if by_signal:
+        said = len(RELOADED.findall(site.said()))
+        site.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(RELOADED.findall(site.said())) > said, 30, "HUP")
+    else:
+        done = site.command("reload")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("trivet.yaml: reloaded\n"), done.stdout
+
+
+def _try_broken_releases(site: Site) -> None:
+    """Each is refused with its reason, and whoever is served meanwhile is served by the old one."""
+    good = (site.folder / "release.py").read_text()
+    workers = site.pids("trivet: worker")
+    for case, (text, words) in (BROKEN | HANGING).items():
+        (site.folder / "release.py").write_text(text)
+        began = time.monotonic()
+        done = site.command("reload")
+        seconds = time.monotonic() - began
+        print(f"\n{case}: exit status {done.returncode} after {seconds:.1f} s, {done.stderr.strip()[:200]!r}")
+        assert done.returncode == 1, case
+        assert words in done.stderr, (case, done.stderr)
+        assert words in site.said(), case
+        assert site.pids("trivet: worker") == workers, case
+    (site.folder / "release.py").write_text(good)
 
 
 def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
@@ -123,7 +144,7 @@ def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
         running(tmp_path, CONFIG, release=_release("r0")) as site,
         Crowd(site.address, 4, pause=0.02) as crowd,
     ):
-        workers = site.pids("worker")
+        workers = site.pids("trivet: worker")
         (tmp_path / "release.py").write_text(_release("r1"))
         site.file.write_text(site.file.read_text() + "worker: 4\n")
         done = site.command("reload")
@@ -131,7 +152,7 @@ def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
         assert re.search(r"trivet\.yaml:\d+: .*worker", done.stderr), done.stderr
         site.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(REFUSED.findall(site.said())) == 2, 10)
-        assert site.pids("worker") == workers
+        assert site.pids("trivet: worker") == workers
     assert crowd.failures() == []
     assert set(_served(crowd)) == {"r0"}
 
@@ -141,15 +162,15 @@ def test_a_broken_release_leaves_the_old_one(tmp_path: Path) -> None:
         running(tmp_path, CONFIG, release=_release("r0")) as site,
         Crowd(site.address, 4, pause=0.02) as crowd,
     ):
-        workers, files = site.pids("worker"), _files(site)
+        workers, before = site.pids("trivet: worker"), files(site)
         for case, (text, words) in BROKEN.items():
             (tmp_path / "release.py").write_text(text)
             done = site.command("reload")
             assert (done.returncode, done.stdout) == (1, ""), case
             assert words in done.stderr, (case, done.stderr)
             assert words in site.said(), case
-            assert site.pids("worker") == workers, case
-            assert _files(site) == files, case
+            assert site.pids("trivet: worker") == workers, case
+            assert files(site) == before, case
         (tmp_path / "release.py").write_text(_release("r1"))
         assert site.command("reload").returncode == 0
         asked = time.monotonic()
