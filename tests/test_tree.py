@@ -57,7 +57,7 @@ FLOORS = {
         master
     """,  # noqa: E501
     "proxy/dispatch": """
-        link tally terms
+        link standstill tally terms
         answer servers slots upload
         queue
         pool

@@ -143,7 +143,7 @@ class FakeSlot:
             peer.sock.close()
 
     def _run(self, peer, asked):
-        number, nonce = map(int, asked.get(b"trivet-claim").split())
+        number, nonce, _ = map(int, asked.get(b"trivet-claim").split())
         if self.before is not None and self.before(peer, asked):
             return not self.is_dead
         if not self.claims.accepts(number):
@@ -250,7 +250,7 @@ class FakeClient:
         client = Client("192.0.2.7", "192.0.2.7", "http", 80, "192.0.2.7", False)
         self.request = Request(head, body, client, "id1", AccessRecord(), None)
         self.request.route = SimpleNamespace(
-            timeout=timeout, stream=stream, slot_lines=slot_lines, shape=None,
+            timeout=timeout, stream=stream, slot_lines=slot_lines, shape=None, obeys=False,
             limits=SimpleNamespace(body=1 << 30),
         )  # fmt: skip
         self.writer = ResponseWriter(wire, stall, process, body, head.method, head.is_http10, head.keep_alive)

@@ -7,6 +7,7 @@ import trio
 
 from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, FakePool, Process
 from trivet_common.pool.board import NONCE, NUMBER
+from trivet_common.pool.claims import UNREAD
 from trivet_common.pool.queue_board import read_queue_board
 from trivet_proxy.dispatch.exchange import Exchange
 from trivet_proxy.dispatch.terms import QueueLimits, Terms
@@ -27,12 +28,16 @@ async def process(tmp_path, nursery):
     process.close()
 
 
-async def test_only_what_is_passed_over_and_unanswered_is_taken_back(pool, process):
-    pool.worker(slots=3)
+async def test_only_what_is_passed_over_and_unanswered_or_long_unread_is_taken_back(pool, process):
+    pool.worker(slots=6)
     dispatch = process.dispatch(pool)
-    waiting, passed, answered = (dispatch.try_claim() for _ in range(3))
-    dispatch.in_flight |= {waiting, passed, answered}
-    for slot in pool.slots[1:]:
+    links = [dispatch.try_claim() for _ in range(6)]
+    dispatch.in_flight |= set(links)
+    waiting, _, answered, _, patient, sending = links
+    for link in links:
+        link.sent = time.monotonic_ns() - (0 if link is waiting else UNREAD)
+    patient.is_patient = sending.is_sending = True
+    for slot in pool.slots[1:3]:
         slot.words[NONCE] = 1
         slot.words[NUMBER] += 1
     with trio.fail_after(PATIENCE):
@@ -43,8 +48,9 @@ async def test_only_what_is_passed_over_and_unanswered_is_taken_back(pool, proce
         while not answered.wire.has_input():
             await trio.sleep(0.001)
     dispatch.take_back()
-    assert [link.wire.ended_by for link in (waiting, passed, answered)] == [None, "held_up", None]
-    for link in (waiting, answered):
+    ended_by = [link.wire.ended_by for link in links]
+    assert ended_by == [None, "held_up", None, "held_up", None, None]
+    for link in links:
         link.discard()
     dispatch.close()
 

@@ -8,9 +8,11 @@ import trio
 
 from tests.proxy.fakes_pool import OK, PATIENCE, STALE, FakeClient, FakePool, Process, answer_ok
 from trivet_common.http1.errors import HttpError
+from trivet_common.pool import claims
 from trivet_common.pool.board import NONCE, NUMBER
 from trivet_proxy.dispatch.exchange import Exchange
 from trivet_proxy.dispatch.terms import RETRIED, QueueLimits, Terms
+from trivet_proxy.wire import Wire
 
 POST = b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -66,8 +68,9 @@ async def test_the_slot_is_told_the_claim_and_the_client(pool, process, dispatch
     slot = pool.worker()
     await ask(dispatch, FakeClient(process, slot_lines=b"\r\ntrivet-mount: /shop\r\ntrivet-timeout: 90"))
     asked = slot.entered[0]
-    number, nonce = map(int, asked.get(b"trivet-claim").split())
+    number, nonce, sent = map(int, asked.get(b"trivet-claim").split())
     assert (number, nonce) == (1, slot.words[NONCE])
+    assert 0 <= time.monotonic_ns() - sent < PATIENCE * 1e9
     assert (asked.get(b"trivet-mount"), asked.get(b"trivet-timeout")) == (b"/shop", b"90")
     assert asked.get(b"x-forwarded-for") == asked.get(b"x-real-ip") == b"192.0.2.7"
     assert asked.get(b"trivet-queued") is None
@@ -190,10 +193,15 @@ async def test_what_was_not_entered_goes_back_whatever_the_configuration_says(po
 
 
 async def test_an_answer_nobody_has_seen_a_byte_of_is_begun_anew(pool, process, dispatch):
-    def die(peer, asked):
+    def send_and_die(peer):
         peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n")
         dying.die()
 
+    def die(peer, asked):
+        # In the loop's own thread: the proxy sees both or neither.
+        trio.from_thread.run_sync(send_and_die, peer, trio_token=token)
+
+    token = trio.lowlevel.current_trio_token()
     dying, living = pool.worker(die), pool.worker()
     client = FakeClient(process)
     await ask(dispatch, client)
@@ -316,6 +324,89 @@ async def test_the_deadline_is_met_and_the_connection_not_used_again(pool, proce
     await ask(dispatch, client)
     assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
     assert slot.connections == 2
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """A slot that does not read for 50 ms stands still."""
+    monkeypatch.setattr(claims, "UNREAD", 50_000_000)
+
+
+@pytest.mark.parametrize("raw", [b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n", POST])
+async def test_a_slot_that_stands_still_does_not_keep_a_request(pool, process, dispatch, hasty, raw):
+    goes_on, seen = threading.Event(), []
+
+    def stand(peer, asked):
+        goes_on.wait(PATIENCE)
+        seen.append((claims.Claim.parse(asked.get(b"trivet-claim")), peer.sock.recv(10)))
+        return True
+
+    still = pool.worker(before=stand)
+    living = pool.worker(announce=False)
+    dispatch.configure(Terms(QueueLimits(10, None), RETRIED["off"]))
+    async with trio.open_nursery() as nursery:
+        client = FakeClient(process, raw)
+        nursery.start_soon(ask, dispatch, client)
+        with trio.fail_after(PATIENCE):
+            while not dispatch.tally.returns:
+                await trio.sleep(0.01)
+        still.announce(1)  # its token once more, as the pool's master writes it
+        await trio.sleep(0.05)
+        assert dispatch.queue.waiting == 1
+        living.announce()
+    assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
+    assert len(living.entered) == 1
+    goes_on.set()
+    with trio.fail_after(PATIENCE):
+        while not seen:
+            await trio.sleep(0.01)
+    ((claim, end),) = seen
+    assert claim.is_old(time.monotonic_ns())
+    assert end == b""  # all that a slot needs to see that it must not run it
+
+
+async def test_a_slot_that_wakes_up_in_time_answers(pool, process, dispatch, hasty, monkeypatch):
+    """It commits between our look at the board and the end of our side: its answer is waited for."""
+    goes_on, end_sending = threading.Event(), Wire.end_sending
+
+    def begin_at_the_last_moment(wire):
+        goes_on.set()
+        until = time.monotonic() + PATIENCE
+        while slot.words[NUMBER] == 1 and time.monotonic() < until:
+            time.sleep(0.001)
+        end_sending(wire)
+
+    monkeypatch.setattr(Wire, "end_sending", begin_at_the_last_moment)
+    slot = pool.worker(before=lambda peer, asked: not goes_on.wait(PATIENCE))
+    for _ in range(2):
+        client = FakeClient(process, POST)
+        await ask(dispatch, client)
+        assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
+    assert len(slot.entered) == 2
+    assert slot.connections == 2  # the first was half closed
+    assert dispatch.tally.returns == 0
+
+
+async def test_when_every_slot_stands_still_a_request_stays_at_last(pool, process, dispatch, hasty):
+    goes_on, asked_of = threading.Event(), []
+
+    def stand(peer, asked):
+        asked_of.append(asked)
+        goes_on.wait(PATIENCE)
+        return False
+
+    for _ in range(6):
+        pool.worker(before=stand)
+    client = FakeClient(process)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, dispatch, client)
+        with trio.fail_after(PATIENCE):
+            while len(asked_of) < 5:
+                await trio.sleep(0.01)
+        await trio.sleep(0.6)
+        goes_on.set()
+    assert len(asked_of) == 5
+    assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize("seconds", [0.3, None])

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.proxy.fakes_pool import FakePool
+from trivet_common.pool.board import NUMBER
 from trivet_common.pool.idle import Token
 from trivet_common.pool.places import PoolPlaces
 from trivet_proxy.deadlines import Deadlines
@@ -51,6 +52,30 @@ async def test_tokens_that_mean_nothing_are_dropped(pool, slots):
     assert link.title == "w1.0"
     assert pool.tokens() == 0
     link.discard()
+
+
+async def test_a_worker_that_let_a_request_lie_gets_no_other_until_it_goes_on(pool, slots):
+    still, sibling = pool.worker(slots=2), pool.slots[1]
+    living = pool.worker(announce=False)
+    link = slots.try_claim()
+    assert link.title == "w1.0"
+    slots.shun(link)
+    assert link.has_withdrawn()
+    still.announce(number=1)  # as the pool's master does
+    living.announce()
+    other = slots.try_claim()
+    assert other.title == "w2.0"
+    assert slots.try_claim() is None
+    slots.announce_again()
+    assert slots.try_claim() is None
+    still.words[NUMBER] += 1
+    assert not link.has_withdrawn()  # it has begun with what was sent to it
+    slots.announce_again()
+    again = slots.try_claim()
+    assert (again.title, again.number) == ("w1.1", sibling.words[NUMBER])
+    assert slots.try_claim() is None
+    for one in (link, other, again):
+        one.discard()
 
 
 async def test_a_slot_that_cannot_be_reached_is_passed_over(pool, slots):

@@ -5,6 +5,7 @@ Owns the outcomes of a claim (docs/architecture.md): what may be sent again, and
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from trivet_common.http1.errors import HttpError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Slots that gave one request back before its application was entered: by then the pool is falling apart.
 _MOST_RETURNS = 16
+# How many workers that stand still give one request back: when all do, it is the machine.
+_MOST_WITHDRAWN = 4
 
 
 class Exchange:
@@ -76,6 +79,8 @@ class Exchange:
         """Send as much as goes at once; the ordinary request goes whole. Never waits."""
         request, dispatch = self._request, self._dispatch
         self._link = link
+        link.sent = time.monotonic_ns()
+        link.is_patient = self._returns >= _MOST_WITHDRAWN or not request.body.is_complete
         head = build_upstream_head(request, framing_line(request), self._extra(link))
         self._upload = send_request(request, link, head, self._route.timeout)
         dispatch.in_flight.add(link)
@@ -195,7 +200,7 @@ class Exchange:
     def _extra(self, link: SlotLink) -> list[bytes]:
         """The lines only a slot of ours gets."""
         request = self._request
-        extra = [b"\r\ntrivet-claim: %d %d" % (link.number, link.nonce)]
+        extra = [b"\r\ntrivet-claim: %d %d %d" % (link.number, link.nonce, link.sent)]
         queued = request.record.queued
         if queued:
             extra.append(b"\r\ntrivet-queued: %d" % (queued * 1000))

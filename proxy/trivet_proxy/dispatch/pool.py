@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trivet_common.pool.claims import is_passed_over
+from trivet_common.pool.claims import is_passed_over, is_unread
 from trivet_common.pool.places import PoolPlaces
 from trivet_common.pool.queue_board import QueueRow
 
@@ -30,7 +30,7 @@ _FORGET = 1.0
 _TELL_AGAIN = 3600.0
 _MOST_TOLD = 16  # the application makes the names up
 
-HELD_UP = "held_up"  # why a wire was closed: its slot runs somebody else's request
+HELD_UP = "held_up"  # why a wire was closed: its slot will not run the request
 
 
 class PoolDispatch:
@@ -110,6 +110,7 @@ class PoolDispatch:
         while True:
             await trio.sleep(_SWEEP)
             self.take_back()
+            self.slots.announce_again()
             self.queue.drop_gone()
             self._show()
             now = time.monotonic()
@@ -124,13 +125,24 @@ class PoolDispatch:
         self._row.show(self.queue.waiting, oldest, self.tally.counts())
 
     def take_back(self) -> None:
-        """Requests whose slot went on with another one: it will never run them, and has not answered.
+        """Requests that their slot will never run: it went on with another one, or stands still.
 
-        The order of the two questions matters: a slot answers before it goes on.
+        Of one that went on the order of the two questions matters: a slot answers before it goes on.
         """
+        now = time.monotonic_ns()
         for link in list(self.in_flight):
-            if is_passed_over(link.words, link.number, link.nonce) and not link.wire.has_input():
+            if is_passed_over(link.words, link.number, link.nonce):
+                is_free = not link.wire.has_input()
+            elif link.is_patient or link.is_sending:
+                is_free = False
+            else:
+                is_free = is_unread(link.words, link.number, link.sent, now) and self._is_withdrawn(link)
+            if is_free:
                 link.wire.close(HELD_UP)
+
+    def _is_withdrawn(self, link: SlotLink) -> bool:
+        self.slots.shun(link)
+        return link.has_withdrawn()
 
     def _tell_of_order(self, header: bytes) -> None:
         now = time.monotonic()

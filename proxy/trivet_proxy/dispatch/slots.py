@@ -21,6 +21,7 @@ from trivet_common.pool.places import PoolPlaces
 from ..deadlines import Deadlines
 from ..wire import Wire
 from .link import Link
+from .standstill import Standstill
 
 # A slot may announce itself before its answer has left; then it is claimed over a second connection.
 _KEPT = 2
@@ -30,9 +31,13 @@ _LOOK_AGAIN = 0.25
 
 
 class SlotLink(Link):
-    """A connection to one slot, with the claim in hand: `number` and `nonce` (see claims.py)."""
+    """A connection to one slot, with the claim in hand: `number` and `nonce` (see claims.py).
 
-    __slots__ = ("nonce", "number", "slot")
+    `sent`: when the request was, in nanoseconds. `is_patient`: it is left with its slot, however long that
+    does not read it.
+    """
+
+    __slots__ = ("is_patient", "nonce", "number", "sent", "slot")
 
     why_late = "deadline"
 
@@ -41,6 +46,8 @@ class SlotLink(Link):
         self.slot = slot
         self.number = 0
         self.nonce = 0
+        self.sent = 0
+        self.is_patient = False
 
     @property
     def words(self) -> memoryview:
@@ -51,6 +58,12 @@ class SlotLink(Link):
     def why_cut(self) -> str:  # type: ignore[override]
         """An application that raises after its answer has begun leaves its worker alive."""
         return "worker_died" if is_inside(self.words, self.number, self.nonce) else "app_error"
+
+    def has_withdrawn(self) -> bool:
+        """End our side; True: the slot has not begun with the request and will not (claims.is_unread)."""
+        self.wire.end_sending()
+        self.is_sending = True  # nothing can be sent on it any more: it is never kept
+        return self.slot.words[NUMBER] == self.number
 
     def release(self) -> None:
         self._clock.stop()
@@ -64,11 +77,12 @@ class SlotLink(Link):
 class Slot:
     """One slot as this process knows it."""
 
-    __slots__ = ("is_gone", "kept", "path", "title", "words")
+    __slots__ = ("incarnation", "is_gone", "kept", "path", "title", "words")
 
     def __init__(self, board: Board, slot: int, path: str) -> None:
         self.words = board.words(slot)
         self.path = path
+        self.incarnation = board.incarnation
         self.title = f"w{board.incarnation}.{slot}"
         self.kept: list[SlotLink] = []
         self.is_gone = False
@@ -89,6 +103,7 @@ class Slots:
         self._slots: dict[tuple[int, int], Slot] = {}
         # 64 random bits to begin with: no two processes ever name a claim alike.
         self._nonces: Iterator[int] = count(random.SystemRandom().randrange(1, 2**63))
+        self._still = Standstill()
         self.is_starved = False  # no descriptor was left to connect with
         self._open_fifo()
 
@@ -114,6 +129,8 @@ class Slots:
             slot = self._slots.get((token.incarnation, token.slot)) or self._find(token)
             if slot is None or slot.words[NUMBER] != token.number:
                 continue  # its worker is gone, or the token stale or doubled
+            if self._still.workers and self._still.has_put_aside(token):
+                continue
             link = self._link_to(slot)
             if link is not None:
                 link.number = token.number
@@ -135,6 +152,16 @@ class Slots:
             pass  # another FIFO lies there now
         except OSError:
             await trio.sleep(_LOOK_AGAIN)
+
+    def shun(self, link: SlotLink) -> None:
+        """Its slot lets requests lie; no others go there until it has moved."""
+        self._still.note(link.slot.incarnation, link.words, link.number)
+
+    def announce_again(self) -> None:
+        """What was put aside of workers that go on."""
+        for token in self._still.give_back():
+            if self._fifo is not None:
+                self._fifo.try_write(token)
 
     def refresh(self) -> None:
         """Forget what has gone from the pool's directory, and open the FIFO that lies there now."""
