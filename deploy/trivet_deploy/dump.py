@@ -6,7 +6,7 @@ Asks the masters of the pools, which ask their workers; knows how people name a 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -63,7 +63,7 @@ def dump(asked: str, run_dir: Path, wanted: Wanted | None) -> int:
         if not answer.get("ok"):
             click.echo(f"trivet: {master.what}: {printable(str(answer.get('problem')))}", err=True)
             status = FAILED
-        for name, text in (answer.get("dumps") or {}).items():
+        for name, text in sorted((answer.get("dumps") or {}).items(), key=_number):
             slot = wanted.slot if wanted else None
             click.echo(f"{master.what}, {name}:\n\n{_shown(str(text), name, slot)}\n")
     return status
@@ -102,6 +102,11 @@ def _no_such_worker(wanted: Wanted, pools: list[running.MasterAt]) -> str:
             continue
         names += [f"w{worker.get('incarnation')} (process {worker.get('pid')})" for worker in workers]
     return f"there is no worker {wanted.text}; there are {', '.join(names) or 'none'}"
+
+
+def _number(dumped: tuple[str, Any]) -> int:
+    digits = dumped[0].removeprefix("w")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _shown(text: str, name: str, slot: int | None) -> str:

@@ -53,6 +53,17 @@ def site(site_module: ModuleType) -> Client:
     return Reader(validator(site_module.app))
 
 
+def test_trouble_is_well_configured_and_does_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    trouble = load("example_trouble", EXAMPLES / "trouble" / "trouble.py", monkeypatch)
+    client = Reader(validator(trouble.application))
+    assert client.get("/").text.startswith("hello (process ")
+    assert client.get("/stuck?seconds=0").text.startswith("slept for 0 s")
+    assert len(client.get("/big").data) > 20_000_000
+    assert client.get("/nowhere").status_code == 404
+    pool = load_settings(EXAMPLES / "trouble" / "trivet.yaml", environ={}).pools["web"]
+    assert (pool.timeout, pool.max_requests, pool.queue.limit) == (2.0, 100, 4)
+
+
 def test_first_page_links_to_everything_there_is_to_try(site: Client) -> None:
     page = site.get("/").text
     for link in ("/files/", "/events/", "/whoami", "/sleep?seconds=5", "/admin-demo/", "/healthz"):
