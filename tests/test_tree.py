@@ -34,6 +34,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
+        certificates
         channel config forking http1 inherited log_target loop notify pool
         access_log binding control logs
         children listeners
@@ -121,6 +122,7 @@ TESTED_BY = {
     ),
     **dict.fromkeys(["resolve_site", "settings"], "common/test_load.py"),
     **dict.fromkeys(["model_files", "model_listen", "model_pools", "model_routes"], "common/test_model.py"),
+    **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),
     "reference": "common/test_schema.py",  # both are generated from the model
     # Types without behaviour of their own.
     "errors": "common/test_reasons.py",

@@ -118,7 +118,7 @@ def needs_restart(old: Settings, new: Settings) -> str | None:
 
 
 _FIXED: dict[str, Callable[[Settings], object]] = {
-    "listen": lambda settings: settings.listen,
+    "listen": lambda settings: [listen.fixed for listen in settings.listen],
     "proxy.processes": lambda settings: settings.proxy.processes,
     "run_dir": lambda settings: settings.run_dir,
     "log.error": lambda settings: (settings.log.error, settings.log.level),

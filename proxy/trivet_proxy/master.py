@@ -35,7 +35,7 @@ _SHORT = 0.1  # seconds
 
 # What is bound or shared with other programs is there for the whole run.
 _FIXED: dict[str, Callable[[Settings], object]] = {
-    "listen": lambda settings: settings.listen,
+    "listen": lambda settings: [listen.fixed for listen in settings.listen],
     "proxy.processes": lambda settings: settings.proxy.processes,
     "run_dir": lambda settings: settings.run_dir,
 }

@@ -5,11 +5,12 @@ Owns their parsing into plain values; opens nothing and looks nothing up.
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from .problems import Mistake, shown
+from .tls import Tls
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -47,9 +48,15 @@ class Listen:
     scheme: str = "http"
     group: str | None = None
     mode: int | None = None
+    tls: Tls | None = None
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def fixed(self) -> "Listen":
+        """What only a restart can change."""
+        return self if self.tls is None else replace(self, tls=self.tls.fixed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from . import fields
+from .model_tls import Tls
 from .section import Section, required, setting
 
 
@@ -26,7 +27,9 @@ class ListenKeys(Section):
     group: fields.Word | None = setting(None, "The group that may connect to a Unix socket.")
     mode: fields.FileMode | None = setting(None, "The mode of a Unix socket; else 0600, 0660 with `group`.")
 
-    later: ClassVar[dict[str, str]] = {"tls": "TLS", "proxy_protocol": "the PROXY protocol"}
+    tls: Tls | None = setting(None, "TLS: a certificate, or several. Clients use https then.")
+
+    later: ClassVar[dict[str, str]] = {"proxy_protocol": "the PROXY protocol"}
 
 
 def _address_short(value: Any) -> Any:

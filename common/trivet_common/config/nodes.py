@@ -67,9 +67,9 @@ class Node:
             child = node.child(key)
             if child is not None:
                 node = child
-            elif isinstance(key, str):
+            elif isinstance(key, str) and not isinstance(node.value, list):
                 break
-            # A missing index is one item written without its list.
+            # A missing index is one item written without its list, a missing key of a list its own.
         return node
 
     def child(self, key: Key) -> "Node | None":

@@ -1,6 +1,7 @@
 """Listeners: from what is written to where to listen, and what cannot be listened on."""
 
 import grp
+from dataclasses import replace
 from pathlib import Path
 
 from .addresses import Listen, parse_listen
@@ -9,6 +10,7 @@ from .model_listen import ListenKeys
 from .nodes import Loc
 from .problems import Mistake, shown
 from .reach import why_not_a_folder
+from .resolve_tls import resolve_tls
 
 _EVERY = (None, "0.0.0.0", "::")
 
@@ -40,17 +42,9 @@ def _resolve(keys: ListenKeys, draft: Draft, loc: Loc, check: bool) -> Listen | 
                 draft.mistake((*loc, key), "only a Unix socket has it", "take it out")
     elif check:
         _check_socket(listener, keys, draft, loc)
-    return Listen(
-        listener.address,
-        listener.kind,
-        listener.host,
-        listener.port,
-        listener.path,
-        listener.fd_name,
-        keys.scheme,
-        keys.group,
-        keys.mode,
-    )
+    tls = resolve_tls(keys.tls, draft, (*loc, "tls"), check) if keys.tls is not None else None
+    scheme = "https" if tls is not None else keys.scheme
+    return replace(listener, scheme=scheme, group=keys.group, mode=keys.mode, tls=tls)
 
 
 def _check_socket(listener: Listen, keys: ListenKeys, draft: Draft, loc: Loc) -> None:

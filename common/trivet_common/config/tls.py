@@ -1,0 +1,38 @@
+"""TLS of a listener, as everyone else reads it: plain frozen data.
+
+Knows no context and opens nothing.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate's file and its key's (the same one, where the key stands in it).
+
+    `hosts` are those it is for, lower-case, `*.example.com` among them; () stands for the names it says.
+    `where` is its place in the configuration.
+    """
+
+    certificate: Path
+    key: Path
+    hosts: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`profile` is intermediate or modern; `client` is off, optional or required. Times in seconds."""
+
+    pairs: tuple[Pair, ...]
+    profile: str = "intermediate"
+    strict: bool = False
+    client: str = "off"
+    client_ca: Path | None = None
+    handshake_timeout: float = 10.0
+
+    @property
+    def fixed(self) -> "Tls":
+        """What a reload cannot change: the session tickets' keys are made for it, before the processes."""
+        return replace(self, pairs=(), strict=False, client_ca=None, handshake_timeout=0.0)
