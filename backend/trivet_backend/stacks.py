@@ -15,6 +15,7 @@ from types import FrameType
 # Of a recursion that runs away, the innermost frames say enough.
 _MOST_FRAMES = 60
 _OURS = str(Path(__file__).parent)
+_GUARD = str(Path(__file__).with_name("interrupt.py"))
 
 
 def capture(thread: int) -> traceback.StackSummary | None:
@@ -40,7 +41,15 @@ def all_stacks(names: Mapping[int, str]) -> str:
 
 def _summary(frame: FrameType) -> traceback.StackSummary:
     stack = list(traceback.walk_stack(frame))[:_MOST_FRAMES]
-    # From the outermost on, what is ours, as long as something is left: it says nothing to anybody else.
-    while len(stack) > 1 and stack[-1][0].f_code.co_filename.startswith(_OURS):
-        stack.pop()
-    return traceback.StackSummary.extract(iter(reversed(stack)), lookup_lines=False)
+    stack.reverse()
+    # What is above the application says nothing to its author; where none runs, all of it is shown.
+    above = next((index for index, (at, _) in enumerate(stack) if _is_guard(at)), -1) + 1
+    while 0 < above < len(stack) - 1 and stack[above][0].f_code.co_filename.startswith(_OURS):
+        above += 1
+    return traceback.StackSummary.extract(iter(stack[above:]), lookup_lines=False)
+
+
+def _is_guard(frame: FrameType) -> bool:
+    """Whether it is Alarm.guard, under which applications run."""
+    code = frame.f_code
+    return code.co_name == "guard" and code.co_filename == _GUARD

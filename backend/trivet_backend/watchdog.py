@@ -60,7 +60,6 @@ class Watchdog:
         self._stuck: set[str] = set()
         self._shortest = FOR_EVER
         self._dies_at = FOR_EVER
-        self._has_master = True
 
     def __repr__(self) -> str:
         return f"<Watchdog of {len(self._alarms)}, stuck {sorted(self._stuck)}>"
@@ -115,7 +114,6 @@ class Watchdog:
         try:
             message = self._channel.receive()
         except ChannelClosed:
-            self._has_master = False
             self._dies_at = monotonic_ns() + self._orphan_grace
             self._duties.hear(None)
             return False
@@ -128,6 +126,7 @@ class Watchdog:
         self.looks_at = FOR_EVER
         now = monotonic_ns()
         if now >= self._dies_at:
+            self._dies_at = FOR_EVER
             self._duties.die()
         at = min(now + self._shortest, self._dies_at)
         for alarm in self._alarms:

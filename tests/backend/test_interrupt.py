@@ -303,7 +303,7 @@ def check(tally: Tally, count: int) -> None:
 
 @pytest.mark.parametrize("is_by_signal", [False, True], ids=["exception", "signal"])
 def test_requests_that_end_at_their_deadline(is_by_signal: bool) -> None:
-    check(race(800, is_by_signal=is_by_signal), 800)
+    check(race(300, is_by_signal=is_by_signal), 300)
 
 
 @pytest.mark.drill
