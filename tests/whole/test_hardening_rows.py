@@ -46,6 +46,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
            "whole/test_socket_rights.py::test_another_user_cannot_connect",
            "whole/test_kill.py::test_a_run_directory_is_taken_over_from_the_dead_only",
            "backend/test_sockets.py::test_a_path_is_taken_over_only_by_a_socket_that_listens"),
+    "F4": ("whole/test_reload.py::test_under_load",),
+    "F6": ("whole/test_stopped_worker.py",),
     "F7": ("whole/test_kill.py::test_any_process_below_serve",),
     "F8": ("whole/test_kill.py::test_serve_itself",),
     "F9": ("whole/test_stop.py::test_a_request_in_flight_is_finished",
@@ -54,7 +56,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "F18": ("whole/test_hardening_upstream.py",),
 }  # fmt: skip
 # Of the faults, those that concern the pool's processes.
-FAULTS = (3, 5, 7, 8, 9, 10, 11, 13, 18, 32)
+FAULTS = (*range(3, 14), 18, 19, 32)
 ROWS = [
     *(f"S{number}" for number in range(1, 22) if number != 20),
     *(f"H{number}" for number in range(1, 15) if number != 12),
