@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from enum import Enum
 
 # Never waits for a FIFO's writer, never takes over a terminal, never leaks into a child.
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -18,11 +19,19 @@ _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 ROOT = _STEP
 
 _SYS_OPENAT2 = 437  # every architecture but alpha (asm-generic/unistd.h)
-_RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08
 _RACES = 8  # openat2 says EAGAIN when something was renamed meanwhile
 _LINKS = 40  # as the kernel's own limit (path_resolution(7))
 _STEPS = 2000
 _LONGEST = 4096  # PATH_MAX
+
+
+class Links(Enum):
+    """Symbolic links to follow: those that stay below the root, none, or wherever they lead."""
+
+    INSIDE = "inside"
+    NEVER = "never"
+    ALWAYS = "always"
 
 
 class _OpenHow(ctypes.Structure):
@@ -30,13 +39,15 @@ class _OpenHow(ctypes.Structure):
 
 
 _HOW = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+_HOW_LINKLESS = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
 _HOW_POINTER, _HOW_SIZE = ctypes.pointer(_HOW), ctypes.sizeof(_HOW)
+_HOW_LINKLESS_POINTER = ctypes.pointer(_HOW_LINKLESS)
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
 _syscall.restype = ctypes.c_long
 
 
-def open_beneath(root: int, path: bytes, inside: Sequence[bytes] = ()) -> int:
+def open_beneath(root: int, path: bytes, inside: Sequence[bytes] = (), links: Links = Links.INSIDE) -> int:
     """A descriptor of `path` below the directory `root`. Raises OSError; EXDEV: it leads outside.
 
     `inside` are absolute names of the root: an absolute link to below one of them stays inside.
@@ -45,23 +56,32 @@ def open_beneath(root: int, path: bytes, inside: Sequence[bytes] = ()) -> int:
         raise _error(errno.ENAMETOOLONG)
     if b"\0" in path:
         raise _error(errno.ENOENT)
+    if links is Links.ALWAYS:
+        return _open_wherever(root, path)
     if _has_openat2:
-        fd = _try_openat2(root, path)
+        fd = _try_openat2(root, path, _HOW_POINTER if links is Links.INSIDE else _HOW_LINKLESS_POINTER)
         if fd >= 0:
             return fd
     # Also for what openat2 took for a way out: it does not know where an absolute link leads to.
-    return walk(root, path, inside)
+    return walk(root, path, inside, links)
 
 
-def walk(root: int, path: bytes, inside: Sequence[bytes] = ()) -> int:
+def walk(root: int, path: bytes, inside: Sequence[bytes] = (), links: Links = Links.INSIDE) -> int:
     """The same, one component at a time, for any kernel."""
-    return _Walk(root, path, inside).run()
+    return _Walk(root, path, inside, _LINKS if links is Links.INSIDE else 0).run()
 
 
-def _try_openat2(root: int, path: bytes) -> int:
+def _open_wherever(root: int, path: bytes) -> int:
+    """Links may lead out; the path itself may not."""
+    if path.startswith(b"/") or b".." in path.split(b"/"):
+        raise _error(errno.EXDEV)
+    return os.open(path or b".", READ, dir_fd=root)
+
+
+def _try_openat2(root: int, path: bytes, how: object) -> int:
     """A descriptor, or -1 where the walk should have a look. Raises OSError for everything else."""
     for _ in range(_RACES):
-        fd: int = _syscall(_SYS_OPENAT2, root, path or b".", _HOW_POINTER, _HOW_SIZE)
+        fd: int = _syscall(_SYS_OPENAT2, root, path or b".", how, _HOW_SIZE)
         if fd >= 0:
             return fd
         number = ctypes.get_errno()
@@ -77,12 +97,12 @@ class _Walk:
 
     __slots__ = ("_done", "_here", "_inside", "_links", "_root", "_todo")
 
-    def __init__(self, root: int, path: bytes, inside: Sequence[bytes]) -> None:
+    def __init__(self, root: int, path: bytes, inside: Sequence[bytes], links: int) -> None:
         self._root = self._here = root
         self._inside = inside
         self._todo = path.split(b"/")
         self._done: list[bytes] = []
-        self._links = 0
+        self._links = links  # that may still be followed
 
     def run(self) -> int:
         try:
@@ -124,8 +144,8 @@ class _Walk:
     def _follow(self, name: bytes, error: OSError) -> None:
         """Put the target of a link in the link's place; raise the error if it was none."""
         target = _link_target(name, self._here, error)
-        self._links += 1
-        if self._links > _LINKS:
+        self._links -= 1
+        if self._links < 0:
             raise _error(errno.ELOOP)
         if target.startswith(b"/"):
             self._todo = _from_root(target, self._inside) + self._todo

@@ -259,15 +259,17 @@ class Connection:
             del problem  # its traceback knows this frame: the two would be left to the collector
 
     async def _route(self, request: Request, writer: ResponseWriter) -> None:
-        route = self._clients.site.find(request.head)
+        site = self._clients.site
+        route = site.find(request.head)
         if route is None:
             raise refuse("no_route")
-        request.route = route
-        request.record.route = route.id
-        writer.shape = route.shape
-        if route.limits is not None:
-            request.body.admit(route.limits.body)
-        await route.handler(request, writer)
+        request.route, request.record.route = route, route.id
+        while route is not None:
+            writer.shape = route.shape
+            if route.limits is not None:
+                request.body.admit(route.limits.body)
+            await route.handler(request, writer)
+            route = site.find_next(request) if request.order is not None else None
 
     async def _answer_problem(self, request: Request, writer: ResponseWriter, problem: HttpError) -> None:
         """Our own answer, or a cut where a handler's has begun."""

@@ -6,6 +6,8 @@ HTML.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _UTF8 = "; charset=utf-8"
 
 # Media types of the IANA registry, and a few that everybody uses without one.
@@ -117,10 +119,10 @@ TYPES: dict[bytes, bytes] = {
 }
 
 
-def content_type_of(name: bytes) -> bytes:
+def content_type_of(name: bytes, types: Mapping[bytes, bytes] = TYPES) -> bytes:
     """The content type for a file's name or path; endings in any case, `a.tar.gz` by its last one."""
     dot = name.rfind(b".")
     slash = name.rfind(b"/")
     if dot > slash + 1:
-        return TYPES.get(name[dot + 1 :].lower(), UNKNOWN)
+        return types.get(name[dot + 1 :].lower(), UNKNOWN)
     return _NAMES.get(name[slash + 1 :], UNKNOWN)

@@ -13,7 +13,7 @@ from trivet_common.http1.reasons import refuse
 from . import disk
 from .preconditions import Asked, Verdict, judge, range_of
 from .ranges import Multipart, Span, content_range, select
-from .validators import FileHeaders, Header
+from .validators import FileHeaders, Header, unchanged_of
 
 if TYPE_CHECKING:
     from .writer import ResponseWriter
@@ -44,7 +44,8 @@ class Delivery:
             if verdict is Verdict.FAILED:
                 raise refuse("precondition")
             if verdict is Verdict.UNCHANGED:
-                return await self._writer.send(304, file.unchanged)
+                unchanged = file.unchanged if headers is None else unchanged_of(headers)
+                return await self._writer.send(304, unchanged)
             wanted = range_of(asked, file) if method == _GET else None
             spans = select(wanted, file.size) if wanted is not None else None
             if spans is not None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import trio
+
+Result = TypeVar("Result")
 
 # As much as one look covers, and as a thread reads ahead at once.
 WINDOW = 1024 * 1024
@@ -62,14 +66,19 @@ def _read_now(fd: int, buffer: bytearray, offset: int) -> int | None:
         return os.preadv(fd, [buffer], offset)
 
 
-async def _in_thread(fd: int, count: int, offset: int) -> list[bytes]:
+async def run(work: Callable[[], Result]) -> Result:
+    """Anything else that may wait for a disk, in one of the few threads for it."""
     # Not abandoned when the request is: the descriptor must stay open until the thread is through.
     try:
         limiter = _limiter.get()
     except LookupError:
         limiter = trio.CapacityLimiter(_AT_ONCE)
         _limiter.set(limiter)
-    return await trio.to_thread.run_sync(_read_through, fd, count, offset, limiter=limiter)
+    return await trio.to_thread.run_sync(work, limiter=limiter)
+
+
+async def _in_thread(fd: int, count: int, offset: int) -> list[bytes]:
+    return await run(lambda: _read_through(fd, count, offset))
 
 
 def _read_through(fd: int, count: int, offset: int) -> list[bytes]:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .beneath import ROOT, open_beneath
+from .beneath import READ, ROOT, Links, open_beneath
+from .manifests import Manifests
 
 _LOOK_AGAIN = 1.0  # seconds
 
@@ -23,11 +24,25 @@ _HIDDEN = re.compile(rb"(?:\A|/)(?:[./]|\Z)|~(?:/|\Z)|\.(?:swp|swo)(?:/|\Z)|\x00
 class Folder:
     """Opens files below `path`, whatever directory that is today."""
 
-    __slots__ = ("_clock", "_identity", "_inside", "_look_at", "_problem", "_root", "path")
+    __slots__ = (
+        "_clock",
+        "_identity",
+        "_inside",
+        "_links",
+        "_look_at",
+        "_manifests",
+        "_problem",
+        "_root",
+        "path",
+    )
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.monotonic, links: Links = Links.INSIDE
+    ) -> None:
         self.path = path
         self._clock = clock
+        self._links = links
+        self._manifests = Manifests()
         self._root = -1
         self._problem: OSError | None = None  # why the root could not be opened
         self._identity = (0, 0)
@@ -43,7 +58,22 @@ class Folder:
             self._keep_up()
         if self._root < 0 and self._problem is not None:
             raise self._problem
-        return open_beneath(self._root, name, self._inside)
+        return open_beneath(self._root, name, self._inside, self._links)
+
+    @property
+    def fresh_until(self) -> float:
+        """When what was found in it is to be looked at again, and the folder itself with it."""
+        return self._look_at
+
+    @property
+    def hashed_names(self) -> frozenset[bytes]:
+        """What a manifest in it says is hashed."""
+        return self._manifests.names
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with a manifest; to be told, no reason to serve nothing."""
+        return self._manifests.problem
 
     @property
     def is_there(self) -> bool:
@@ -65,6 +95,7 @@ class Folder:
             now = os.stat(self.path)
             if (now.st_dev, now.st_ino) != self._identity:
                 self._reopen()
+            self._manifests.look(self._root)
         except OSError as problem:
             # Between two steps of a deploy what was opened last serves on.
             self._problem = problem.with_traceback(None)
@@ -76,6 +107,30 @@ class Folder:
         info = os.fstat(root)
         self._identity = (info.st_dev, info.st_ino)
         self._inside = (os.fsencode(self.path), os.fsencode(os.path.realpath(self.path)))
+
+
+class SingleFile:
+    """The one file at `path`, whatever name is asked for. The operator named it: links are followed."""
+
+    __slots__ = ("_clock", "path")
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<SingleFile {self.path}>"
+
+    def open(self, name: bytes) -> int:
+        return os.open(self.path, READ)
+
+    @property
+    def fresh_until(self) -> float:
+        return self._clock() + _LOOK_AGAIN
+
+    @property
+    def hashed_names(self) -> frozenset[bytes]:
+        return frozenset()
 
 
 def is_hidden(name: bytes) -> bool:

@@ -14,6 +14,7 @@ from trivet_common.http1.request import RequestHead
 from .body import Body
 
 if TYPE_CHECKING:
+    from .orders import Order
     from .resources import Resources
     from .router import CompiledRoute
 
@@ -35,7 +36,7 @@ class Client:
 class Request:
     """The first argument of every handler."""
 
-    __slots__ = ("body", "client", "head", "record", "request_id", "resources", "route")
+    __slots__ = ("body", "client", "head", "order", "record", "request_id", "resources", "route")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Request:
         self.record = record
         self.resources = resources
         self.route: CompiledRoute | None = None  # None only until it is routed
+        self.order: Order | None = None  # where it goes on, once a handler has said so
 
     def __repr__(self) -> str:
         return f"<Request {self.request_id} {self.head!r} from {self.client.address or 'unix'}>"

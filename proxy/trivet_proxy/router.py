@@ -44,11 +44,13 @@ class CompiledRoute:
     to_slash: CompiledRoute | None = None
     # what happens
     handler: Handler
-    limits: Limits
+    limits: Limits | None  # None: those of whoever answers in the end
     stream: bool = False
     timeout: float | None = None  # seconds
     slot_lines: bytes = b""  # what only slots of ours are told: whole lines that begin with CRLF
     shape: Shape | None = None
+    obeys: bool = False  # an application's order to send a file
+    rest: Router | None = None  # the routes behind it, where it may leave a request to them
     # what is said about it
     id: str = ""
     where: str = ""

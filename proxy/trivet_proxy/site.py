@@ -7,26 +7,31 @@ nothing that must outlive it; slots and queues of pools go over from site to sit
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 
 from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
+from trivet_common.http1.reasons import refuse
 from trivet_common.pool.places import RunDir
 
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.servers import Servers
 from .dispatch.terms import Terms
-from .folder import Folder
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
 from .handlers.pool import pool_handler
 from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
 from .handlers.upstream import upstream_handler
+from .internal_routes import InternalRoutes, answer_nothing
+from .orders import NEXT
+from .request import Request
 from .resources import Resources
 from .router import CompiledRoute, Handler, RoutableHead, Router
 from .shape import compile_shape
+from .shelf import Shelf
 
 
 class SiteError(Exception):
@@ -43,13 +48,19 @@ class SiteError(Exception):
 class Site:
     """One configuration, ready to serve."""
 
-    __slots__ = ("_dispatches", "_resources", "find", "router", "settings")
+    __slots__ = ("_dispatches", "_internal", "_resources", "find", "router", "settings")
 
     def __init__(
-        self, settings: Settings, router: Router, dispatches: dict[str, PoolDispatch], resources: Resources
+        self,
+        settings: Settings,
+        router: Router,
+        internal: InternalRoutes,
+        dispatches: dict[str, PoolDispatch],
+        resources: Resources,
     ) -> None:
         self.settings = settings
         self.router = router
+        self._internal = internal
         # Not a method around it: one call less a request.
         self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
         self._dispatches = dispatches
@@ -57,6 +68,22 @@ class Site:
 
     def __repr__(self) -> str:
         return f"<Site {self.settings.name} {self.router!r} pools {', '.join(self._dispatches) or 'none'}>"
+
+    def find_next(self, request: Request) -> CompiledRoute | None:
+        """Where a request goes on that a handler has left; None once an application's order is carried out.
+
+        Raises HttpError where there is nothing to go to. Ends: each leads on to a later route or to a file.
+        """
+        order, route = request.order, request.route
+        if order is not None and order is not NEXT:
+            return self._internal.try_find(order, request.head.host)
+        request.order = None
+        found = route.rest.find(request.head) if route is not None and route.rest is not None else None
+        if found is None:
+            raise refuse("no_route")
+        request.route = found
+        request.record.route = found.id
+        return found
 
     def begin(self) -> None:
         """From now on this is the site of the process. A pool that is gone finishes its last requests."""
@@ -98,16 +125,31 @@ class _Builder:
         self._is_forgiving = is_forgiving
         self._problems: list[Problem] = []
         self._complaints = Complaints(resources.error_log.warning)
+        self._shelf = Shelf()
 
     def build(self) -> Site:
+        internal = self._internal_routes()
         routes = [self._compile(order, route) for order, route in enumerate(self._settings.routes)]
-        site = Site(self._settings, Router(routes), self._dispatches, self._resources)
+        for place, route in enumerate(self._settings.routes):
+            routes[place].obeys = bool(internal)
+            if route.files is not None and route.files.passes_on:
+                routes[place].rest = Router(routes[place + 1 :])
+        site = Site(self._settings, Router(routes), internal, self._dispatches, self._resources)
         if self._problems:
             site.drop()
             raise SiteError(self._problems)
         return site
 
-    def _compile(self, order: int, route: Route) -> CompiledRoute:
+    def _internal_routes(self) -> InternalRoutes:
+        found, roots = [], []
+        for order, route in enumerate(self._settings.routes):
+            if route.internal:
+                found.append(self._compile(order, route, self._files(order, route)))
+                if route.files is not None:
+                    roots.append((os.fsencode(route.files.root), (route.path or "/").encode()))
+        return InternalRoutes(found, roots)
+
+    def _compile(self, order: int, route: Route, handler: Handler | None = None) -> CompiledRoute:
         make = functools.partial(
             CompiledRoute,
             order=order,
@@ -115,7 +157,7 @@ class _Builder:
             where=route.where,
             hosts=route.host,
             path=route.path.encode() if route.path is not None else None,
-            limits=route.limits,
+            limits=None if route.files is not None and route.files.passes_on else route.limits,
             stream=route.stream,
             timeout=route.timeout,
             log=route.log,
@@ -125,7 +167,7 @@ class _Builder:
         to_slash = (
             make(handler=redirect_to_slash) if route.path is not None and route.path.endswith("/") else None
         )
-        return make(handler=self._handler(route), to_slash=to_slash)
+        return make(handler=handler or self._handler(order, route), to_slash=to_slash)
 
     def _slot_lines(self, route: Route) -> bytes:
         """What this route's requests tell a slot beside their claim. 0 milliseconds: no limit."""
@@ -139,7 +181,9 @@ class _Builder:
             lines += b"\r\ntrivet-timeout: %d" % milliseconds
         return lines
 
-    def _handler(self, route: Route) -> Handler:
+    def _handler(self, order: int, route: Route) -> Handler:
+        if route.internal:
+            return answer_nothing
         if route.pool is not None:
             is_timed = self._settings.pools[route.pool].server_timing
             return pool_handler(self._dispatch(route.pool), is_timed)
@@ -151,16 +195,18 @@ class _Builder:
             return respond_handler(route.respond)
         if route.health is not None:
             return self._health(route.health)
-        return self._files(route)
+        return self._files(order, route)
 
-    def _files(self, route: Route) -> Handler:
+    def _files(self, order: int, route: Route) -> Handler:
         if route.files is not None:
-            root = route.files.root
-            self._judge(route, why_not_a_folder(root))
-            return files_handler(Folder(root), (route.path or "/").encode(), self._complaints)
+            self._judge(route, why_not_a_folder(route.files.root))
+            prefix = (route.path or "/").encode()
+            return files_handler(
+                route.files, prefix, self._complaints, self._shelf, number=order, is_internal=route.internal
+            )
         assert route.file is not None, "the configuration gives every route one action"
         self._judge(route, why_not_a_file(route.file))
-        return file_handler(route.file, self._complaints)
+        return file_handler(route.file, self._complaints, self._shelf, number=order)
 
     def _judge(self, route: Route, reason: str | None) -> None:
         if reason is None:

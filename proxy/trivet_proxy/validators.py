@@ -13,7 +13,9 @@ from trivet_common.http1.dates import format_date
 Header = tuple[bytes, bytes]
 
 # What a 304 must repeat of the 200 that it stands for (RFC 9110, 15.4.5), as far as we ever send it.
-_IN_UNCHANGED = frozenset({b"cache-control", b"vary", b"expires", b"content-location"})
+_IN_UNCHANGED = frozenset(
+    b"etag last-modified cache-control vary expires content-location set-cookie".split()
+)
 _ACCEPTS = (b"accept-ranges", b"bytes")
 
 
@@ -37,10 +39,15 @@ class FileHeaders:
         if 0 <= self.mtime <= time.time():
             self.last_modified = format_date(self.mtime)
             validators.append((b"last-modified", self.last_modified))
-        self.unchanged: list[Header] = validators + [field for field in extra if field[0] in _IN_UNCHANGED]
         self.full: list[Header] = [(b"content-type", content_type), *validators, _ACCEPTS, *extra]
         if coding:
             self.full.insert(1, (b"content-encoding", coding))
+        self.unchanged = unchanged_of(self.full)
 
     def __repr__(self) -> str:
         return f"<FileHeaders {self.etag.decode()} {self.content_type.decode()}>"
+
+
+def unchanged_of(full: Sequence[Header]) -> list[Header]:
+    """The headers of a 304 that stands for a 200 with these."""
+    return [field for field in full if field[0] in _IN_UNCHANGED]

@@ -8,75 +8,31 @@ import socket
 import stat
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from trivet_common.http1.errors import HttpError
-from trivet_common.http1.request import HeadLimits, RequestReader
-from trivet_proxy import beneath
+from tests.proxy.fakes_files import ask
+from trivet_common.config import FilesAction
+from trivet_proxy import beneath, disk
+from trivet_proxy.beneath import Links
 from trivet_proxy.complaints import Complaints
-from trivet_proxy.delivery import SMALL
 from trivet_proxy.folder import Folder
-from trivet_proxy.handlers.files import file_handler, files_handler
+from trivet_proxy.handlers import files as rooms
+from trivet_proxy.orders import Order
+from trivet_proxy.shelf import LARGEST, Shelf
 
 INSIDE, OUTSIDE = b"from inside\n", b"SECRET FROM OUTSIDE\n"
 
 
-@dataclass
-class FakeRequest:
-    head: object
+def files_handler(folder, prefix, complaints, **keys):
+    """The route of a folder, with a clock of its own if the folder has one."""
+    shelf = Shelf(folder._clock)
+    return rooms.files_handler(FilesAction(folder.path, **keys), prefix, complaints, shelf, folder=folder)
 
 
-@dataclass
-class FakeWriter:
-    """Keeps what was answered; `send_file` reads the file as sendfile does."""
-
-    method: bytes = b"GET"
-    status: int = 0
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    length: int | None = None
-    body: bytes = b""
-    sends: int = 0
-    is_finished: bool = False
-    problem: HttpError | None = None
-
-    async def send(self, status, headers, body=b"", reason=None):
-        self.status, self.headers, self.length = status, dict(headers), len(body)
-        self.body = b"" if self.method == b"HEAD" else body
-        self.sends += 1
-        self.is_finished = True
-
-    def start(self, status, reason, headers, length):
-        self.status, self.headers, self.length = status, dict(headers), length
-
-    has_room = True
-
-    def write(self, piece):
-        self.body += piece
-
-    async def send_file(self, fd, offset, count):
-        data = os.pread(fd, count, offset)
-        self.body += data
-        return len(data)
-
-    async def finish(self):
-        self.is_finished = True
-
-
-async def ask(handler, target: bytes, method: bytes = b"GET", headers: bytes = b"") -> FakeWriter:
-    """Through the real gate, as a client would; the gate's refusals count as answers."""
-    writer = FakeWriter(method)
-    try:
-        reader = RequestReader(HeadLimits(32768, 100))
-        head = reader.feed(method + b" " + target + b" HTTP/1.1\r\nhost: h\r\n" + headers + b"\r\n")
-        await handler(FakeRequest(head), writer)
-    except HttpError as error:
-        writer.problem = error
-        if not writer.status:
-            writer.status, writer.headers = error.status, dict(error.headers)
-    return writer
+def file_handler(path, complaints):
+    return rooms.file_handler(path, complaints, Shelf())
 
 
 @pytest.fixture
@@ -101,7 +57,7 @@ def tree(tmp_path: Path) -> Path:
     (root / ".well-known" / "security.txt").write_bytes(INSIDE)
     (root / ".well-known" / ".hidden").write_bytes(OUTSIDE)
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_bytes(INSIDE)
-    (root / "large.bin").write_bytes(os.urandom(SMALL) + INSIDE)
+    (root / "large.bin").write_bytes(os.urandom(LARGEST) + INSIDE)
     os.mkfifo(root / "fifo")
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(root / "socket"))
@@ -181,7 +137,7 @@ async def test_a_large_file_goes_by_sendfile(site, tree):
     answer = await ask(site, b"/large.bin")
     assert answer.body == (tree / "large.bin").read_bytes()
     assert answer.is_finished
-    assert answer.length == SMALL + len(INSIDE)
+    assert answer.length == LARGEST + len(INSIDE)
     assert answer.sends == 0
 
 
@@ -393,7 +349,8 @@ async def test_validators(site, tree):
             answer = await ask(site, b"/a.txt", method, headers + b"\r\n")
             assert answer.status == status, headers
             if status == 304:
-                assert answer.headers == {b"etag": etag, b"last-modified": date}
+                usual = {b"cache-control": b"no-cache"}
+                assert answer.headers == {b"etag": etag, b"last-modified": date} | usual
                 assert answer.body == b""
 
 
@@ -422,25 +379,46 @@ async def test_options(site):
     assert (answer.status, answer.headers) == (204, {b"allow": b"GET, HEAD, OPTIONS"})
 
 
-@pytest.mark.parametrize("size", [100, SMALL * 4])
-async def test_a_file_that_shrinks_is_cut_not_padded(tree, way, monkeypatch, size):
+async def test_a_large_file_that_shrinks_is_cut_not_padded(site, tree, monkeypatch):
+    size = LARGEST * 4
     (tree / "log.bin").write_bytes(b"x" * size)
-    real = os.fstat
 
-    def shrink(fd):
-        info = real(fd)
+    async def shrink(*arguments):
         os.truncate(tree / "log.bin", size // 2)
-        return info
 
-    site = files_handler(Folder(tree), b"/", Complaints(print))
-    monkeypatch.setattr("trivet_proxy.handlers.files.os.fstat", shrink)
+    monkeypatch.setattr("trivet_proxy.delivery.disk.warm", shrink)
     answer = await ask(site, b"/log.bin")
     assert not answer.is_finished
-    if size <= SMALL:
-        assert (answer.status, answer.body) == (500, b"")  # nothing was sent yet: say so
-    else:
-        assert (answer.status, answer.length, len(answer.body)) == (200, size, size // 2)
-        assert answer.problem.why == "file_changed"  # the connection cuts what has begun
+    assert (answer.status, answer.length, len(answer.body)) == (200, size, size // 2)
+    assert answer.problem.why == "file_changed"  # the connection cuts what has begun
+
+
+async def test_a_small_file_that_shrinks_is_sent_as_it_is_then(site, tree, monkeypatch):
+    (tree / "log.txt").write_bytes(b"x" * 100)
+    real = disk.read
+
+    async def shrink(*arguments):
+        os.truncate(tree / "log.txt", 50)
+        return await real(*arguments)
+
+    monkeypatch.setattr("trivet_proxy.catalogue.disk.read", shrink)
+    answer = await ask(site, b"/log.txt")
+    assert (answer.status, answer.length, answer.body) == (200, 50, b"x" * 50)
+
+
+async def test_a_file_that_never_stays_the_same(site, tree, monkeypatch):
+    (tree / "log.txt").write_bytes(b"x" * 100)
+    real = os.fstat
+
+    def grow(fd):
+        with open(tree / "log.txt", "ab") as log:
+            log.write(b"y")
+        return real(fd)
+
+    monkeypatch.setattr("trivet_proxy.catalogue.os.fstat", grow)
+    answer = await ask(site, b"/log.txt")
+    assert (answer.status, answer.is_finished, len(answer.body)) == (200, True, answer.length)
+    assert answer.length > 100
 
 
 async def test_unreadable_is_not_found_and_said_once(tree, way, monkeypatch):
@@ -565,3 +543,184 @@ async def test_a_folder_that_comes_later(tmp_path, way):
     now = 1.0
     assert (await ask(handler, b"/a.txt")).body == INSIDE
     assert len(said) == 1
+
+
+# What the keys of `files:` change.
+
+
+def route(tree, **keys):
+    links = Links(keys.get("follow_links", "inside"))
+    return files_handler(Folder(tree, links=links), b"/", Complaints(print), **keys)
+
+
+async def test_index(tree, way):
+    (tree / "css" / "start.htm").write_bytes(b"start")
+    assert (await ask(route(tree, index="start.htm"), b"/css/")).body == b"start"
+    assert (await ask(route(tree, index="start.htm"), b"/")).status == 404
+    assert (await ask(route(tree, index=None), b"/css/")).status == 404
+    assert (await ask(route(tree, index=None), b"/css")).status == 308
+
+
+async def test_fallback_to_a_file(tree, way):
+    (tree / "app.html").write_bytes(b"app")
+    site = route(tree, fallback="app.html")
+    for target in (b"/orders/7", b"/orders/7/", b"/none.png", b"/empty/", b"/empty", b"/a.txt/"):
+        answer = await ask(site, target)
+        assert (answer.status, answer.body) == (200, b"app"), target
+        assert answer.headers[b"content-type"] == b"text/html; charset=utf-8"
+        assert answer.headers[b"cache-control"] == b"no-cache"
+    # What is there is there, and a folder with an index is one.
+    assert (await ask(site, b"/a.txt")).body == INSIDE
+    assert (await ask(site, b"/css")).status == 308
+    # An asset of another release is no page: a browser would run it as a script.
+    for target in (b"/assets/index-BRBmoGS9.js", b"/assets/index-DiwrgTda.js", b"/app.27e20196a850.css"):
+        assert (await ask(site, target)).status == 404
+    # Nor is what is hidden, or leads outside.
+    for target in (b"/.env", b"/.git/config", b"/note.txt~"):
+        assert (await ask(site, target)).status == 404
+    assert (await ask(site, b"/link-out.txt")).body == b"app"
+    assert (await ask(site, b"/x", b"POST")).status == 405
+
+
+async def test_fallback_to_the_next_route(tree, way):
+    site = route(tree, fallback=None, passes_on=True)
+    left = -1
+    assert (await ask(site, b"/a.txt")).body == INSIDE
+    assert (await ask(site, b"/")).body == INSIDE
+    assert (await ask(site, b"/css")).status == 308
+    for target in (b"/none", b"/empty", b"/empty/", b"/.env", b"/link-out.txt", b"/fifo", b"/a.txt/"):
+        assert (await ask(site, target)).status == left, target
+    for method in (b"POST", b"OPTIONS", b"DELETE"):
+        assert (await ask(site, b"/a.txt", method)).status == left
+    # Without an index the root is nobody's.
+    (tree / "index.html").unlink()
+    assert (await ask(site, b"/")).status == left
+
+
+async def test_trouble_of_ours_is_not_left_to_the_next_route(tree, way, monkeypatch):
+    def fail(*arguments):
+        raise OSError(24, "Too many open files")
+
+    site = route(tree, passes_on=True)
+    monkeypatch.setattr("trivet_proxy.folder.open_beneath", fail)
+    assert (await ask(site, b"/a.txt")).status == 503
+
+
+async def test_listing(tree, way):
+    site = route(tree, listing=True)
+    answer = await ask(site, b"/empty/")
+    assert (answer.status, b"This folder is empty." in answer.body) == (200, True)
+    assert answer.headers[b"content-type"] == b"text/html; charset=utf-8"
+    assert (await ask(site, b"/css/")).body == INSIDE  # the index comes first
+    (tree / "index.html").unlink()
+    page = (await ask(site, b"/")).body
+    for shown in (
+        b"./a.txt",
+        b"./a%20b.txt",
+        b"./caf%E9.txt",
+        b"./css/",
+        b"./link-in.txt",
+        b"./link-in-dir/",
+    ):
+        assert b'href="%b"' % shown in page
+    for hidden in (
+        b"link-out",
+        b".env",
+        b".git",
+        b"fifo",
+        b"socket",
+        b"./device",
+        b"~",
+        b"dangling",
+        b"magic",
+    ):
+        assert hidden not in page, hidden
+    assert (await ask(site, b"/link-in-dir/")).body == INSIDE
+    for target in (b"/.git/", b"/link-out-dir/", b"/link-slash/", b"/none/", b"/a.txt/"):
+        assert (await ask(site, target)).status == 404, target
+    assert (await ask(site, b"/empty/", b"HEAD")).body == b""
+    assert (await ask(route(tree), b"/empty/")).status == 404
+
+
+async def test_hidden(tree, way):
+    site = route(tree, hidden=True, listing=True)
+    for target in (b"/.env", b"/.git/config", b"/note.txt~"):
+        assert (await ask(site, target)).body == OUTSIDE
+    assert b'href="./config"' in (await ask(site, b"/.git/")).body
+    for target in (b"/../secret.txt", b"/.git/../../secret.txt", b"/link-out.txt"):
+        assert (await ask(site, target)).status in (400, 404)
+
+
+async def test_uploads(tree, way):
+    (tree / "a.svg").write_bytes(b"<svg/>")
+    site = route(tree, uploads=True)
+    answer = await ask(site, b"/a.svg")
+    assert answer.headers[b"content-disposition"] == b"attachment"
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    assert b"content-disposition" not in (await ask(site, b"/a.txt")).headers
+
+
+async def test_no_links_at_all(tree, way):
+    site = route(tree, follow_links="never")
+    assert (await ask(site, b"/a.txt")).body == INSIDE
+    for target in (
+        b"/link-in.txt",
+        b"/link-in-dir/site.css",
+        b"/css/up.txt",
+        b"/absolute.txt",
+        b"/link-out.txt",
+    ):
+        assert (await ask(site, target)).status == 404, target
+
+
+async def test_every_link(tree, way):
+    site = route(tree, follow_links="always")
+    for target in (b"/link-out.txt", b"/link-out-absolute", b"/link-out-dir/secret.txt"):
+        assert (await ask(site, target)).body == OUTSIDE
+    assert (await ask(site, b"/link-in-dir/up.txt")).body == INSIDE
+    # The path itself leads nowhere else all the same.
+    for target in ESCAPES:
+        if b"link" not in target and b"magic" not in target:
+            assert (await ask(site, target)).status in (400, 404), target
+
+
+async def test_types(tree, way):
+    site = route(tree, types=(("txt", "text/x-own; charset=utf-8"),))
+    assert (await ask(site, b"/a.txt")).headers[b"content-type"] == b"text/x-own; charset=utf-8"
+
+
+async def test_a_manifest_that_is_none_is_said_once(tree, way):
+    said: list[str] = []
+    (tree / "staticfiles.json").write_text("{")
+    handler = files_handler(Folder(tree), b"/", Complaints(said.append))
+    for _ in range(3):
+        assert (await ask(handler, b"/none")).status == 404
+    assert len(said) == 1
+    assert "staticfiles.json is no manifest" in said[0]
+
+
+async def test_an_order_of_an_application(tree, way):
+    """Whatever was asked for and how, it is the file that is sent, with the client's conditions on a GET."""
+    folder = Folder(tree)
+    handler = rooms.files_handler(
+        FilesAction(tree), b"/private/", Complaints(print), Shelf(), folder=folder, is_internal=True
+    )
+    order = Order(b"/private/a.txt")
+    order.take_headers([(b"set-cookie", b"a=b"), (b"content-type", b"text/html")])
+    answer = await ask(handler, b"/download/7", order=order)
+    assert (answer.status, answer.body) == (200, INSIDE)
+    assert answer.headers[b"set-cookie"] == b"a=b"
+    assert answer.headers[b"content-type"] == b"text/plain; charset=utf-8"
+    assert answer.headers[b"cache-control"] == b"private, no-cache"
+    part = await ask(handler, b"/download/7", headers=b"range: bytes=0-3\r\n", order=order)
+    assert (part.status, part.body, part.headers[b"set-cookie"]) == (206, INSIDE[:4], b"a=b")
+    etag = b"if-none-match: " + answer.headers[b"etag"] + b"\r\n"
+    known = await ask(handler, b"/download/7", headers=etag, order=order)
+    assert (known.status, known.headers[b"set-cookie"]) == (304, b"a=b")
+    posted = await ask(handler, b"/download/7", b"POST", etag, order)
+    assert (posted.status, posted.body) == (200, INSIDE)
+    assert (await ask(handler, b"/download/7", b"HEAD", order=order)).body == b""
+    for path in (b"/private/.env", b"/private/none", b"/private/css", b"/private/link-out.txt"):
+        assert (await ask(handler, b"/download/7", order=Order(path))).status == 404
+    one = file_handler(tree / "a.txt", Complaints(print))
+    assert (await ask(one, b"/x", b"POST", order=Order(b"/one"))).body == INSIDE

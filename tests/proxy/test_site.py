@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import trio
 
+from trivet_common.access_log import AccessRecord
 from trivet_common.config import Settings, from_mapping
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
+from trivet_proxy.orders import NEXT, Order
 from trivet_proxy.resources import Resources
+from trivet_proxy.router import CompiledRoute
 from trivet_proxy.site import SiteError, build_site
 
 FILE = {
@@ -41,6 +44,9 @@ FILE = {
 @dataclass
 class FakeRequest:
     head: RequestHead
+    order: Order | None = None
+    route: CompiledRoute | None = None
+    record: AccessRecord = field(default_factory=AccessRecord)
 
 
 class FakeWriter:
@@ -230,3 +236,53 @@ async def test_readiness_ends_with_draining(place):
         assert (await ask(site, "/healthz")).status == 200
         resources.is_draining = True
         assert (await ask(site, "/healthz")).status == 503
+
+
+async def test_where_a_request_goes_on(place):
+    settings = settings_of(
+        place,
+        routes=[
+            {"path": "/private/", "internal": True, "files": "site"},
+            {"path": "/only", "internal": True, "file": "site/one.txt"},
+            {"path": "/", "files": {"root": "site", "fallback": "next"}},
+            {"path": "/a", "respond": "a"},
+            {"path": "/", "pool": "web"},
+            {"path": "/second/", "pool": "second"},
+        ][:5],
+        pools={"web": {"app": "a", "workers": 1}},
+        upstreams={},
+    )
+    async with trio.open_nursery() as nursery:
+        site = build_site(settings, resources_of(settings, nursery))
+        # First the files, then the next route that matches.
+        for target, then in (("/a", "/a"), ("/b", "/")):
+            head = head_of(target)
+            request = FakeRequest(head, route=site.find(head))
+            assert (request.route.order, request.route.limits) == (2, None)
+            await request.route.handler(request, FakeWriter())
+            assert request.order is NEXT
+            found = site.find_next(request)
+            assert (found.path, request.route, request.order) == (then.encode(), found, None)
+            assert found.order > 2
+            assert request.record.route == found.id
+        assert (await ask(site, "/one.txt")).body == b"one\n"
+        # An application's order leads to what clients do not find.
+        for target, path in (("/private/one.txt", b"/private/one.txt"), ("/only", b"/only")):
+            with pytest.raises(HttpError) as caught:
+                await ask(site, target)
+            assert caught.value.status == 404
+            request, writer = FakeRequest(head_of("/b"), Order(path), route=found), FakeWriter()
+            await site.find_next(request).handler(request, writer)
+            assert (writer.status, writer.body, request.route) == (200, b"one\n", found)
+        request.order = Order(os.fsencode(place / "site" / "one.txt"), is_on_disk=True)
+        assert site.find_next(request).path == b"/private/"
+        assert site.find(head_of("/b")).obeys or found.obeys
+        site.drop()
+
+
+async def test_without_internal_routes_no_order_is_obeyed(place):
+    settings = settings_of(place)
+    async with trio.open_nursery() as nursery:
+        site = build_site(settings, resources_of(settings, nursery))
+        assert not any(route.obeys for route in site.router.routes)
+        site.drop()

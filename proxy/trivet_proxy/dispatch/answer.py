@@ -15,6 +15,7 @@ from trivet_common.http1.reasons import refuse
 from trivet_common.http1.response import ResponseHead, body_framing
 
 from ..forwarded import ResponseSieve, response_headers_for_client
+from ..orders import Order, read_order, without_orders
 from ..wire import WireClosed
 from .link import Link
 
@@ -70,10 +71,20 @@ async def relay(
         framing = body_framing(request.head.method, head)
         rest = link.reader.take_rest()
         piece = framing.feed(rest) if rest else b""
+        order = _order_in(head, request)
         headers = response_headers_for_client(head, sieve)
     except BaseException:
         link.discard()
         raise
+    if order is not None:
+        # The slot is free at once, whatever else its application was about to say.
+        if framing.is_complete:
+            let_go(link, head, framing)
+        else:
+            link.discard()
+        order.take_headers(headers)
+        request.order = order
+        return None
     reason = head.reason if head.reason != _PHRASES.get(head.status) else None
     if framing.is_complete:
         # Not ours any more: another request may have the link while the client takes its time.
@@ -95,6 +106,16 @@ async def relay(
         let_go(link, head, framing)
     await writer.finish()
     return None
+
+
+def _order_in(head: ResponseHead, request: Request) -> Order | None:
+    """The application's order to send a file in the place of its answer, where the site has such files."""
+    if request.route is None or not request.route.obeys or not 200 <= head.status < 300:
+        return None
+    order = read_order(head.headers)
+    if order is not None:
+        head.headers = without_orders(head.headers)
+    return order
 
 
 def let_go(link: Link, head: ResponseHead, framing: Body) -> None:

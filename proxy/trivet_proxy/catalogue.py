@@ -1,0 +1,226 @@
+"""What one route can send: a name's entry, looked up at most once a second, and the way from it to a client.
+
+Owns the siblings of a file, and that what is sent is what its headers describe, whatever happens to the file
+meanwhile. Knows no path's meaning; where the files lie is its source's matter.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from trivet_common.http1.reasons import refuse
+
+from . import disk
+from .codings import CODINGS
+from .delivery import Delivery
+from .preconditions import Asked, asked_of
+from .presentation import Presentation
+from .shelf import LARGEST, Entry, Shelf, Variant, identity_of
+from .validators import FileHeaders, Header
+
+if TYPE_CHECKING:
+    from .request import Request
+    from .writer import ResponseWriter
+
+Dress = Callable[[list[Header]], list[Header]]
+
+_GET, _HEAD = b"GET", b"HEAD"
+_TRIES = 3  # a file that is another one each time it is opened
+# Written together with its sibling, and yet a moment later: what unpacks a release goes by names.
+_TOLERANCE_NS = 2_000_000_000
+_VARY: Header = (b"vary", b"accept-encoding")
+
+
+class Source(Protocol):
+    """Folder, or a single file."""
+
+    def open(self, name: bytes) -> int: ...
+    @property
+    def fresh_until(self) -> float: ...
+    @property
+    def hashed_names(self) -> frozenset[bytes]: ...
+
+
+class Absent:
+    """There is no file of that name: it is a folder, or something else, or `error` says what is wrong."""
+
+    __slots__ = ("error", "is_folder", "is_hidden")
+
+    def __init__(
+        self, error: OSError | None = None, is_folder: bool = False, is_hidden: bool = False
+    ) -> None:
+        self.error = error
+        self.is_folder = is_folder
+        self.is_hidden = is_hidden  # nobody has looked
+
+
+class Catalogue:
+    """Of one route; the shelf is the site's."""
+
+    __slots__ = ("_number", "_precompressed", "_presentation", "_shelf", "_source")
+
+    def __init__(
+        self,
+        number: int,
+        source: Source,
+        presentation: Presentation,
+        shelf: Shelf,
+        precompressed: bool = True,
+    ) -> None:
+        """`number`: the route's own, among those that share the shelf."""
+        self._number = number
+        self._source = source
+        self._presentation = presentation
+        self._shelf = shelf
+        self._precompressed = precompressed
+
+    def __repr__(self) -> str:
+        return f"<Catalogue {self._number} of {self._source!r}>"
+
+    def fresh(self, name: bytes) -> Entry | None:
+        """What was found less than a second ago."""
+        return self._shelf.fresh((self._number, name))
+
+    def find(self, name: bytes) -> Entry | Absent:
+        key = self._number, name
+        entry = self._shelf.fresh(key)
+        if entry is not None:
+            return entry
+        try:
+            info = self._look(name)
+        except OSError as error:
+            self._shelf.drop(key)
+            return Absent(error.with_traceback(None))
+        if not stat.S_ISREG(info.st_mode):
+            self._shelf.drop(key)
+            return Absent(is_folder=stat.S_ISDIR(info.st_mode))
+        siblings = self._siblings(name, info) if self._precompressed else {}
+        return self._shelf.put(key, self._describe(name, info, siblings), self._source.fresh_until)
+
+    async def send(
+        self,
+        name: bytes,
+        entry: Entry,
+        request: Request,
+        writer: ResponseWriter,
+    ) -> Absent | None:
+        """The whole answer to a GET or HEAD, or to whatever an application had answered with this file.
+
+        What there is instead, if the file is gone since it was found; then nothing was sent.
+        """
+        head, order = request.head, request.order
+        method = _HEAD if head.method == _HEAD else _GET
+        accept = head.get(b"accept-encoding") if entry.coded else None
+        asked = asked_of(head.headers) if head.method == method else {}
+        dress = order.dress if order is not None else None
+        variant = entry.best(accept)
+        for _ in range(_TRIES):
+            if variant.body is not None:
+                if not asked and dress is None and method == _GET:
+                    await writer.send(200, variant.file.full, variant.body)
+                    return None
+                delivery = Delivery(writer, variant.file, -1, variant.body)
+                await delivery.run(method, asked, dress and dress(variant.file.full))
+                return None
+            if await self._is_sent(name, variant, writer, method, asked, dress):
+                return None
+            self._shelf.drop((self._number, name))
+            found = self.find(name)
+            if isinstance(found, Absent):
+                return found
+            variant = found.best(accept)
+        await self._send_restless(name, writer, method, asked, dress)
+        return None
+
+    async def _send_restless(
+        self, name: bytes, writer: ResponseWriter, method: bytes, asked: Asked, dress: Dress | None
+    ) -> None:
+        """A file that never stays the same, as a log does: what of it was there when it was opened."""
+        try:
+            fd = self._source.open(name)
+        except OSError as error:
+            raise refuse("not_found", f"{os.fsdecode(name)}: {error.strerror}.") from None
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode):
+                raise refuse("not_found", f"{os.fsdecode(name)} is no regular file any more.")
+            file = self._describe(name, info, {}).plain.file
+            await Delivery(writer, file, fd).run(method, asked, dress and dress(file.full))
+        finally:
+            os.close(fd)
+
+    async def _is_sent(
+        self,
+        name: bytes,
+        variant: Variant,
+        writer: ResponseWriter,
+        method: bytes,
+        asked: Asked,
+        dress: Dress | None,
+    ) -> bool:
+        """False: nothing was sent, because the file is not the one that the headers describe."""
+        try:
+            fd = self._source.open(variant.name)
+        except OSError:
+            return False
+        try:
+            info = os.fstat(fd)
+            if identity_of(info) != variant.identity:
+                return False
+            body = None
+            if variant.file.size <= LARGEST:
+                body = await self._read(fd, info)
+                if body is None:
+                    return False
+                self._shelf.keep((self._number, name), variant, body, info)
+            delivery = Delivery(writer, variant.file, fd, body)
+            await delivery.run(method, asked, dress and dress(variant.file.full))
+            return True
+        finally:
+            os.close(fd)
+
+    async def _read(self, fd: int, info: os.stat_result) -> bytes | None:
+        """All of it, if it stayed the same meanwhile."""
+        try:
+            body = await disk.read(fd, info.st_size, 0)
+        except OSError as error:
+            raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
+        return body if identity_of(os.fstat(fd)) == identity_of(info) else None
+
+    def _look(self, name: bytes) -> os.stat_result:
+        fd = self._source.open(name)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    def _describe(
+        self, name: bytes, info: os.stat_result, siblings: dict[bytes, tuple[bytes, os.stat_result]]
+    ) -> Entry:
+        content_type = self._presentation.content_type(name)
+        headers = self._presentation.headers(name, self._source.hashed_names)
+        if siblings:
+            headers.append(_VARY)
+
+        def variant(its_name: bytes, its: os.stat_result, coding: bytes = b"") -> Variant:
+            file = FileHeaders(content_type, its.st_size, its.st_mtime_ns, headers, coding)
+            return Variant(its_name, file, identity_of(its))
+
+        coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}
+        return Entry(variant(name, info), coded)
+
+    def _siblings(self, name: bytes, info: os.stat_result) -> dict[bytes, tuple[bytes, os.stat_result]]:
+        """The compressed files beside it; not what is older than the file, and so of another content."""
+        found = {}
+        for coding in CODINGS:
+            try:
+                sibling = self._look(name + coding.ending)
+            except OSError:
+                continue
+            is_of_it = sibling.st_mtime_ns >= info.st_mtime_ns - _TOLERANCE_NS
+            if stat.S_ISREG(sibling.st_mode) and is_of_it:
+                found[coding.name] = name + coding.ending, sibling
+        return found

@@ -1,0 +1,195 @@
+"""What a route can send: looked up once a second, with its siblings, and always what its headers describe."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.proxy.fakes_files import Sent, request_of
+from trivet_common.config import FilesAction
+from trivet_proxy import shelf
+from trivet_proxy.catalogue import Absent, Catalogue
+from trivet_proxy.folder import Folder
+from trivet_proxy.presentation import Presentation
+from trivet_proxy.shelf import LARGEST, Shelf
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    monkeypatch.setattr(shelf, "_SETTLED", -1)
+
+
+class Place:
+    """A folder, its catalogue, a clock, and a count of what was opened."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.now = 0.0
+        self.folder = Folder(root, lambda: self.now)
+        self.catalogue = Catalogue(0, self, Presentation(FilesAction(root)), Shelf(lambda: self.now))
+        self.opened: list[bytes] = []
+
+    def write(self, name, data, age=100.0):
+        (self.root / name).write_bytes(data)
+        os.utime(self.root / name, (time.time() - age,) * 2)
+
+    async def get(self, name, **fields):
+        entry = self.catalogue.find(name)
+        sent = Sent()
+        await self.catalogue.send(name, entry, request_of(**fields), sent)
+        return sent
+
+    # As a source.
+
+    def open(self, name):
+        self.opened.append(name)
+        return self.folder.open(name)
+
+    @property
+    def fresh_until(self):
+        return self.folder.fresh_until
+
+    @property
+    def hashed_names(self):
+        return self.folder.hashed_names
+
+
+@pytest.fixture
+def place(tmp_path):
+    found = Place(tmp_path)
+    found.write("a.txt", b"first")
+    return found
+
+
+async def test_a_small_file_is_read_once_and_looked_at_once_a_second(place):
+    assert (await place.get(b"a.txt")).body == b"first"
+    place.opened.clear()
+    for _ in range(3):
+        sent = await place.get(b"a.txt")
+        assert (sent.status, sent.body) == (200, b"first")
+    assert place.opened == []
+    place.now = 1.0
+    assert (await place.get(b"a.txt")).body == b"first"
+    assert place.opened == [
+        b"a.txt",
+        b"a.txt.br",
+        b"a.txt.zst",
+        b"a.txt.gz",
+    ]  # and its bytes were not read again
+
+
+async def test_a_changed_file_is_seen_within_a_second(place):
+    await place.get(b"a.txt")
+    place.write("a.txt", b"other")
+    place.now = 0.99
+    assert (await place.get(b"a.txt")).body == b"first"
+    place.now = 1.0
+    assert (await place.get(b"a.txt")).body == b"other"
+    (place.root / "a.txt").unlink()
+    place.now = 2.0
+    assert isinstance(place.catalogue.find(b"a.txt"), Absent)
+
+
+@pytest.mark.parametrize("size", [10, LARGEST + 10])
+async def test_a_file_that_changed_since_it_was_looked_at(place, size):
+    """Never the headers of one and the bytes of another."""
+    place.write("b.bin", b"x" * size)
+    entry = place.catalogue.find(b"b.bin")
+    place.write("b.bin", b"y" * (size + 1))
+    sent = Sent()
+    await place.catalogue.send(b"b.bin", entry, request_of(), sent)
+    assert (sent.status, sent.length, sent.body) == (200, size + 1, b"y" * (size + 1))
+
+
+async def test_a_file_that_is_gone_since_it_was_looked_at(place):
+    entry = place.catalogue.find(b"a.txt")
+    (place.root / "a.txt").unlink()
+    sent = Sent()
+    assert isinstance(await place.catalogue.send(b"a.txt", entry, request_of(), sent), Absent)
+    assert sent.status == 0
+
+
+async def test_a_file_that_was_replaced_is_served_whole_from_the_old_one(place, monkeypatch):
+    size = 3 * LARGEST
+    place.write("large.bin", b"x" * size)
+
+    async def replace(*arguments):
+        place.write("new.bin", b"y" * size)
+        (place.root / "new.bin").rename(place.root / "large.bin")
+
+    monkeypatch.setattr("trivet_proxy.delivery.disk.warm", replace)
+    assert (await place.get(b"large.bin")).body == b"x" * size
+
+
+async def test_siblings(place):
+    place.write("a.txt.gz", gzip.compress(b"first"))
+    place.write("a.txt.br", b"not really brotli")
+    place.now = 1.0
+    plain = await place.get(b"a.txt")
+    assert (plain.body, plain.headers[b"vary"]) == (b"first", b"accept-encoding")
+    coded = await place.get(b"a.txt", accept_encoding=b"gzip")
+    assert gzip.decompress(coded.body) == b"first"
+    assert coded.headers[b"content-encoding"] == b"gzip"
+    assert coded.headers[b"vary"] == b"accept-encoding"
+    assert coded.headers[b"content-type"] == b"text/plain; charset=utf-8"
+    best = await place.get(b"a.txt", accept_encoding=b"gzip, br")
+    assert best.headers[b"content-encoding"] == b"br"
+    assert len({sent.headers[b"etag"] for sent in (plain, coded, best)}) == 3
+    # A 304 and a range are of the coding that is asked for (RFC 9110, 8.8.3.3 and 14.1.2).
+    etag = coded.headers[b"etag"]
+    known = await place.get(b"a.txt", accept_encoding=b"gzip", if_none_match=etag)
+    assert (known.status, known.headers[b"vary"]) == (304, b"accept-encoding")
+    assert (await place.get(b"a.txt", if_none_match=etag)).status == 200
+    part = await place.get(b"a.txt", accept_encoding=b"gzip", range=b"bytes=0-1")
+    assert (part.status, part.body) == (206, b"\x1f\x8b")
+    assert (await place.get(b"a.txt.gz")).headers[b"content-type"] == b"application/gzip"
+
+
+async def test_a_file_without_siblings_does_not_vary(place):
+    assert b"vary" not in (await place.get(b"a.txt", accept_encoding=b"gzip")).headers
+
+
+async def test_a_sibling_of_an_older_file_is_not_sent(place):
+    place.write("a.txt.gz", b"old", age=103)
+    place.write("b.txt", b"b", age=100)
+    place.write("b.txt.gz", b"unpacked a moment before", age=101.5)
+    assert (await place.get(b"a.txt", accept_encoding=b"gzip")).body == b"first"
+    assert (await place.get(b"b.txt", accept_encoding=b"gzip")).body == b"unpacked a moment before"
+
+
+async def test_a_sibling_that_is_no_file_or_leads_outside(place):
+    os.mkfifo(place.root / "a.txt.br")
+    (place.root / "a.txt.gz").symlink_to("/etc/hostname")
+    (place.root / "a.txt.zst").mkdir()
+    sent = await place.get(b"a.txt", accept_encoding=b"br, gzip, zstd")
+    assert (sent.body, b"vary" in sent.headers) == (b"first", False)
+
+
+async def test_names_of_a_manifest_are_kept_for_a_year(tmp_path):
+    (tmp_path / "staticfiles.json").write_text('{"paths": {"a.css": "a.v2.css"}}')
+    place = Place(tmp_path)
+    place.write("a.v2.css", b"")
+    place.write("a.css", b"")
+    assert b"immutable" in (await place.get(b"a.v2.css")).headers[b"cache-control"]
+    assert (await place.get(b"a.css")).headers[b"cache-control"] == b"no-cache"
+
+
+async def test_head_and_conditions_of_a_kept_file(place):
+    await place.get(b"a.txt")
+    sent = await place.get(b"a.txt", method=b"HEAD")
+    assert (sent.status, sent.length, sent.body) == (200, 5, b"")
+    assert (await place.get(b"a.txt", range=b"bytes=1-2")).body == b"ir"
+    assert (await place.get(b"a.txt", if_none_match=b"*")).status == 304
+
+
+async def test_what_is_no_file(place):
+    (place.root / "folder").mkdir()
+    os.mkfifo(place.root / "fifo")
+    assert place.catalogue.find(b"folder").is_folder
+    assert not place.catalogue.find(b"fifo").is_folder
+    assert place.catalogue.find(b"none").error is not None
+    assert "Catalogue 0" in repr(place.catalogue)

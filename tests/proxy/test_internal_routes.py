@@ -1,0 +1,72 @@
+"""Where an order leads: to internal routes, by path of the site or on disk, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from trivet_common.http1.errors import HttpError
+from trivet_proxy.internal_routes import InternalRoutes, answer_nothing
+from trivet_proxy.orders import Order
+from trivet_proxy.router import CompiledRoute
+
+
+def route(order, path, **keys):
+    return CompiledRoute(order=order, path=path, handler=answer_nothing, limits=None, **keys)
+
+
+ROUTES = InternalRoutes(
+    [
+        route(0, b"/private/"),
+        route(1, b"/invoices/"),
+        route(2, b"/one"),
+        route(3, b"/b/", hosts=("b.example",)),
+    ],
+    [(b"/srv/private", b"/private/"), (b"/srv/private/invoices/", b"/invoices/")],
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_on_disk", "place", "becomes"),
+    [
+        (b"/private/a/b", False, 0, b"/private/a/b"),
+        (b"/one", False, 2, b"/one"),
+        (b"/srv/private/a", True, 0, b"/private/a"),
+        (b"/srv/private/invoices/a", True, 1, b"/invoices/a"),
+    ],
+)
+def test_found(path, is_on_disk, place, becomes):
+    order = Order(path, is_on_disk)
+    assert ROUTES.try_find(order, "h").order == place
+    assert order.path == becomes
+    assert ROUTES.try_find(order, "h") is None  # it has been carried out
+
+
+@pytest.mark.parametrize(
+    ("path", "is_on_disk"),
+    [
+        (b"/public/a", False),
+        (b"/private", False),
+        (b"/b/x", False),
+        (b"/srv/private", True),
+        (b"/srv/privateer/a", True),
+        (b"/etc/passwd", True),
+        (b"/private/a", True),
+    ],
+)
+def test_not_found(path, is_on_disk):
+    with pytest.raises(HttpError) as caught:
+        ROUTES.try_find(Order(path, is_on_disk), "h")
+    assert caught.value.why == "upstream_bad"
+    assert "internal: true" in str(caught.value.detail)
+
+
+def test_hosts_count():
+    assert ROUTES.try_find(Order(b"/b/x"), "b.example").order == 3
+
+
+async def test_to_a_client_there_is_nothing():
+    with pytest.raises(HttpError) as caught:
+        await answer_nothing(None, None)
+    assert caught.value.status == 404
+    assert ROUTES
+    assert not InternalRoutes([], [])

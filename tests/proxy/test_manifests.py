@@ -1,0 +1,87 @@
+"""Names out of Django's and Vite's manifests; a wrong one harms nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from trivet_proxy import manifests
+from trivet_proxy.beneath import ROOT
+from trivet_proxy.manifests import Manifests
+
+
+@pytest.fixture
+def root(tmp_path):
+    fd = os.open(tmp_path, ROOT)
+    yield fd
+    os.close(fd)
+
+
+def test_none(root):
+    found = Manifests()
+    found.look(root)
+    assert (found.names, found.problem) == (frozenset(), "")
+
+
+def test_both(root, tmp_path):
+    paths = {"css/a.css": "css/a.27e20196a850.css", "plain.txt": "plain.txt", "caf\xe9.js": "caf\xe9.0a.js"}
+    (tmp_path / "staticfiles.json").write_text(json.dumps({"paths": paths, "version": "1.1", "hash": ""}))
+    (tmp_path / ".vite").mkdir()
+    chunks = {
+        "main.js": {
+            "file": "assets/main-DiwrgTda.js",
+            "css": ["assets/main-BrkSpqHe.css"],
+            "assets": ["assets/logo.svg", 5],
+            "isEntry": True,
+        },
+        "_shared.js": {"file": "assets/plain.js"},
+    }
+    (tmp_path / ".vite" / "manifest.json").write_text(json.dumps(chunks))
+    found = Manifests()
+    found.look(root)
+    django = {b"css/a.27e20196a850.css", "caf\xe9.0a.js".encode()}
+    assert found.names == django | {b"assets/main-DiwrgTda.js", b"assets/main-BrkSpqHe.css"}
+    assert "4 names" in repr(found)
+
+
+def test_it_is_read_again_only_when_it_changed(root, tmp_path, monkeypatch):
+    file = tmp_path / "staticfiles.json"
+    file.write_text('{"paths": {"a": "b"}}')
+    found = Manifests()
+    found.look(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(manifests, "_text_of", None)
+        found.look(root)
+    file.write_text('{"paths": {"a": "longer"}}')
+    found.look(root)
+    assert found.names == {b"longer"}
+    file.unlink()
+    found.look(root)
+    assert found.names == frozenset()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "5", '{"paths": []}', "[" * 100_000, '{"paths": {"a": 5}}', ""])
+def test_what_is_no_manifest(root, tmp_path, text):
+    (tmp_path / "staticfiles.json").write_text(text)
+    found = Manifests()
+    found.look(root)
+    assert found.names == frozenset()
+    assert bool(found.problem) == bool(text)
+
+
+def test_bounds(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(manifests, "_LARGEST", 10)
+    (tmp_path / "staticfiles.json").write_text('{"paths": {"a": "b"}}')
+    found = Manifests()
+    found.look(root)
+    assert "too many" in found.problem
+    (tmp_path / "staticfiles.json").unlink()
+    os.mkfifo(tmp_path / "staticfiles.json")
+    found.look(root)
+    assert found.names == frozenset()
+    (tmp_path / "staticfiles.json").unlink()
+    (tmp_path / "staticfiles.json").symlink_to("/etc/hostname")
+    found.look(root)
+    assert found.names == frozenset()
