@@ -4,7 +4,6 @@ Decides what is renewed and when; the process that sees the files is watcher.py'
 """
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,12 +68,9 @@ class Development:
         what = "everything" if pools is None else f"pool{'s' * (len(pools) > 1)} {', '.join(pools)}"
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         self._tell(f"{near(Path(paths[0]))}{more} changed: renewing {what}")
-        began = time.monotonic()
 
         def done(problem: str | None) -> None:
-            if problem is None:
-                self._tell(f"renewed in {time.monotonic() - began:.1f} s")
-            else:
+            if problem is not None:
                 self._tell(f"not renewed: {without_trace(problem)}")
 
         self._crew.renew(pools, done)

@@ -56,11 +56,12 @@ def _serve_lines(told: Answer) -> Iterator[Line]:
     if not serve:
         return
     state = "ready" if serve.get("ready") else "not ready"
+    state += ", reloading" if serve.get("reloading") else ""
     state = "stopping" if serve.get("phase", "running") != "running" else state
     yield Line(
         f"{serve.get('name')} ({serve.get('file') or told['asked']}): {state}, "
         f"up {age(serve.get('uptime', 0))}, process {serve.get('pid')}",
-        state == "not ready",
+        state.startswith("not ready"),
     )
     yield Line(f"listening: {', '.join(serve.get('listen') or ['nowhere'])}")
 
@@ -75,13 +76,13 @@ def _proxy_lines(proxy: Answer | None) -> Iterator[Line]:
     pids = ", ".join(str(each.get("pid")) for each in processes)
     line = f"proxy: {count(len(processes), 'process', 'processes')} ({pids})"
     line += f", {count(connections, 'connection')}, {count(requests, 'request')}"
-    yield Line(line + _waiting(processes))
+    yield Line(f"{line}, {_waiting(processes)}")
 
 
 def _waiting(queues: list[Answer]) -> str:
     waiting = sum(each.get("waiting") or 0 for each in queues)
     oldest = max((each.get("oldest_wait") or 0.0 for each in queues), default=0.0)
-    return f", {waiting} waiting" + (f" (the oldest for {age(oldest)})" if waiting else "")
+    return f"{waiting} waiting" + (f" (the oldest for {age(oldest)})" if waiting else "")
 
 
 def _pool_lines(name: str, pool: Answer) -> Iterator[Line]:
@@ -92,9 +93,10 @@ def _pool_lines(name: str, pool: Answer) -> Iterator[Line]:
         line += f"release{'s' * (len(releases) > 1)} {' and '.join(map(str, releases))}, "
     line += f"{pool.get('ready')} of {pool.get('wanted')} workers ready{_bounds(pool)}, "
     line += f"{sum(slot.get('state') in _BUSY for slot in slots)} of {len(slots)} slots busy"
-    line += _waiting([pool["queue"]]) if "queue" in pool else ""
-    yield Line(f"{line}, {count(sum(slot.get('done', 0) for slot in slots), 'request')} done")
-    yield from (Line(f"  {text}") for text in (_events(pool), _template(pool)) if text)
+    yield Line(line)
+    yield Line("  " + ", ".join(_events(pool, sum(slot.get("done", 0) for slot in slots))))
+    if template := pool.get("template"):
+        yield Line(f"  template: process {template.get('pid')}, {template.get('state')}")
     yield from (Line(f"  {text}", True) for text in _troubles(pool))
     yield from _reload_lines(pool)
 
@@ -106,10 +108,12 @@ def _bounds(pool: Answer) -> str:
     return f" ({size.get('min')} to {size.get('max')})"
 
 
-def _events(pool: Answer) -> str:
-    """What has happened, as far as anything has."""
+def _events(pool: Answer, done: int) -> Iterator[str]:
+    """What waits, and what has happened as far as anything has. `done` is of the workers there are now."""
     queue, recycled = pool.get("queue") or {}, pool.get("recycled") or {}
     told = [
+        _waiting([queue]) if queue else "",
+        f"{count(done, 'request')} done",
         _times(pool.get("timeouts"), "timeout"),
         _times(pool.get("crashes", pool.get("restarts")), "crash" if "crashes" in pool else "restart"),
         _times(queue.get("retries"), "retried request"),
@@ -122,16 +126,11 @@ def _events(pool: Answer) -> str:
         ),
         _times(recycled.get("timeout"), "worker replaced after a timeout", "workers replaced after timeouts"),
     ]
-    return ", ".join(filter(None, told))
+    return filter(None, told)
 
 
 def _times(number: int | None, what: str, several: str = "") -> str:
     return count(number, what, several or f"{what}{'es' if what.endswith('sh') else 's'}") if number else ""
-
-
-def _template(pool: Answer) -> str:
-    template = pool.get("template")
-    return f"template: process {template.get('pid')}, {template.get('state')}" if template else ""
 
 
 def _troubles(pool: Answer) -> Iterator[str]:

@@ -153,7 +153,8 @@ def _drawn(told: Answer, height: int | None = None) -> "Group":
         if height is not None:
             # The last line of a terminal stays free, one is for the headings, one for a gap, one for a word.
             room = max(height - len(lines) - 4, 3)
-            rows.sort(key=lambda row: not page.is_busy(headings, row))
+            if len(rows) > room:
+                rows.sort(key=lambda row: not page.is_busy(headings, row))
             rows, left_out = rows[:room], max(len(rows) - room, 0)
         drawn = Table(*headings, box=None, pad_edge=False)
         for row in rows:

@@ -77,11 +77,10 @@ def test_a_change_renews_its_pool_and_says_so(
     assert crew.renewed == [["web"]]
     assert crew.said == ["web/a.py and 1 more changed: renewing pool web"]
     crew.done[0](None)
-    assert crew.said[1].startswith("renewed in 0.")
     changes.note([str(tmp_path / "trivet.yaml")])
     assert crew.renewed == [["web"], None]
     crew.done[1]("trivet.yaml:3: unknown key\nTraceback (most recent call last)")
-    assert crew.said[2:] == [
+    assert crew.said[1:] == [
         "trivet.yaml changed: renewing everything",
         "not renewed: trivet.yaml:3: unknown key",
     ]

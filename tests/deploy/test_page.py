@@ -59,9 +59,10 @@ def cells(pool: dict[str, Any]) -> list[list[str]]:
     return [[cell for cell in row if cell] for row in page.table(told(pool))]
 
 
-def test_an_ordinary_pool_needs_one_line() -> None:
+def test_an_ordinary_pool_needs_two_lines() -> None:
     assert text(POOL) == [
-        "pool web: shop.wsgi, release 1, 2 of 2 workers ready, 1 of 2 slots busy, 0 waiting, 4 requests done"
+        "pool web: shop.wsgi, release 1, 2 of 2 workers ready, 1 of 2 slots busy",
+        "  0 waiting, 4 requests done",
     ]
     assert not any(line.is_bad for line in page.lines(told(POOL)))
     assert cells(POOL) == [
@@ -82,14 +83,15 @@ def test_what_has_happened() -> None:
         "size": {"min": 2, "max": 8, "now": 3},
     }
     first, second, third = text(happened)
-    assert "2 of 2 workers ready (2 to 8), 1 of 2 slots busy, 3 waiting (the oldest for 1.2 s)" in first
+    assert "2 of 2 workers ready (2 to 8), 1 of 2 slots busy" in first
     assert second == (
-        "  2 timeouts, 1 crash, 1 retried request, 7 requests refused by a full queue, "
+        "  3 waiting (the oldest for 1.2 s), 4 requests done, 2 timeouts, 1 crash, "
+        "1 retried request, 7 requests refused by a full queue, "
         "1 request that waited too long, 3 workers recycled for their requests, "
         "1 worker recycled for its memory, 2 workers replaced after timeouts"
     )
     assert third == "  template: process 99, ready"
-    assert text(POOL | {"crashes": 2})[1] == "  2 crashes"
+    assert text(POOL | {"crashes": 2})[1] == "  0 waiting, 4 requests done, 2 crashes"
 
 
 def test_what_is_wrong() -> None:
@@ -106,7 +108,7 @@ def test_what_is_wrong() -> None:
 
 
 def test_a_reload_that_runs_and_one_that_failed() -> None:
-    assert text(POOL | {"reloading": True, "reload_progress": "1 of 2 workers"})[1] == (
+    assert text(POOL | {"reloading": True, "reload_progress": "1 of 2 workers"})[2] == (
         "  reloading: 1 of 2 workers"
     )
     failed = {
@@ -115,12 +117,12 @@ def test_a_reload_that_runs_and_one_that_failed() -> None:
         "seconds": 0.5,
         "problem": "app: it \x1b does not load\nwhy\nTraceback (most",
     }
-    first, *rest = text(POOL | {"last_reload": failed})[1:]
+    first, *rest = text(POOL | {"last_reload": failed})[2:]
     assert first.startswith("  the last reload (19")
     assert first.endswith(" failed, the release before it goes on:")
     assert rest == ["    app: it \\x1b does not load", "    why"]
     good = {"at": 0, "ok": True, "seconds": 2.0, "problem": None}
-    assert text(POOL | {"last_reload": good})[1].endswith("): good, in 2.0 s")
+    assert text(POOL | {"last_reload": good})[2].endswith("): good, in 2.0 s")
 
 
 def test_two_releases_side_by_side() -> None:
@@ -148,8 +150,8 @@ def test_what_an_older_master_leaves_out() -> None:
         "workers": [{"incarnation": 3, "pid": 11, "age": 1, "slots": [{"state": "idle", "done": 0}]}],
     }
     assert text(old) == [
-        "pool web: shop.wsgi, 1 of 2 workers ready, 0 of 1 slots busy, 0 requests done",
-        "  1 restart",
+        "pool web: shop.wsgi, 1 of 2 workers ready, 0 of 1 slots busy",
+        "  0 requests done, 1 restart",
         "  the last reload failed, the release before it goes on:",
         "    it does not load",
     ]

@@ -73,8 +73,8 @@ def test_everything_on_one_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "shop (/srv/shop.yaml): ready, up 1 m 5 s, process 7",
         "listening: [::]:80",
         "proxy: 2 processes (8, 9), 9 connections, 71 requests, 3 waiting (the oldest for 1.2 s)",
-        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy, 4 requests done",
-        "  1 restart",
+        "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy",
+        "  4 requests done, 1 restart",
         "  the last reload failed, the release before it goes on:",
         "    it does not load",
     ]
