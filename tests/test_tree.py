@@ -67,13 +67,14 @@ FLOORS = {
     """,
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
-        app_name callables ending environ file_wrapper hooks input limits offspring privileges procfs release retirement said sizing sockets stacks
+        app_name callables ending environ file_wrapper hooks inheritance input limits offspring prctl privileges procfs release retirement said sizing sockets stacks
         application interrupt place prepare roster
-        boards dumps renewal response streams takeover watchdog
+        boards dumps renewal response streams takeover templates watchdog
         answer crew link overdue
         body links readiness report tick
         slot
         worker
+        template
         births
         master
     """,  # noqa: E501

@@ -5,14 +5,19 @@ Knows no seats; whoever asks decides what a worker is for. What cannot be had is
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 
+from trivet_backend import procfs
 from trivet_backend.place import Berth
+from trivet_backend.prctl import adopt_orphans
 from trivet_backend.release import Release
 from trivet_backend.roster import PoolWorker
+from trivet_backend.template import Template
+from trivet_backend.templates import TEMPLATE, Templates
 from trivet_backend.worker import run_worker
-from trivet_common.channel import Channel
+from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.children import Child, Children
 from trivet_common.pool.places import PoolPlaces
 
@@ -40,23 +45,46 @@ class Births:
         self._uids = uids
         self._let_go = let_go
         self._unborn = 0
+        self.templates: Templates | None = None
 
     def __repr__(self) -> str:
-        return f"<Births unborn={self._unborn}>"
+        return f"<Births unborn={self._unborn} {self.templates!r}>"
 
     def try_start(self, release: Release, ready: str | None = None) -> PoolWorker | None:
-        """A worker that begins; with `ready`, it asks its application for that path before it is ready."""
+        """A worker that begins; with `ready`, it asks its application for that path before it is ready.
+
+        None: its template is not there yet.
+        """
+        line: Channel | None = None
+        if release.pool.preload is not None and self.templates is not None:
+            line = self.templates.try_use(release)
+            if line is None:
+                return None
         try:
             incarnation = self._places.next_incarnation()
             berth = Berth.make(self._places, incarnation, release.pool.threads)
         except OSError as error:  # no descriptor left, a full disk
-            self._unborn -= 1
-            return PoolWorker(self._children.not_forked(WORKER, self._unborn, error), self._unborn, release)
+            return self._not_started(release, error)
         try:
-            child = self._fork(release, berth, ready)
+            child = self._fork(release, berth, ready) if line is None else self._ask_for(line, berth, ready)
+        except OSError as error:
+            self._places.remove_incarnation(incarnation)
+            return self._not_started(release, error)
         finally:
             berth.close()
         return PoolWorker(child, incarnation, release)
+
+    def start_template(self, release: Release) -> Child:
+        """The process itself; whoever asks says what follows from it."""
+        adopt_orphans()
+
+        def be_template(channel: Channel) -> int:
+            self._let_go()
+            return Template(release, self._places, channel, shared=self._shared, uids=self._uids).run()
+
+        return self._spawn(TEMPLATE, release.number, be_template)
+
+    # ------------------------------------------------------------ private
 
     def _fork(self, release: Release, berth: Berth, ready: str | None) -> Child:
         def be_worker(channel: Channel) -> int:
@@ -69,6 +97,30 @@ class Births:
                 channel,
                 shared=self._shared,
                 uids=self._uids,
+                ready=ready,
             )
 
         return self._spawn(WORKER, berth.incarnation, be_worker)
+
+    def _ask_for(self, line: Channel, berth: Berth, ready: str | None) -> Child:
+        """By its template, which is sent all that the worker will own. Raises OSError."""
+        ours, theirs = Channel.pair()
+        message = b"birth %d" % berth.incarnation
+        if ready is not None:
+            message += b" " + ready.encode("utf-8", "surrogateescape")
+        try:
+            line.send_fds(message, [theirs.fileno(), *berth.fds()])
+        except ChannelClosed as error:
+            ours.close()
+            raise OSError(f"its template takes no more: {error}") from error
+        finally:
+            theirs.close()
+        return self._children.expect(WORKER, berth.incarnation, ours, _is_child)
+
+    def _not_started(self, release: Release, error: OSError) -> PoolWorker:
+        self._unborn -= 1
+        return PoolWorker(self._children.not_forked(WORKER, self._unborn, error), self._unborn, release)
+
+
+def _is_child(pid: int) -> bool:
+    return procfs.parent_of(pid) == os.getpid()

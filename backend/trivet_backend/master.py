@@ -22,6 +22,7 @@ from trivet_backend.report import crew_status, queue_status
 from trivet_backend.roster import PoolWorker
 from trivet_backend.sockets import listen_unix
 from trivet_backend.takeover import Takeover
+from trivet_backend.templates import TEMPLATE, Templates
 from trivet_backend.tick import TICK, Tick
 from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
@@ -67,7 +68,7 @@ class PoolMaster(Master):
         self._shared: list[socket.socket] = []
         self._is_ours = False
         uids = {os.geteuid()} | ({proxy_uid} if proxy_uid is not None else set())
-        births = Births(
+        self._births = Births(
             places,
             self.spawn,
             self.children,
@@ -77,7 +78,7 @@ class PoolMaster(Master):
         )
         self._crew = Crew(
             Release(1, pool, settings),
-            births,
+            self._births,
             places,
             log,
             self.call_later,
@@ -85,9 +86,17 @@ class PoolMaster(Master):
             began=self.announce_ready,
             hopeless=self._fail_to_start,
         )
+        self._templates = self._births.templates = Templates(
+            self._births.start_template,
+            log,
+            self.call_later,
+            changed=self._crew.step,
+            failed=self._template_failed,
+        )
         self._dumps = Dumps(self.call_later, lambda worker: what_runs(worker, places))
         self._preparation = Preparation(self.spawn, log)
         # Of the last reload, or the one that goes on.
+        self._releases = 1
         self._progress: str | None = None
         self._last_reload: dict[str, Any] | None = None
 
@@ -114,8 +123,9 @@ class PoolMaster(Master):
 
     def child_said(self, child: Child, message: bytes) -> None:
         if child.kind == PREPARE:
-            self._preparation.heard(message)
-            return
+            return self._preparation.heard(message)
+        if child.kind == TEMPLATE:
+            return self._templates.heard(child, message)
         worker = self._crew.roster.workers.get(child.index)
         verb, _, carried = message.partition(b" ")
         heard = self._VERBS.get(verb)
@@ -124,8 +134,9 @@ class PoolMaster(Master):
 
     def child_exited(self, child: Child, status: int) -> None:
         if child.kind == PREPARE:
-            self._preparation.exited(status)
-            return
+            return self._preparation.exited(status)
+        if child.kind == TEMPLATE:
+            return self._templates.exited(child, status)
         worker = self._crew.roster.workers.get(child.index)
         if worker is not None:
             self._crew.worker_exited(worker, status)
@@ -157,7 +168,8 @@ class PoolMaster(Master):
             if problem is not None:
                 finished(problem)
                 return
-            release = crew.release.next(pool, site)
+            self._releases += 1
+            release = Release(self._releases, pool, site)
             if pool.is_development:
                 crew.replace_all(release)
                 finished(None)
@@ -176,6 +188,7 @@ class PoolMaster(Master):
         for worker in self._crew.roster:
             self._crew.retire(worker)
         self._preparation.stop()
+        self._templates.let_go_of_all()
 
     def status(self) -> dict[str, Any]:
         return {
@@ -186,7 +199,7 @@ class PoolMaster(Master):
             "reload_progress": self._progress,
             "last_reload": self._last_reload,
             "last_reload_problem": self._last_reload and self._last_reload["problem"],
-            "template": None,
+            "template": self._templates.status(self._crew.release),
             "queue": queue_status(read_queue_board(self._places.queue_board)),
         }
 
@@ -248,11 +261,27 @@ class PoolMaster(Master):
             return self.stop(1)
         self.call_later(TICK, self._look)
         self._tick.look()
+        self._keep_templates()
 
     def _fail_to_start(self, problem: str) -> None:
         self.log.error(f"{self.title} cannot start: {problem}")
         self.tell_parent(b"failed " + problem.encode("utf-8", "replace"))
         self.stop(1)
+
+    def _keep_templates(self) -> None:
+        """Those of releases that have workers, or are about to; one that is missing is started."""
+        used = {worker.release.number for worker in self._crew.roster} | {self._crew.release.number}
+        if self._crew.takeover is not None:
+            used.add(self._releases)
+        self._templates.tick(used)
+        if self._crew.release.pool.preload is not None:
+            self._templates.try_use(self._crew.release)
+
+    def _template_failed(self, release: Release, problem: str) -> None:
+        if self._crew.takeover is not None and release.number == self._releases:
+            self._crew.takeover.end(problem)
+        elif not self._crew.has_begun and not self.is_leaving():
+            self._fail_to_start(problem)
 
     def _close_ours(self) -> None:
         """In a child: what is the master's and would only be kept alive by it."""

@@ -9,11 +9,11 @@ from trivet_common.config import Pool, Settings
 
 
 class Release(NamedTuple):
-    """The first is number 1. Code is whatever lies on the disk when a worker, or its template, imports it."""
+    """The first is number 1; one that did not come to serve had a number too.
+
+    Code is whatever lies on the disk when a worker, or its template, imports it.
+    """
 
     number: int
     pool: Pool
     settings: Settings
-
-    def next(self, pool: Pool, settings: Settings) -> "Release":
-        return Release(self.number + 1, pool, settings)

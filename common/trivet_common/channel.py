@@ -7,12 +7,17 @@ import os
 import select
 import socket
 import stat
+import struct
+from collections.abc import Sequence
 
 # Larger messages (settings with a thousand routes) travel as a file in memory: a packet must fit the socket's
 # buffer, and net.core.wmem_max is 208 KiB on a stock kernel. In memory, so that a full disk stops no reload.
 _PACKET = 32 * 1024
 _LARGEST = 64 * 1024 * 1024
-_INLINE, _FILE = b"i", b"f"
+_INLINE, _FILE, _DESCRIPTORS = b"i", b"f", b"d"
+# Descriptors a message may carry: Linux takes 253 (SCM_MAX_FD).
+MOST_FDS = 253
+_INT = struct.Struct("i")
 
 
 class ChannelClosed(Exception):
@@ -53,13 +58,33 @@ class Channel:
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
+    def send_fds(self, message: bytes, fds: Sequence[int]) -> None:
+        """Queue a short message that carries copies of descriptors. Raises ChannelClosed."""
+        try:
+            socket.send_fds(self._socket, [_DESCRIPTORS + message], fds)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def receive_fds(self) -> tuple[bytes, list[int]]:
+        """A message of `send_fds`, or any other without descriptors, once there is one.
+
+        For a child that trusts its master. Raises ChannelClosed, also when nothing is there.
+        """
+        try:
+            packet, fds = self._take(MOST_FDS)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+        if not packet:
+            raise ChannelClosed("end of file")
+        return packet[1:], fds
+
     def receive(self) -> bytes | None:
         """The next message, or None when none is there. Raises ChannelClosed at the end.
 
         A child runs other people's code, which may write here: what is no message of ours arrives empty.
         """
         try:
-            packet, fds, _, _ = socket.recv_fds(self._socket, _PACKET + 1, 1, socket.MSG_CMSG_CLOEXEC)
+            packet, fds = self._take(1)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -76,6 +101,22 @@ class Channel:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _take(self, most_fds: int) -> tuple[bytes, list[int]]:
+        """A packet. socket.recv_fds ignores its flags: what it returns a program we start would inherit."""
+        room = socket.CMSG_LEN(most_fds * _INT.size)
+        try:
+            packet, extra, _, _ = self._socket.recvmsg(_PACKET + 1, room, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            # Said once when the other side has left what we sent unread; its last words come after that.
+            packet, extra, _, _ = self._socket.recvmsg(_PACKET + 1, room, socket.MSG_CMSG_CLOEXEC)
+        fds = [
+            fd
+            for level, kind, data in extra
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+            for (fd,) in _INT.iter_unpack(data[: len(data) - len(data) % _INT.size])
+        ]
+        return packet, fds
 
     def _send_file(self, message: bytes) -> None:
         fd = os.memfd_create("trivet-message", os.MFD_CLOEXEC)

@@ -24,10 +24,16 @@ _MOST_AT_ONCE = 1000
 _NOT_FORKED = 71
 
 
-class Child:
-    """One child, by the pid we forked ourselves; pid 0 and no channel: it could not be forked."""
+_BORN = b"born "
 
-    __slots__ = ("channel", "index", "kind", "pid", "started")
+
+class Child:
+    """One child, by the pid we forked ourselves, or that was forked for us.
+
+    pid 0: not born yet, or, without a channel, never to be.
+    """
+
+    __slots__ = ("channel", "doom", "index", "is_ours", "kind", "pid", "started")
 
     def __init__(self, kind: str, index: int, pid: int, channel: Channel | None) -> None:
         self.kind = kind
@@ -35,6 +41,8 @@ class Child:
         self.pid = pid
         self.channel = channel
         self.started = time.monotonic()
+        self.is_ours: Callable[[int], bool] | None = None  # what its pid must prove, while it is not born
+        self.doom = 0  # the signal it was sent before it was born
 
     def __repr__(self) -> str:
         return f"<Child {self.kind} {self.index} pid={self.pid}>"
@@ -58,6 +66,8 @@ class Child:
                 os.kill(self.pid, signum)
             except ProcessLookupError:
                 pass
+        else:
+            self.doom = signum
 
 
 class Children:
@@ -109,7 +119,7 @@ class Children:
 
     def not_forked(self, kind: str, index: int, error: OSError) -> Child:
         """A child there is no process for: one that dies at once."""
-        self._log.error(f"{kind} {index} could not be forked: {error.strerror}")
+        self._log.error(f"{kind} {index} could not be forked: {error.strerror or error}")
         child = Child(kind, index, 0, None)
         key = next(self._unforked)
         self._by_pid[key] = child
@@ -122,6 +132,17 @@ class Children:
         self._loop.call_later(0.0, gone)
         return child
 
+    def expect(self, kind: str, index: int, channel: Channel, is_ours: Callable[[int], bool]) -> Child:
+        """A child that another process forks for us and that becomes ours: it says `born PID` first.
+
+        `is_ours` must find that this pid is a child of this process. One that ends before dies at once.
+        """
+        child = Child(kind, index, 0, channel)
+        child.is_ours = is_ours
+        self._by_pid[next(self._unforked)] = child
+        self._loop.watch(channel, lambda: self._hear(child))
+        return child
+
     def tell_all(self, message: bytes) -> None:
         for child in self:
             child.tell(message)
@@ -132,15 +153,20 @@ class Children:
 
     def reap(self) -> None:
         """Hear the last words of those that have ended, and say so."""
-        # waitpid(-1): as process 1 of a container we inherit strangers, who are reaped silently
+        # All of them: as process 1 of a container we inherit strangers, who are reaped silently
         # (gunicorn stopped on a stranger's exit status 3).
         while True:
             try:
-                pid, raw = os.waitpid(-1, os.WNOHANG)
+                # Looked at first: one that was forked for us can prove whose it is until it is reaped.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            pid = ended.si_pid
+            if pid not in self._by_pid:
+                self._hear_unborn()
+            _, raw = os.waitpid(pid, 0)
             child = self._by_pid.pop(pid, None)
             if child is not None:
                 self._hear(child)
@@ -162,10 +188,43 @@ class Children:
                 message = child.channel.receive()
             except ChannelClosed:
                 self._loop.unwatch(child.channel)
+                if child.is_ours is not None:
+                    self._miscarry(child)
                 return
             if message is None:
                 return
-            self._said(child, message)
+            if child.is_ours is None:
+                self._said(child, message)
+            else:
+                self._be_born(child, message)
+
+    def _hear_unborn(self) -> None:
+        for child in self:
+            if child.is_ours is not None:
+                self._hear(child)
+
+    def _be_born(self, child: Child, message: bytes) -> None:
+        digits = message.removeprefix(_BORN)
+        pid = int(digits) if message.startswith(_BORN) and digits.isdigit() and len(digits) < 10 else 0
+        is_ours, child.is_ours = child.is_ours, None
+        if not pid or pid in self._by_pid or is_ours is None or not is_ours(pid):
+            self._miscarry(child)
+            return
+        del self._by_pid[self._key(child)]
+        self._by_pid[pid] = child
+        child.pid = pid
+        if child.doom:
+            child.kill(child.doom)
+
+    def _miscarry(self, child: Child) -> None:
+        """It ended before it was born, or is not what it says it is: its channel is closed."""
+        child.is_ours = None
+        del self._by_pid[self._key(child)]
+        self._forget(child)
+        self._exited(child, _NOT_FORKED)
+
+    def _key(self, child: Child) -> int:
+        return next(key for key, found in self._by_pid.items() if found is child)
 
     def _forget(self, child: Child) -> None:
         if child.channel is not None:

@@ -83,3 +83,45 @@ def test_waiting_has_an_end() -> None:
     theirs.close()
     assert wait_readable(ours, None)
     ours.close()
+
+
+def test_last_words_are_heard_of_one_who_did_not_listen() -> None:
+    ours, theirs = Channel.pair()
+    ours.send(b"reopen")
+    theirs.send(b"failed because")
+    theirs.close()
+    assert ours.receive() == b"failed because"
+    with pytest.raises(ChannelClosed):
+        ours.receive()
+    ours.close()
+
+
+def test_descriptors_are_sent_along_and_stay_the_senders_too() -> None:
+    ours, theirs = Channel.pair()
+    reader, writer = os.pipe()
+    ours.send_fds(b"birth 7 /healthz", [writer])
+    ours.send(b"quit")
+    os.close(writer)
+    message, fds = theirs.receive_fds()
+    assert message == b"birth 7 /healthz"
+    os.write(fds[0], b"x")
+    assert os.read(reader, 1) == b"x"
+    assert not os.get_inheritable(fds[0])
+    assert theirs.receive_fds() == (b"quit", [])
+    ours.close()
+    with pytest.raises(ChannelClosed):
+        theirs.receive_fds()
+    for fd in (reader, *fds):
+        os.close(fd)
+    theirs.close()
+
+
+def test_one_who_expects_none_is_left_with_none() -> None:
+    ours, theirs = Channel.pair()
+    before = len(os.listdir("/proc/self/fd"))
+    ours.send_fds(b"birth 7", [0])
+    assert theirs.receive() == b""
+    assert len(os.listdir("/proc/self/fd")) == before
+    ours.close(), theirs.close()
+    with pytest.raises(ChannelClosed):
+        ours.send_fds(b"birth 7", [0])

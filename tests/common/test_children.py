@@ -134,6 +134,86 @@ def test_strangers_are_reaped_silently(family: Family) -> None:
         os.waitpid(pid, 0)
 
 
+def bear(channel: Channel, words: bytes, status: int) -> int:
+    """Somebody else's fork that is ours none the less. Returns its pid; it ends when told."""
+    pid = os.fork()
+    if pid == 0:
+        channel.send(words % os.getpid() if b"%d" in words else words)
+        channel.send(b"ready")
+        wait_readable(channel, 5)
+        os._exit(status)
+    channel.close()
+    return pid
+
+
+def test_a_child_that_was_forked_for_us_is_ours_once_it_is_born(family: Family) -> None:
+    ours, theirs = Channel.pair()
+    child = family.children.expect("worker", 7, ours, lambda pid: True)
+    child.tell(b"retire")
+    assert (child.pid, len(family.children)) == (0, 1)
+    pid = bear(theirs, b"born %d", 5)
+    family.wait()
+    assert child.pid == pid
+    assert family.said == [b"ready"]
+    assert family.ended == [("worker", 5)]
+
+
+def test_one_that_has_ended_before_we_heard_of_it_is_known_by_its_words(family: Family) -> None:
+    ours, theirs = Channel.pair()
+    asked = []
+    family.children.expect("worker", 7, ours, lambda pid: not asked.append(pid))
+    ours.send(b"leave")
+    pid = bear(theirs, b"born %d", 6)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    family.children.reap()  # before the loop has turned
+    assert asked == [pid]
+    assert family.ended == [("worker", 6)]
+    assert family.said == [b"ready"]
+
+
+def test_a_signal_to_one_that_is_not_born_waits_for_it(family: Family) -> None:
+    ours, theirs = Channel.pair()
+    child = family.children.expect("worker", 7, ours, lambda pid: True)
+    child.kill(signal.SIGKILL)
+    bear(theirs, b"born %d", 5)
+    family.wait()
+    assert family.ended == [("worker", -signal.SIGKILL)]
+
+
+def test_one_whose_channel_ends_before_it_is_born_dies_at_once(family: Family) -> None:
+    ours, theirs = Channel.pair()
+    family.children.expect("worker", 7, ours, lambda pid: True)
+    theirs.close()
+    family.wait()
+    assert family.ended == [("worker", 71)]
+    assert ours.fileno() == -1
+
+
+@pytest.mark.parametrize("words", [b"ready", b"born", b"born x", b"born 1234567890123", b"born -1", b""])
+def test_one_that_does_not_say_so_properly_is_not_born(family: Family, words: bytes) -> None:
+    ours, theirs = Channel.pair()
+    family.children.expect("worker", 7, ours, lambda pid: True)
+    theirs.send(words)
+    family.wait()
+    assert family.ended == [("worker", 71)]
+    theirs.close()
+
+
+def test_nobody_is_born_as_somebody_else(family: Family) -> None:
+    sibling = family.children.spawn("sibling", 0, lambda channel: int(wait_readable(channel, 10)))
+    for index, is_ours in enumerate((True, False)):
+        ours, theirs = Channel.pair()
+        family.children.expect("worker", index, ours, lambda pid, is_ours=is_ours: is_ours)
+        theirs.send(b"born %d" % (sibling.pid if is_ours else 1))
+        while len(family.ended) <= index:
+            family.loop.turn()
+        theirs.close()
+    assert family.ended == [("worker", 71)] * 2
+    sibling.kill()
+    family.wait()
+    assert family.ended[-1] == ("sibling", -signal.SIGKILL)
+
+
 def test_the_pause_grows_while_none_comes_to_serve() -> None:
     pause = Pause()
     assert [round(pause.after(0.0), 1) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
