@@ -42,6 +42,7 @@ _PEERS_PREFIXES = (b"x-forwarded-", b"x-ssl-")
 
 _NOT_FOR_CLIENTS = REBUILT | {b"server"}
 _ORDERS = (b"x-accel-", b"x-sendfile")
+_FILE_ORDERS = (b"x-accel-redirect", b"x-sendfile")
 
 # Verdicts are remembered by name; a flood of made-up names is judged anew each time rather than remembered.
 _MOST_NAMES = 1024
@@ -84,7 +85,8 @@ class ResponseSieve(dict[bytes, bool]):
 
     def __missing__(self, name: bytes) -> bool:
         if name.startswith(_ORDERS):
-            self._tell(name)
+            if name in _FILE_ORDERS:
+                self._tell(name)
             return False
         passes = name not in _NOT_FOR_CLIENTS and not name.startswith(b"trivet-")
         if len(self) < _MOST_NAMES and len(name) <= _LONGEST_NAME:

@@ -152,5 +152,5 @@ class PoolDispatch:
             self._told[header] = now + _TELL_AGAIN
             name = header.decode("latin-1")
             self._warn(
-                f"pool {self.name}: the application's {name} was dropped: files are not yet sent for it"
+                f"pool {self.name}: the application's {name} was dropped: no route has internal: true"
             )

@@ -149,7 +149,7 @@ class Servers:
         if header not in self._told and len(self._told) < 16:
             self._told.add(header)
             name = header.decode("latin-1")
-            self._warn(f"upstream {self.name}: its {name} was dropped: files are not yet sent for it")
+            self._warn(f"upstream {self.name}: its {name} was dropped: no route has internal: true")
 
 
 async def _connect(family: socket.AddressFamily, address: object) -> socket.socket:
