@@ -83,9 +83,9 @@ FLOORS = {
         apart discovery page running
         whereabouts
         dump reload site status
-        premises probe
-        screen
-        check development halves init
+        premises probe systemd_plan
+        screen systemd_units
+        check development halves init manifests
         serve
         commands
         cli

@@ -20,6 +20,9 @@ from .refusal import FAILED, GOOD, USAGE, Refusal
 from .whereabouts import find_file, locate
 
 FILE = click.argument("file", required=False)
+BESIDE = click.option(
+    "--beside", metavar="USER", help="Who runs the other half, if another user of our group."
+)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -95,27 +98,30 @@ def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> 
 
 @trivet.command(short_help="Run the proxy alone.")
 @FILE
-def proxy(file: str | None) -> int:
+@BESIDE
+def proxy(file: str | None, beside: str | None) -> int:
     """Run the proxy alone, for containers and systemd; the pools are run by `trivet backend`."""
-    from .halves import proxy as run
+    from . import halves
     from .site import load_site
 
-    return run(load_site(_file(file), purpose="proxy"))
+    other = halves.beside(beside)
+    return halves.proxy(load_site(_file(file), purpose="proxy"), other)
 
 
 @trivet.command(short_help="Run a pool alone.")
 @FILE
 @click.option("--pool", metavar="NAME", help="Which pool; needed when the file has several.")
-def backend(file: str | None, pool: str | None) -> int:
+@BESIDE
+def backend(file: str | None, pool: str | None, beside: str | None) -> int:
     """Run one pool alone, for containers and systemd; the proxy is run by `trivet proxy`."""
-    from .halves import backend as run
+    from . import halves
     from .site import load_site
 
     site = load_site(_file(file), purpose="backend")
     names = list(site.settings.pools)
     if pool is None and len(names) != 1:
         raise Refusal(f"{site.asked} has {len(names)} pools; choose one: --pool {' | '.join(names)}", USAGE)
-    return run(site, pool or names[0])
+    return halves.backend(site, pool or names[0], halves.beside(beside))
 
 
 @trivet.command(short_help="Check the file, and with --app the applications.")
@@ -187,20 +193,29 @@ def stop(what: str | None) -> int:
     return _stop(what)
 
 
-@trivet.command(short_help="Write a first trivet.yaml.")
-@click.argument("what", metavar="", required=False)
-def init(what: str | None) -> int:
+@trivet.command(short_help="Write a first trivet.yaml, or what deploys it.")
+@click.argument("what", metavar="[systemd | compose | kubernetes]", required=False)
+@FILE
+@click.option("--to", "folder", metavar="FOLDER", help="Write the files there; else they are printed.")
+@click.option(
+    "--halves", is_flag=True, help="systemd: the proxy and each pool as services and users of their own."
+)
+def init(what: str | None, file: str | None, folder: str | None, halves: bool) -> int:
     """Write a first trivet.yaml from what is found here: manage.py, Flask applications, static folders.
 
-    An existing file is never overwritten.
+    With a word: print what deploys FILE, fitted to it and ready to install. Nothing is overwritten.
     """
     from . import init as room
 
-    if what in ("systemd", "compose", "kubernetes"):
-        raise Refusal(f"init {what} is not yet possible", USAGE)
-    if what is not None:
-        raise Refusal(f"init takes no {what!r}; it looks into this folder", USAGE)
-    return room.init()
+    if what is None:
+        return room.init()
+    from . import manifests
+
+    if what not in manifests.KINDS:
+        raise Refusal(
+            f"init takes no {what!r}; it looks into this folder, or: {', '.join(manifests.KINDS)}", USAGE
+        )
+    return manifests.write(what, _file(file), folder, halves)
 
 
 def _stop(what: str | None) -> int:

@@ -26,13 +26,21 @@ PATIENCE = 3.0
 
 
 class Premises:
-    """For one run. `halves` says what is started here: "proxy" and the names of pools."""
+    """For one run. `group`: the other half is run by another user of it, who shares the run directory."""
 
-    def __init__(self, settings: Settings, path: Path, *, proxy: bool, pools: Iterable[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        path: Path,
+        *,
+        proxy: bool,
+        pools: Iterable[str],
+        group: int | None = None,
+    ) -> None:
         self.settings = settings
         self.has_proxy = proxy
-        self.groups = {name: group_of(settings.pools[name]) for name in pools}
-        self.run = RunDir(path, _common_group(self.groups.values()))
+        self.groups = {name: group_of(settings.pools[name]) if group is None else group for name in pools}
+        self.run = RunDir(path, _common_group(self.groups.values()) if group is None else group)
         self.places: dict[str, PoolPlaces] = {}
         self.listeners: Listeners | None = None
         self.pool_listeners: dict[str, Listeners] = {}
@@ -98,7 +106,7 @@ class Premises:
         Whoever may write into the run directory could put its own control socket there.
         """
         groups = set(self.groups.values()) - {None}
-        if groups:
+        if groups and self.run.path.stat().st_uid == os.geteuid():
             os.chmod(self.run.path, 0o710 if len(groups) == 1 else 0o711)
 
     def _settle(self) -> None:
@@ -152,8 +160,8 @@ class Premises:
             # Else the halves of a site would be looked for behind the dead socket of an earlier `serve`.
             self.run.control.unlink(missing_ok=True)
         for path in self.run.path.glob("*.lock"):
-            if path in self._locks:
-                continue
+            if path in self._locks or (path.stat().st_uid != os.geteuid() and os.geteuid() != 0):
+                continue  # ours, or the other half's user's
             try:
                 descriptor = _take(path)
             except PlaceError:

@@ -1,0 +1,256 @@
+"""The text of systemd units: sockets, one service for a whole site, or one for each half.
+
+Owns the directives and why each is there. What differs from site to site comes from the plan.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .systemd_plan import Plan, Sockets
+
+# The halves' own users, and the group they share the run directory by.
+PROXY_USER, APP_USER, GROUP = "trivet-proxy", "trivet", "trivet"
+_WATCHDOG = 30  # seconds
+
+# For whatever runs: nothing here takes anything away that a WSGI application could want.
+_HARDENING = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+KeyringMode=private
+DevicePolicy=closed
+UMask=0027
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM"""
+
+_INSTALL = "\n[Install]\nWantedBy=multi-user.target"
+# Not `trivet reload`: each half's master obeys its own user and root only.
+_HUP = "ExecReload=/bin/kill -HUP $MAINPID"
+
+# Not for a pool beside a proxy of another user: nobody there, and claims are believed by their uid.
+_ALONE = "PrivateUsers=yes"
+# The proxy runs our code only.
+_PROXY_HARDENING = """\
+ProcSubset=pid
+MemoryDenyWriteExecute=yes"""
+
+
+def units(plan: Plan) -> dict[str, str]:
+    """Files by name: the sockets and the service of a whole site."""
+    return _sockets(plan, plan.name) | {f"{plan.name}.service": _service(plan)}
+
+
+def halves(plan: Plan) -> dict[str, str]:
+    """Files by name: the sockets, the proxy, a template for the pools, and their users and folder."""
+    proxy = f"{plan.name}-proxy"
+    return _sockets(plan, proxy) | {
+        f"{proxy}.service": _proxy(plan, proxy),
+        f"{plan.name}-backend@.service": _backend(plan),
+        f"{plan.name}.sysusers.conf": _sysusers(plan),
+        f"{plan.name}.tmpfiles.conf": _tmpfiles(plan),
+    }
+
+
+def _sockets(plan: Plan, service: str) -> dict[str, str]:
+    names = _socket_names(plan, service)
+    return {name: _socket(plan, one, service) for name, one in zip(names, plan.sockets, strict=True)}
+
+
+def _socket_names(plan: Plan, service: str) -> list[str]:
+    """The first is named for its service."""
+    return [
+        f"{service}-{sockets.name}.socket" if index else f"{service}.socket"
+        for index, sockets in enumerate(plan.sockets)
+    ]
+
+
+def _socket(plan: Plan, sockets: Sockets, service: str) -> str:
+    lines = [
+        "[Unit]",
+        f"Description=Sockets of {plan.name}, kept open while Trivet is restarted",
+        "",
+        "[Socket]",
+        *(f"ListenStream={address}" for address in sockets.addresses),
+        f"FileDescriptorName={sockets.name}",
+        f"Service={service}.service",
+        "Backlog=4096",
+    ]
+    if any(address.startswith("[") for address in sockets.addresses):
+        lines.append("BindIPv6Only=ipv6-only")
+    if sockets.addresses[0].startswith("/"):
+        mode = sockets.mode or (0o660 if sockets.group else 0o600)
+        lines += [f"SocketUser={plan.user}", f"SocketMode={mode:04o}"]
+        lines += [f"SocketGroup={sockets.group}"] if sockets.group else []
+    else:
+        lines.append("NoDelay=yes")
+    return "\n".join([*lines, "", "[Install]", "WantedBy=sockets.target", ""])
+
+
+def _service(plan: Plan) -> str:
+    return _joined(
+        _unit(f"{plan.name}, served by Trivet", _socket_names(plan, plan.name)),
+        _run(plan, f"serve {plan.file}"),
+        # Waits until the new workers serve, and fails with the reason where they do not.
+        f"ExecReload={plan.command} reload {plan.file}",
+        f"User={plan.user}",
+        *_runtime(plan),
+        f"StateDirectory={plan.name}",
+        _limits(plan),
+        _HARDENING,
+        _ALONE,
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        _homes(plan.reads_home, plan.writes_home),
+        _paths("ReadWritePaths", plan.writes),
+        _INSTALL,
+    )
+
+
+def _proxy(plan: Plan, name: str) -> str:
+    is_alone = not (plan.binds_itself or plan.reaches_out)
+    return _joined(
+        _unit(f"Proxy of {plan.name}", _socket_names(plan, name)),
+        _run(plan, f"proxy {plan.file} --beside {plan.user}"),
+        _HUP,
+        f"User={PROXY_USER}\nGroup={GROUP}",
+        f"Environment=RUNTIME_DIRECTORY={plan.run_dir}",
+        _limits(plan),
+        _HARDENING,
+        _ALONE,
+        _PROXY_HARDENING,
+        # What was passed to it is of the network outside; only an upstream over TCP would need another.
+        "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX"
+        if is_alone
+        else "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        _homes(plan.reads_home + plan.writes_home, ()),
+        f"ReadWritePaths={plan.run_dir}",
+        _INSTALL,
+    )
+
+
+def _backend(plan: Plan) -> str:
+    return _joined(
+        _unit(f"Pool %i of {plan.name}", []),
+        _run(plan, f"backend {plan.file} --pool %i --beside {PROXY_USER}"),
+        _HUP,
+        f"User={plan.user}\nGroup={GROUP}",
+        f"Environment=RUNTIME_DIRECTORY={plan.run_dir}",
+        f"StateDirectory={plan.name}",
+        _limits(plan),
+        _HARDENING,
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+        _homes(plan.reads_home, plan.writes_home),
+        _paths("ReadWritePaths", (plan.run_dir, *plan.writes)),
+        _INSTALL,
+    )
+
+
+def _unit(description: str, sockets: Sequence[str]) -> str:
+    lines = [
+        "[Unit]",
+        f"Description={description}",
+        "Wants=network-online.target",
+        "After=network-online.target",
+    ]
+    if sockets:
+        lines += [f"Requires={' '.join(sockets)}", f"After={' '.join(sockets)}"]
+    return "\n".join([*lines, ""])
+
+
+def _run(plan: Plan, arguments: str) -> str:
+    return "\n".join(
+        [
+            "[Service]",
+            "Type=notify",
+            f"ExecStart={plan.command} {arguments}",
+            f"EnvironmentFile=-/etc/default/{plan.name}",
+            # The masters alone are told; they end their children in order.
+            "KillMode=mixed",
+            "Restart=always",
+            "RestartSec=1",
+            f"WatchdogSec={_WATCHDOG}",
+        ]
+    )
+
+
+def _runtime(plan: Plan) -> list[str]:
+    """Where `trivet status` looks as well; one outside of /run is among the paths that are written."""
+    try:
+        below = plan.run_dir.relative_to("/run")
+    except ValueError:
+        return []
+    return [f"RuntimeDirectory={below}", "RuntimeDirectoryMode=0700"]
+
+
+def _limits(plan: Plan) -> str:
+    return "\n".join(
+        [
+            "# `prepare` may migrate a database.",
+            "TimeoutStartSec=10min",
+            f"TimeoutStopSec={round(plan.stop_timeout + 10)}",
+            f"LimitNOFILE={plan.descriptors}",
+            "\n# It may do nothing but this.",
+        ]
+    )
+
+
+def _homes(reads: Sequence[Path], writes: Sequence[Path]) -> str:
+    if not reads and not writes:
+        return "ProtectHome=yes"
+    # An empty home with what it needs in it: other users' files, and its own keys, are not to be seen.
+    return "\n".join(
+        ["ProtectHome=tmpfs", _paths("BindReadOnlyPaths", reads), _paths("BindPaths", writes)]
+    ).strip("\n")
+
+
+def _paths(directive: str, paths: Sequence[Path]) -> str:
+    return "\n".join(f"{directive}={_escaped(path)}" for path in paths)
+
+
+def _escaped(path: Path) -> str:
+    """A percent sign begins a specifier, a colon in a bind a destination, a space another path."""
+    text = str(path).replace("%", "%%").replace("\\", "\\\\").replace(":", "\\:")
+    return f'"{text}"' if " " in text else text
+
+
+def _sysusers(plan: Plan) -> str:
+    return f"""\
+# /etc/sysusers.d/{plan.name}.conf: two users of one group, by which they share the run directory.
+g {GROUP} -
+u {PROXY_USER} - "Proxy of {plan.name}"
+m {PROXY_USER} {GROUP}
+""" + (
+        f"""u {plan.user} -:{GROUP} "Pools of {plan.name}"
+"""
+        if plan.user == APP_USER
+        else f"m {plan.user} {GROUP}\n"
+    )
+
+
+def _tmpfiles(plan: Plan) -> str:
+    common = Path("/run/trivet")
+    parent = f"d {common} 0755 root root\n" if common in plan.run_dir.parents else ""
+    return f"""\
+# /etc/tmpfiles.d/{plan.name}.conf: sticky, so that neither user can put its own in place of the other's.
+{parent}d {plan.run_dir} 3770 root {GROUP}
+"""
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(part for part in parts if part) + "\n"
