@@ -149,7 +149,8 @@ def test_start_second_start_reload_and_stop(service: Service) -> None:
     assert second.stderr.startswith(f"trivet: this site runs already: pool web by process {process.pid} in ")
 
     (service.folder / "hello.py").write_text(APP.replace("one", "two"))
-    assert service.trivet("reload", "site.yaml").stdout == "site.yaml: reloaded\n"
+    reloaded = service.trivet("reload", "site.yaml")
+    assert (reloaded.stdout, reloaded.stderr) == ("site.yaml: reloaded\n", "pool web: 1 of 1 workers\n")
     assert service.get() == "200 two"
 
     service.configure("oops: 1")
@@ -159,6 +160,15 @@ def test_start_second_start_reload_and_stop(service: Service) -> None:
     assert "oops" in broken.stderr
     service.configure('  new: {app: "hello:app"}\nroutes: [{path: /n/, pool: new}, {path: /, pool: web}]')
     assert "needs a restart: pool new is new" in service.trivet("reload", "site.yaml").stderr
+    service.configure()
+    (service.folder / "hello.py").write_text(APP + "1 / 0\n")
+    broken = service.trivet("reload", "site.yaml")
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert "line 7, in <module>\n" in broken.stderr
+    assert broken.stderr.endswith(
+        "ZeroDivisionError: division by zero\ntrivet: the release before it goes on\n"
+    )
+    assert "failed, the release before it goes on:" in service.trivet("status", "site.yaml").stdout
     assert service.get() == "200 two"
 
     assert service.trivet("status", "site.yaml", "--probe", "ready").stdout == "ready\n"
@@ -232,10 +242,26 @@ def test_development_renews_what_changes(service: Service) -> None:
     assert service.is_empty(), list(service.folder.rglob("*"))
 
 
-def test_signals_for_more_and_fewer_workers_reach_the_pool(service: Service) -> None:
+def test_more_workers_and_fewer_by_signal_and_what_they_do(service: Service) -> None:
     process = service.start()
+
+    def workers() -> list[int]:
+        found = service.status()["pools"]["web"]["workers"]
+        return [worker["pid"] for worker in found if worker["state"] == "ready"]
+
     process.send_signal(signal.SIGTTIN)
+    wait_until(lambda: len(workers()) == 2, service.said)
+    dumped = service.trivet("dump", "site.yaml").stdout
+    assert [line for line in dumped.splitlines() if line.startswith("pool")] == [
+        "pool web, w1:",
+        "pool web, w2:",
+    ]
+    of_one = service.trivet("dump", "site.yaml", str(workers()[1])).stdout
+    assert "w2.0 idle" in of_one
+    assert "w1" not in of_one
+    assert service.trivet("dump", "site.yaml", "w9").returncode == 1
     process.send_signal(signal.SIGTTOU)
+    wait_until(lambda: len(workers()) == 1, service.said)
     assert service.get() == "200 one"
     assert service.trivet("stop", "site.yaml").returncode == 0
 
