@@ -11,7 +11,7 @@ from typing import Any
 
 import setproctitle
 
-from trivet_common import __version__
+from trivet_common import __version__, pulse
 from trivet_common.channel import Channel
 from trivet_common.children import Child, Pause
 from trivet_common.config import Settings
@@ -67,6 +67,7 @@ class ServeMaster(Master):
         self.parts = [*(f"pool {name}" for name in premises.groups), *([PROXY] if premises.has_proxy else [])]
         self._began = started
         self._roll_call = RollCall()
+        self._is_turning = True
         self._pauses = {part: Pause() for part in (*self.parts, WATCHER)}
         # this release
         self.settings = settings
@@ -88,6 +89,7 @@ class ServeMaster(Master):
         if self._development is not None:
             self._start(WATCHER)
         self.call_later(PATIENCE, self._explain_wait)
+        self._beat()
 
     def child_said(self, child: Child, message: bytes) -> None:
         verb, _, text = message.partition(b" ")
@@ -184,12 +186,19 @@ class ServeMaster(Master):
         return "; ".join([self.phase.name.lower(), *pools])
 
     def is_turning(self) -> bool:
-        return self._roll_call.call(self.children)
+        return self._is_turning
 
     def cleanup(self) -> None:
         self.premises.leave()
 
     # ------------------------------------------------------------------ private
+
+    def _beat(self) -> None:
+        """For `health: live`, and for the service manager's watchdog: one question to all masters."""
+        self._is_turning = self._roll_call.call(self.children)
+        if self._is_turning:
+            pulse.beat(self.premises.run.pulse)
+        self.call_later(pulse.EVERY, self._beat)
 
     def _adopt(self, settings: Settings) -> None:
         self.settings = settings

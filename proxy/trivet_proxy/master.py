@@ -14,6 +14,7 @@ from typing import Any
 
 import setproctitle
 
+from trivet_common import pulse
 from trivet_common.channel import Channel
 from trivet_common.children import AT_ONCE, Child, Pause
 from trivet_common.config import Settings
@@ -96,8 +97,15 @@ class ProxyMaster(Master):
     def start(self) -> None:
         self._run_dir.front_board.unlink(missing_ok=True)  # a killed run's
         self.open_control(ControlServer(self._run_dir.proxy_control))
+        if self.parent is None:
+            self._beat()
         for index in range(len(self._pauses)):
             self._start(index)
+
+    def _beat(self) -> None:
+        """Our processes answer for themselves: who asks one of them for its health hears it."""
+        pulse.beat(self._run_dir.pulse)
+        self.call_later(pulse.EVERY, self._beat)
 
     def child_said(self, child: Child, message: bytes) -> None:
         verb, _, rest = message.partition(b" ")

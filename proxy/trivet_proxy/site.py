@@ -14,6 +14,7 @@ from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
 from trivet_common.http1.reasons import refuse
 from trivet_common.pool.places import RunDir
+from trivet_common.pulse import is_beating
 
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
@@ -119,7 +120,8 @@ class _Builder:
         assert settings.run_dir is not None, "the master says where the run directory is"
         self._settings = settings
         self._resources = resources
-        self._places = {name: RunDir(settings.run_dir).pool(name) for name in settings.pools}
+        self._run = RunDir(settings.run_dir)
+        self._places = {name: self._run.pool(name) for name in settings.pools}
         self._dispatches: dict[str, PoolDispatch] = {}
         self._servers: dict[Upstream, Servers] = {}
         self._is_forgiving = is_forgiving
@@ -219,7 +221,7 @@ class _Builder:
 
     def _health(self, kind: str) -> Handler:
         if kind == "live":
-            return live_handler()
+            return live_handler(functools.partial(is_beating, self._run.pulse))
         return ready_handler(Readiness(self._places), lambda: self._resources.is_draining)
 
     def _dispatch(self, name: str) -> PoolDispatch:

@@ -83,12 +83,16 @@ async def test_without_pools_it_is_ready(pools):
 
 
 async def test_live():
-    assert await ask(live_handler()) == (200, {"status": "live"})
-    assert (await ask(live_handler(), b"HEAD"))[0] == 200
+    is_alive = True
+    handler = live_handler(lambda: is_alive)
+    assert await ask(handler) == (200, {"status": "live"})
+    assert (await ask(handler, b"HEAD"))[0] == 200
+    is_alive = False
+    assert await ask(handler) == (503, {"status": "stuck"})
 
 
 async def test_other_methods(pools):
-    for handler in (live_handler(), ready_handler(Readiness(pools), lambda: False)):
+    for handler in (live_handler(lambda: True), ready_handler(Readiness(pools), lambda: False)):
         with pytest.raises(HttpError) as raised:
             await ask(handler, b"POST")
         assert raised.value.headers == ((b"allow", b"GET, HEAD"),)

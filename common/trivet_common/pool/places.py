@@ -125,6 +125,7 @@ class RunDir:
         self.control = path / "control.sock"
         self.proxy_control = path / "proxy.sock"
         self.front_board = path / "front.board"
+        self.pulse = path / "pulse"
 
     def pool(self, name: str) -> PoolPlaces:
         return PoolPlaces(self.path / name, self.group)
@@ -156,7 +157,7 @@ class RunDir:
         return fd
 
     def remove(self) -> None:
-        for path in (self.control, self.proxy_control, self.front_board, self.lock):
+        for path in (self.control, self.proxy_control, self.front_board, self.pulse, self.lock):
             _unlink(path)
             _unlink(_unfinished(path))
         try:

@@ -1,7 +1,7 @@
-"""`health: ready` and `health: live`, answered from the pools' boards without a slot.
+"""`health: ready` and `health: live`, answered without a slot.
 
-Ready: every pool has a slot that takes requests and this process is not leaving. Live: the loop turns.
-Believes boards no further than to count rows.
+Ready: every pool has a slot that takes requests, by its boards, and this process is not leaving. Live: the
+loops turn, ours and the masters'. Believes boards no further than to count rows.
 """
 
 from __future__ import annotations
@@ -62,12 +62,13 @@ def ready_handler(readiness: Readiness, is_draining: Callable[[], bool]) -> Hand
     return answer_ready
 
 
-def live_handler() -> Handler:
-    body = _json({"status": "live"})
+def live_handler(is_alive: Callable[[], bool]) -> Handler:
+    """`is_alive`: do the masters' loops turn? This process's does if it answers at all."""
 
     async def answer_live(request: Request, writer: ResponseWriter) -> None:
         _judge_method(request)
-        await writer.send(200, _HEADERS, body)
+        state = "live" if is_alive() else "stuck"
+        await writer.send(200 if state == "live" else 503, _HEADERS, _json({"status": state}))
 
     return answer_live
 
