@@ -46,8 +46,8 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool validators wire
-        backlog body clients listing manifests omissions orders preconditions presentation shelf stall templates
+        beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool ticket_keys tls_groups validators wire
+        backlog body clients door listing manifests omissions orders preconditions presentation shelf stall templates
         admission delivery folder internal_routes request writer
         catalogue forwarded note resources
         dispatch
@@ -68,8 +68,8 @@ FLOORS = {
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
         app_name callables ending environ file_wrapper hooks inheritance input limits offspring prctl privileges procfs release retirement said sizing sockets stacks
-        application interrupt place prepare roster
-        boards dumps renewal response streams takeover templates watchdog
+        application interrupt memory place prepare roster
+        boards broken_page dumps renewal response streams takeover templates watchdog wear
         answer crew link overdue
         body links readiness report tick
         slot
