@@ -125,7 +125,7 @@ class RunDir:
         self.control = path / "control.sock"
         self.proxy_control = path / "proxy.sock"
         self.front_board = path / "front.board"
-        self.pulse = path / "pulse"
+        self.pulse = path / "masters.pulse"  # no pool has a name with a dot
 
     def pool(self, name: str) -> PoolPlaces:
         return PoolPlaces(self.path / name, self.group)
