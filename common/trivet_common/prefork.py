@@ -291,16 +291,10 @@ class Master:
             self.begin_reload(pickle.loads(carried), self._report_reload)
         elif verb == b"drain":
             self.stop()
-        elif verb == b"quit":
-            self.quit()
-        elif verb == b"reopen":
-            self.reopen()
         elif verb == b"turning":
             self.tell_parent(b"turning")
-        elif verb == b"more":
-            self.more()
-        elif verb == b"less":
-            self.less()
+        elif verb in (b"quit", b"reopen", b"more", b"less"):
+            getattr(self, verb.decode())()
 
     def _report_reload(self, problem: str | None) -> None:
         self.tell_parent(
