@@ -37,7 +37,7 @@ FLOORS = {
         certificates
         channel config forking http1 inherited log_target loop notify pool pulse
         access_log binding control logs
-        children listeners
+        children listeners reloads
         prefork
     """,
     "common/pool": """

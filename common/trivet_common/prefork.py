@@ -3,7 +3,6 @@
 Signal handlers only queue; one loop acts. Knows nothing of what its children do: subclasses say that.
 """
 
-import pickle
 import signal
 import time
 from collections.abc import Callable
@@ -16,9 +15,10 @@ from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.children import Child, Children
 from trivet_common.control import ControlServer, Reply
 from trivet_common.forking import SIGNALS
-from trivet_common.logs import ErrorLog, without_trace
+from trivet_common.logs import ErrorLog
 from trivet_common.loop import Loop
 from trivet_common.notify import Notifier
+from trivet_common.reloads import Reloads
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
 QUIT_GRACE = 0.5
@@ -61,15 +61,15 @@ class Master:
         self.phase = Phase.RUNNING
         self.status_code = 0
         self._created = time.monotonic()
-        self._reload_source = reload_source
-        self._reloading = False
         self._loop = Loop()
         self.children = Children(self._loop, log, self.child_said, self.child_exited)
         self._control: ControlServer | None = None
         # Only the topmost is the one that a service manager started.
         self.notifier = Notifier.take() if parent is None else Notifier()
         self._stop_replies: list[Reply] = []
-        self._reload_replies: list[Reply] = []
+        self._reloads = Reloads(
+            self.reload, reload_source, self._why_no_reload, self.tell_parent, log, self.notifier
+        )
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -153,9 +153,7 @@ class Master:
 
     def report_progress(self, text: str) -> None:
         """Tell who waits for the end of the reload, here and above, how far it is."""
-        for reply in self._reload_replies:
-            reply.progress(text)
-        self.tell_parent(b"progress " + text.encode("utf-8", "replace"))
+        self._reloads.report(text)
 
     def watch(self, source: Any, callback: Callable[[], None]) -> None:
         """Call back whenever `source` is readable."""
@@ -210,41 +208,16 @@ class Master:
 
     def request_reload(self, done: Callable[[str | None], None]) -> None:
         """Read the configuration again and reload; one at a time. `done` hears None or the problem."""
-        if self._reload_source is None:
-            done(f"{self.title} is reloaded by its master")
-            return
-        try:
-            settings = self._reload_source()
-        except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
-            problem = str(error) or type(error).__name__
-            self._log_reload(problem)
-            done(problem)
-            return
-        self.begin_reload(settings, done)
+        self._reloads.request(done)
 
     def begin_reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
-        """Reload with these settings, whoever has read them; one at a time. `done` hears None or the problem."""
-        if self._reloading or self.is_leaving():
-            done("a reload is already running" if self._reloading else f"{self.title} is stopping")
-            return
-        self._reloading = True
-        self.notifier.reloading()
-
-        def finished(problem: str | None) -> None:
-            self._reloading = False
-            self.notifier.ready()
-            self._log_reload(problem)
-            done(problem)
-
-        self.reload(settings, finished)
+        """Reload with these settings, whoever has read them. `done` hears None or the problem."""
+        self._reloads.begin(settings, done)
 
     # ------------------------------------------------------------------ private
 
-    def _log_reload(self, problem: str | None) -> None:
-        if problem is None:
-            self.log.info("reloaded")
-        else:
-            self.log.error(f"reload failed, the old configuration goes on: {without_trace(problem)}")
+    def _why_no_reload(self) -> str | None:
+        return f"{self.title} is stopping" if self.is_leaving() else None
 
     def _clear_up(self) -> None:
         # Signals are still caught and mean nothing any more: none ends us before the last file is removed.
@@ -287,19 +260,13 @@ class Master:
     def _obey(self, message: bytes) -> None:
         verb, _, carried = message.partition(b" ")
         if verb == b"reload":
-            # From our own master over an inherited socket pair: as trusted as our own memory.
-            self.begin_reload(pickle.loads(carried), self._report_reload)
+            self._reloads.begin_for_parent(carried)
         elif verb == b"drain":
             self.stop()
         elif verb == b"turning":
             self.tell_parent(b"turning")
         elif verb in (b"quit", b"reopen", b"more", b"less"):
             getattr(self, verb.decode())()
-
-    def _report_reload(self, problem: str | None) -> None:
-        self.tell_parent(
-            b"reloaded" if problem is None else b"reloaded " + problem.encode("utf-8", "replace")
-        )
 
     def _orphaned(self) -> None:
         self.log.warning("the master above is gone: leaving")
@@ -315,7 +282,7 @@ class Master:
         if what == "status":
             reply.finish({"ok": True, **self.status()})
         elif what == "reload":
-            self._reload_for(reply)
+            self._reloads.request_for(reply)
         elif what == "stop":
             self._stop_replies.append(reply)
             self.stop()
@@ -324,15 +291,6 @@ class Master:
             reply.finish({"ok": True})
         else:
             self.answer(request, reply)
-
-    def _reload_for(self, reply: Reply) -> None:
-        self._reload_replies.append(reply)
-
-        def finished(problem: str | None) -> None:
-            self._reload_replies.remove(reply)
-            reply.finish({"ok": problem is None, "problem": problem or ""})
-
-        self.request_reload(finished)
 
     def _close_in_child(self) -> None:
         """Close what is the master's alone, or the end of file at its death would never be seen."""

@@ -5,6 +5,7 @@ Decides who is told next and what the outcome is. Knows neither processes nor so
 
 import pickle
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from trivet_common.config import Pool, Settings
 
@@ -15,6 +16,7 @@ MARGIN = 10.0
 # Its `prepare` commands may migrate a large database.
 PREPARE = 3600.0
 
+_numbers = count(1)  # an answer of another rollout comes too late
 Tell = Callable[[str, bytes], bool]
 Later = Callable[[float, Callable[[], None]], None]
 
@@ -36,6 +38,7 @@ class Rollout:
         self._tell = tell
         self._call_later = call_later
         self._done = done
+        self._number = next(_numbers)
         self._words = 0  # said by parts so far; each gives its part more time
         self._is_over = False
 
@@ -48,7 +51,8 @@ class Rollout:
             self._finish(None)
             return
         part = self._left[0]
-        if not self._tell(part, b"reload " + pickle.dumps(what_it_takes(self._settings, part))):
+        settings = pickle.dumps(what_it_takes(self._settings, part))
+        if not self._tell(part, b"reload %d %s" % (self._number, settings)):
             self.heard(part, "its master is not running")
             return
         self._wait_for(part)
@@ -58,6 +62,12 @@ class Rollout:
         if not self._is_over and self._left[:1] == [part]:
             self._words += 1
             self._wait_for(part)
+
+    def answered(self, part: str, text: str) -> None:
+        """`NUMBER PROBLEM`: one with another number is to an earlier rollout, which did not wait for it."""
+        number, _, problem = text.partition(" ")
+        if number == str(self._number):
+            self.heard(part, problem)
 
     def heard(self, part: str, problem: str) -> None:
         """A part answered: with an empty text if it runs the new version. Others' words are not for us."""

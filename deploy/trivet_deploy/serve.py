@@ -102,7 +102,7 @@ class ServeMaster(Master):
         elif verb == b"failed":
             self._failed(child.kind, text.decode("utf-8", "replace"))
         elif verb == b"reloaded" and self._rollout is not None:
-            self._rollout.heard(child.kind, text.decode("utf-8", "replace"))
+            self._rollout.answered(child.kind, text.decode("utf-8", "replace"))
         elif verb == b"progress" and self._rollout is not None:
             self._rollout.progressed(child.kind)
             self.report_progress(f"{child.kind}: {text.decode('utf-8', 'replace')}")

@@ -284,16 +284,16 @@ def test_what_a_lower_master_is_told(tmp_path: Path) -> None:
 
     ours.send(b"")
     ours.send(b"what is this")
-    ours.send(b"reload " + pickle.dumps("slow"))
-    ours.send(b"reload " + pickle.dumps("good"))
+    ours.send(b"reload 1 " + pickle.dumps("slow"))
+    ours.send(b"reload 2 " + pickle.dumps("good"))
     assert hear() == b"progress taking slow"
-    assert hear() == b"reloaded a reload is already running"
-    assert hear() == b"reloaded"
+    assert hear() == b"reloaded 2 a reload is already running"
+    assert hear() == b"reloaded 1"
     ours.send(b"more")
     ours.send(b"less")
-    ours.send(b"reload " + pickle.dumps("bad"))
+    ours.send(b"reload 3 " + pickle.dumps("bad"))
     assert hear() == b"progress taking bad"
-    assert hear() == b"reloaded no such thing"
+    assert hear() == b"reloaded 3 no such thing"
     ours.send(b"drain")
     assert os.waitpid(pid, 0)[1] == 0
     ours.close()

@@ -61,10 +61,24 @@ def test_each_part_is_sent_what_it_takes() -> None:
     stage = Stage()
     stage.rollout.heard("pool a", "")
     stage.rollout.heard("pool b", "")
-    verb, _, carried = stage.messages[0].partition(b" ")
+    verb, number, carried = stage.messages[0].split(b" ", 2)
     pool, settings = pickle.loads(carried)
     assert (verb, pool.name, settings.stop_timeout) == (b"reload", "a", 3.0)
-    assert isinstance(pickle.loads(stage.messages[2].partition(b" ")[2]), Settings)
+    assert stage.messages[1].split(b" ", 2)[1] == number
+    assert isinstance(pickle.loads(stage.messages[2].split(b" ", 2)[2]), Settings)
+
+
+def test_a_late_answer_to_an_earlier_rollout_is_none_to_this_one() -> None:
+    earlier, stage = Stage(), Stage()
+    numbers = [each.messages[0].split(b" ", 2)[1].decode() for each in (earlier, stage)]
+    stage.rollout.answered("pool a", f"{numbers[0]} it does not load")
+    stage.rollout.answered("pool a", numbers[0])
+    stage.rollout.answered("pool a", "")
+    assert (stage.told, stage.outcome) == (["pool a"], [])
+    stage.rollout.answered("pool a", numbers[1])
+    assert stage.told == ["pool a", "pool b"]
+    stage.rollout.answered("pool b", f"{numbers[1]} it does not load")
+    assert stage.outcome == ["pool b: it does not load (renewed already: pool a)"]
 
 
 def test_a_problem_ends_it_and_names_what_is_new_already() -> None:
