@@ -59,8 +59,9 @@ def overview(site: Site, premises: Premises) -> str:
     access = [("access", _target(settings.log.access))] if premises.has_proxy else []  # a pool writes none
     lines += _block("logs", [*access, ("errors", _target(settings.log.error))])
     lines += _block("stop", [("Ctrl-C", f"or: trivet stop {site.asked}")])
-    lines += _block("reload", [("", f"trivet reload {site.asked}")])
-    lines += _block("watch", [("", f"trivet status {site.asked}")])
+    by_itself = "when a source changes, or: " if site.is_development else ""
+    lines += _block("reload", [("", f"{by_itself}trivet reload {site.asked}")])
+    lines += _block("watch", [("", f"trivet status {site.asked} --watch")])
     return "\n".join([*lines, ""])
 
 

@@ -61,8 +61,16 @@ def test_one_screen_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "          errors  errors.log",
         "  stop    Ctrl-C  or: trivet stop demo.yaml",
         "  reload  trivet reload demo.yaml",
-        "  watch   trivet status demo.yaml",
+        "  watch   trivet status demo.yaml --watch",
     ]
+
+
+def test_in_development_a_reload_comes_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "robots.txt").touch()
+    settings = from_mapping(SITE, base=tmp_path, name="demo", environ={})
+    premises = Premises(settings, tmp_path / "run", proxy=True, pools=settings.pools)
+    site = Site(settings, tmp_path / "run", "demo.yaml", lambda: settings, is_development=True)
+    assert "  reload  when a source changes, or: trivet reload demo.yaml" in screen.overview(site, premises)
 
 
 def test_a_pool_alone_says_where_another_front_end_finds_it(tmp_path: Path) -> None:
