@@ -1,10 +1,14 @@
-"""What a slot puts up with, and whom it believes. Knows nothing of where these values come from."""
+"""What a slot puts up with, and whom it believes; and which settings say so."""
 
 import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from trivet_common.config import Pool, Settings
 from trivet_common.http1.collector import HeadLimits
+
+# Our proxy adds fields of its own (claim, forwarding) to a head that just fits its limits.
+_ROOM_BYTES, _ROOM_FIELDS = 16 * 1024, 32
 
 
 class SlotLimits(NamedTuple):
@@ -31,3 +35,19 @@ class Trust(NamedTuple):
 
     uids: frozenset[int]
     is_proxy: Callable[[str | None], bool]
+
+
+def slot_limits(settings: Settings, pool: Pool) -> SlotLimits:
+    limits = settings.limits
+    return SlotLimits(
+        head=HeadLimits(limits.header_bytes + _ROOM_BYTES, limits.headers + _ROOM_FIELDS),
+        body=limits.body,
+        header_timeout=limits.header_timeout,
+        body_timeout=limits.body_timeout,
+        body_rate=limits.body_rate,
+        write_timeout=limits.write_timeout,
+        spool_memory=settings.spool.memory,
+        spool_directory=settings.spool.dir,
+        timeout=pool.timeout,
+        is_spent_by_timeout=pool.after_timeout == "replace",
+    )

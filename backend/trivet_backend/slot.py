@@ -61,9 +61,9 @@ class Slot:
         limits: SlotLimits,
         trust: Trust,
         log: ErrorSink,
-        wear: Callable[[], bool] | None = None,
+        wear: Callable[[], None] | None = None,
     ) -> None:
-        """`wear` is called after each request; once it returns True the slot takes no other."""
+        """`wear` is called after each request."""
         # For the process.
         self.index = index
         self._incarnation = incarnation
@@ -316,8 +316,8 @@ class Slot:
         if alarm.end() and self._limits.is_spent_by_timeout:
             # What was interrupted may still be owed an answer, by a database for instance.
             self._retirement.spend()
-        if self._wear is not None and self._wear():
-            self._retirement.spend()
+        if self._wear is not None:
+            self._wear()
         body.close()
         return self._part_or_keep(link, response, framing, rest)
 

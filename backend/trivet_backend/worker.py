@@ -12,18 +12,19 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
 
 import setproctitle
 
 from trivet_backend import offspring
 from trivet_backend.application import AppError, WsgiApplication, load_application
+from trivet_backend.broken_page import broken_page
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
 from trivet_backend.hooks import HookError, call_hook
 from trivet_backend.interrupt import Alarm
-from trivet_backend.limits import SlotLimits, Trust
+from trivet_backend.limits import Trust, slot_limits
 from trivet_backend.place import Place
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_backend.readiness import why_not_ready
@@ -31,16 +32,14 @@ from trivet_backend.slot import Slot
 from trivet_backend.stacks import all_stacks
 from trivet_backend.streams import WorkerLog, WorkerStream
 from trivet_backend.watchdog import Duties, Watchdog
+from trivet_backend.wear import wears
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
-from trivet_common.http1.collector import HeadLimits
 from trivet_common.pool.places import PoolPlaces
 from trivet_common.prefork import ORPHAN_GRACE
 
 # Connections of proxies that hold our token at the same moment: few, but a restart of all at once is a burst.
 _BACKLOG = 64
-# Our proxy adds fields of its own (claim, forwarding) to a head that just fits its limits.
-_ROOM_BYTES, _ROOM_FIELDS = 16 * 1024, 32
 
 
 class Worker:
@@ -75,6 +74,7 @@ class Worker:
         self._is_leaving = False
         self._is_told_to_quit = False
         self._is_tired = False
+        self._wears: list[Callable[[], bool]] = []
         self._moved = threading.Event()  # a slot ended, or will not
         self._watchdog = Watchdog(
             channel,
@@ -133,9 +133,18 @@ class Worker:
         self._watchdog.start()
         if application is None:
             os.environ.update(pool.env)
-            application = load_application(pool)
+            application = self._load()
         call_hook("post_fork", pool.post_fork)
         return application
+
+    def _load(self) -> WsgiApplication:
+        try:
+            return load_application(self._pool)
+        except AppError as error:
+            if not self._pool.is_development:
+                raise
+            self._log.error(str(error))
+            return broken_page(error)
 
     def _make_slots(self, application: WsgiApplication) -> None:
         environs = EnvironBuilder(
@@ -146,11 +155,14 @@ class Worker:
             is_proxy=self._settings.trusted_proxies.trusts,
             client_ip=self._settings.client_ip,
         )
-        problem = why_not_ready(application, environs, self._ready) if self._ready is not None else None
-        if problem is not None:
-            raise NotReady(problem)
+        if self._ready is not None and not self._pool.is_development:
+            problem = why_not_ready(application, environs, self._ready)
+            if problem is not None:
+                raise NotReady(problem)
         trust = Trust(self._uids | {os.geteuid()}, self._settings.trusted_proxies.trusts)
-        limits = slot_limits(self._settings, self._pool)
+        pool, limits = self._pool, slot_limits(self._settings, self._pool)
+        # Now that it is ready to serve: what it holds from here on is growth.
+        self._wears = wears(pool.max_requests, pool.max_memory, tire=self._tire, warn=self._log.warning)
         for index, listener in enumerate(self._place.listeners):
             listener.listen(_BACKLOG)
             row = self._place.board.slot(index)
@@ -168,6 +180,7 @@ class Worker:
                 limits=limits,
                 trust=trust,
                 log=self._log,
+                wear=self._wear if self._wears else None,
             )
             self._slots.append(slot)
 
@@ -250,6 +263,13 @@ class Worker:
 
     # ------------------------------------------------------------ anywhere
 
+    def _wear(self) -> None:
+        """After a request of any slot."""
+        for is_worn_out in self._wears:
+            if is_worn_out():
+                for slot in self._slots:
+                    slot.spend()
+
     def _tire(self, why: bytes) -> None:
         """Ask for a successor, once; until the master says more, work goes on."""
         if not self._is_tired:
@@ -311,19 +331,3 @@ def run_worker(
         application=application,
         ready=ready,
     ).run()
-
-
-def slot_limits(settings: Settings, pool: Pool) -> SlotLimits:
-    limits = settings.limits
-    return SlotLimits(
-        head=HeadLimits(limits.header_bytes + _ROOM_BYTES, limits.headers + _ROOM_FIELDS),
-        body=limits.body,
-        header_timeout=limits.header_timeout,
-        body_timeout=limits.body_timeout,
-        body_rate=limits.body_rate,
-        write_timeout=limits.write_timeout,
-        spool_memory=settings.spool.memory,
-        spool_directory=settings.spool.dir,
-        timeout=pool.timeout,
-        is_spent_by_timeout=pool.after_timeout == "replace",
-    )
