@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 
 class HookError(Exception):
@@ -17,14 +19,26 @@ def call_hook(key: str, name: str | None) -> None:
     """Call the function that `key` of the configuration names, if any. Raises HookError, nothing else."""
     if name is None:
         return
-    module, _, function = name.partition(":")
+    hook = find_hook(key, name)
     try:
-        found = importlib.import_module(module)
-        for part in function.split("."):
-            found = getattr(found, part)
-        found()  # type: ignore[operator]
+        hook()
     except BaseException as error:  # sys.exit() too: a worker leaves when its master says so
         raise HookError(f"{key}: {name} failed: {_one_line(error)}\n{_trace(error)}") from None
+
+
+def find_hook(key: str, name: str) -> Callable[[], object]:
+    """The function, not called: `trivet check --app` asks for no more. Raises HookError, nothing else."""
+    module, _, function = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in function.split("."):
+            found = getattr(found, part)
+    except BaseException as error:
+        raise HookError(f"{key}: {name} failed: {_one_line(error)}\n{_trace(error)}") from None
+    if not callable(found):
+        raise HookError(f"{key}: {name} is not a function")
+    hook: Callable[[], object] = found
+    return hook
 
 
 def _one_line(error: BaseException) -> str:

@@ -64,6 +64,12 @@ def _load(pool: Pool) -> dict[str, object]:
         "python_path": [os.fspath(path) for path in pool.python_path],
         "user": pool.user,
         "group": pool.group,
+        "hooks": {
+            key: name
+            for key, name in (("post_fork", pool.post_fork), ("worker_exit", pool.worker_exit))
+            if name is not None
+        },
+        "is_alone": pool.preload is not None and not pool.preload.threads,
     }
     command = [sys.executable, "-m", "trivet_deploy.application_check", str(write_end)]
     with os.fdopen(read_end, "rb") as answer:

@@ -74,6 +74,30 @@ def test_an_application_that_does_not(
     assert said in told.err
 
 
+@pytest.mark.parametrize(
+    ("keys", "source", "said"),
+    [
+        ({"post_fork": "hello:conect"}, "", "post_fork: hello:conect failed: AttributeError"),
+        ({"worker_exit": "hooks:close"}, "", "worker_exit: hooks:close failed: ModuleNotFoundError"),
+        ({"post_fork": "hello:number"}, "number = 3\n", "post_fork: hello:number is not a function"),
+        (
+            {"preload": "true"},
+            "import threading, time\n"
+            "threading.Thread(target=time.sleep, args=(60,), name='exporter', daemon=True).start()\n",
+            "starts threads while it is loaded (exporter)",
+        ),
+    ],
+)
+def test_what_a_worker_needs_besides(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], keys: dict[str, str], source: str, said: str
+) -> None:
+    file = write_site(tmp_path, "hello:app", source + WSGI, **keys)
+    assert check.check(file, "serve", True) == 1
+    assert said in capfd.readouterr().err
+    good = write_site(tmp_path, "hello:app", source + WSGI, post_fork="hello:app", preload="{threads: allow}")
+    assert check.check(good, "serve", True) == 0
+
+
 def test_an_application_that_waits_for_ever(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
