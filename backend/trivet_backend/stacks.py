@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -29,14 +29,21 @@ def text_of(stack: traceback.StackSummary | None) -> str:
     return "(it has ended)" if stack is None else "".join(stack.format()).rstrip()
 
 
-def all_stacks(names: Mapping[int, str]) -> str:
-    """The stack of every thread, under its name of `names`; those that have one come first."""
+def all_stacks(names: Mapping[int, str], *, idle: Collection[int] = (), hidden: Collection[int] = ()) -> str:
+    """The stack of every thread that is not hidden, under its name of `names`, those that have one first.
+
+    Of an idle one the name says it all.
+    """
     frames = sys._current_frames()
     others = {thread.ident: thread.name for thread in threading.enumerate()}
     titles = {ident: name for ident, name in names.items() if ident in frames}
     for ident in frames:
         titles.setdefault(ident, f"other thread {others.get(ident, ident)}")
-    return "\n\n".join(f"{title}\n{text_of(_summary(frames[ident]))}" for ident, title in titles.items())
+    return "\n\n".join(
+        title if ident in idle else f"{title}\n{text_of(_summary(frames[ident]))}"
+        for ident, title in titles.items()
+        if ident not in hidden
+    )
 
 
 def _summary(frame: FrameType) -> traceback.StackSummary:

@@ -35,6 +35,7 @@ from trivet_backend.watchdog import Duties, Watchdog
 from trivet_backend.wear import wears
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Pool, Settings
+from trivet_common.pool.board import SINCE
 from trivet_common.pool.places import PoolPlaces
 from trivet_common.prefork import ORPHAN_GRACE
 
@@ -257,9 +258,15 @@ class Worker:
         os._exit(1)
 
     def _dump(self) -> str:
+        """Of whoever may have something to tell: not ourselves, nor a main thread that only waits."""
         now = monotonic_ns()
         alarms = [slot.alarm for slot in self._slots]
-        return all_stacks({alarm.thread: f"{alarm.name} {alarm.row.doing(now)}" for alarm in alarms})
+        names = {alarm.thread: f"{alarm.name} {alarm.row.doing(now)}" for alarm in alarms}
+        idle = {alarm.thread for alarm in alarms if not alarm.row.words[SINCE]}
+        hidden = {threading.get_ident()}
+        if len(names) > 1:
+            hidden.add(threading.main_thread().ident or 0)
+        return all_stacks(names, idle=idle, hidden=hidden)
 
     # ------------------------------------------------------------ anywhere
 

@@ -33,6 +33,9 @@ def test_each_thread_stands_under_its_name() -> None:
         assert any(other.startswith("other thread somebody\n") for other in others)
         assert not any(other.startswith("w3.1") for other in others)
         assert text_of(capture(named)) in first
+        assert all_stacks({named: "w3.0 idle"}, idle=[named]).startswith("w3.0 idle\n\n")
+        hidden = all_stacks({named: "w3.0"}, hidden=[threads[1].ident or 0])
+        assert "\nother thread somebody" not in hidden
     finally:
         go.set()
         for thread in threads:
