@@ -77,6 +77,8 @@ class QueueRow:
 
     def show(self, waiting: int, oldest_since: int, counts: QueueCounts) -> None:
         """Four times a second, whether or not anything has changed: a row that is not renewed is void."""
+        if self._fd < 0:
+            self.refresh()
         words = (os.getpid(), waiting, oldest_since, *counts, time.monotonic_ns(), *_SPARE)
         self._write(self._index, _ROW.pack(*(word & _MASK for word in words)))
 
