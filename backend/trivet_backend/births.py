@@ -56,7 +56,7 @@ class Births:
         None: its template is not there yet.
         """
         line: Channel | None = None
-        if release.pool.preload is not None and self.templates is not None:
+        if release.has_template and self.templates is not None:
             line = self.templates.try_use(release)
             if line is None:
                 return None

@@ -191,15 +191,18 @@ class PoolMaster(Master):
         self._templates.let_go_of_all()
 
     def status(self) -> dict[str, Any]:
+        template = self._templates.status(self._crew.release)
+        is_degraded = self._crew.is_degraded() or (template is not None and template["state"] == "missing")
         return {
             **crew_status(self._crew, self._places),
+            "degraded": is_degraded,
             "pid": os.getpid(),
             "phase": self.phase.name.lower(),
             "reloading": self._crew.takeover is not None,
             "reload_progress": self._progress,
             "last_reload": self._last_reload,
             "last_reload_problem": self._last_reload and self._last_reload["problem"],
-            "template": self._templates.status(self._crew.release),
+            "template": template,
             "queue": queue_status(read_queue_board(self._places.queue_board)),
         }
 
@@ -274,7 +277,7 @@ class PoolMaster(Master):
         if self._crew.takeover is not None:
             used.add(self._releases)
         self._templates.tick(used)
-        if self._crew.release.pool.preload is not None:
+        if self._crew.release.has_template:
             self._templates.try_use(self._crew.release)
 
     def _template_failed(self, release: Release, problem: str) -> None:

@@ -19,6 +19,16 @@ def die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wake_with(parent: int) -> None:
+    """Go on when our parent ends, should we be stopped then: who is stopped does not notice its end.
+
+    A change of user makes the kernel forget this.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGCONT)
+
+
 def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     zero = ctypes.c_ulong(0)

@@ -17,3 +17,8 @@ class Release(NamedTuple):
     number: int
     pool: Pool
     settings: Settings
+
+    @property
+    def has_template(self) -> bool:
+        """While it is developed each worker loads the application: one that is broken becomes a page."""
+        return self.pool.preload is not None and not self.pool.is_development

@@ -98,7 +98,10 @@ class Roster:
         return iter(list(self.workers.values()))
 
     def ready(self) -> int:
-        return sum(worker.state is WorkerState.READY for worker in self.workers.values())
+        """How many take requests."""
+        return sum(
+            worker.state is WorkerState.READY and not worker.is_absent for worker in self.workers.values()
+        )
 
     def leaving(self) -> int:
         return sum(worker.state is WorkerState.RETIRING for worker in self.workers.values())

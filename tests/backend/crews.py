@@ -48,7 +48,14 @@ def release(number: int = 1, *, size: int = 2, threads: int = 1, **keys: Any) ->
     )
     workers = Workers(size, keys.pop("most", size))
     pool: Any = SimpleNamespace(
-        name="web", app="shop", workers=workers, threads=threads, reload=reload, kill_grace=2.0, preload=None
+        name="web",
+        app="shop",
+        workers=workers,
+        threads=threads,
+        reload=reload,
+        kill_grace=2.0,
+        preload=None,
+        is_development=False,
     )
     settings: Any = SimpleNamespace(stop_timeout=keys.pop("stop_timeout", 25.0))
     return Release(number, pool, settings)

@@ -3,14 +3,15 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 
-from trivet_backend.prctl import adopt_orphans, die_with
+from trivet_backend.prctl import adopt_orphans, die_with, wake_with
 from trivet_backend.procfs import parent_of, state_of
 
 
-def until_gone(pid: int) -> None:
+def until(found: Callable[[], bool]) -> None:
     end = time.monotonic() + 5
-    while state_of(pid) not in ("", "Z"):
+    while not found():
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -51,7 +52,28 @@ def test_a_child_dies_with_its_parent() -> None:
     assert parent_of(child) == pid
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    until_gone(child)
+    until(lambda: state_of(child) in ("", "Z"))
+    os.close(told), os.close(tell)
+
+
+def test_a_stopped_child_goes_on_when_its_parent_ends() -> None:
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            wake_with(parent)
+            os.write(tell, b"%d" % os.getpid())
+            while os.getppid() == parent:
+                time.sleep(0.005)
+            os._exit(0)
+        time.sleep(60)
+    child = int(os.read(told, 20))
+    os.kill(child, signal.SIGSTOP)
+    until(lambda: state_of(child) == "T")
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until(lambda: state_of(child) in ("", "Z"))
     os.close(told), os.close(tell)
 
 

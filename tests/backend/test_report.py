@@ -65,7 +65,7 @@ def test_a_crew_in_figures(tmp_path: Path) -> None:
     crew.crashes = 3
     told = crew_status(crew, PoolPlaces(tmp_path))
     assert (told["ready"], told["wanted"], told["size"]) == (1, 2, {"min": 2, "max": 5, "now": 2})
-    assert (told["crashes"], told["timeouts"], told["degraded"]) == (3, 0, False)
+    assert (told["crashes"], told["timeouts"]) == (3, 0)
     assert told["recycled"] == {"requests": 0, "memory": 0, "timeout": 0}
     assert [each["incarnation"] for each in told["workers"]] == [1]
 
