@@ -41,3 +41,13 @@ def test_one_that_never_moves_is_tried_again(words, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert still.give_back() == [Token(0, 3, 5)]
     assert repr(still) == "<Standstill  aside=0>"
+
+
+def test_one_that_was_killed_is_forgotten(words, monkeypatch):
+    """It writes no token any more that would be asked for; its board must not stay mapped for ever."""
+    still = Standstill()
+    still.note(3, words, 5)
+    later = time.monotonic() + 6
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert still.give_back() == []
+    assert not still.workers

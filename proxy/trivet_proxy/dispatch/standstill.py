@@ -38,7 +38,9 @@ class Standstill:
 
     def give_back(self) -> list[Token]:
         """What was put aside of workers that go on. Some of it is stale by then; whoever claims sees that."""
-        back = [token for token in self._aside if not self._stands(token.incarnation)]
+        for incarnation in list(self.workers):
+            self._stands(incarnation)  # one that was killed writes no token, and its board would stay mapped
+        back = [token for token in self._aside if token.incarnation not in self.workers]
         self._aside.difference_update(back)
         return sorted(back)
 
