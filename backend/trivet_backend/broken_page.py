@@ -18,7 +18,7 @@ _PAGE = """<!doctype html>
  body {{ font: 16px/1.5 system-ui, sans-serif; color: #222 }}
  body {{ margin: 2em auto; max-width: 60em; padding: 0 1em }}
  h1 {{ font-size: 1.3em }}
- pre {{ background: #f4f4f4; border-left: 4px solid #c33; padding: 1em; overflow: auto }}
+ pre {{ background: #f4f4f4; border-left: 4px solid #c33; padding: 1em; white-space: pre-wrap }}
  @media (prefers-color-scheme: dark) {{
   body {{ background: #1b1b1b; color: #ddd }}
   pre {{ background: #262626 }}
@@ -26,7 +26,7 @@ _PAGE = """<!doctype html>
 </style></head>
 <body><h1>{title}</h1>
 <pre>{trace}</pre>
-<p>This page goes away by itself: mend the file and load the page again.</p>
+<p>Mend the file, then load the page again.</p>
 </body></html>
 """
 
