@@ -3,6 +3,7 @@
 import pytest
 
 from tests.common.gate_driver import LIMITS, bytewise, parse, why
+from trivet_common.http1 import request
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.framing import Chunked, Counted, NoBody
 from trivet_common.http1.grammar import METHODS
@@ -81,6 +82,14 @@ def test_the_reason_is_found_at_the_byte_that_makes_it_one(data: bytes, reason: 
             assert reader.feed(byte) is None
 
     assert why(feed_all) == reason
+
+
+def test_what_llhttp_alone_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing we know of: should the two ever count fields differently, neither is believed."""
+    monkeypatch.setattr(request, "cut_request", lambda head: [])
+    with pytest.raises(HttpError) as caught:
+        parse(b"X: a")
+    assert (caught.value.status, caught.value.why) == (400, "bad_head:syntax")
 
 
 def test_a_405_names_what_is_allowed() -> None:

@@ -88,7 +88,6 @@ REASONS: dict[str, Reason] = {
     "idle_timeout": Reason(408, _CLIENT, "Nothing was asked for limits.idle_timeout."),
     # Routing and rights.
     "denied": Reason(403, _CLIENT, "The rules of this route do not let this client in."),
-    "unreadable": Reason(403, _US, "The file or folder may not be read by the server's user."),
     "no_route": Reason(404, _CLIENT, "No route matches this request."),
     "not_found": Reason(404, _CLIENT, "There is no such file."),
     "precondition": Reason(412, _CLIENT, "The file is not in the state that the request is conditional on."),
@@ -102,7 +101,6 @@ REASONS: dict[str, Reason] = {
     "worker_twice": Reason(502, _UPSTREAM, "Two workers died while they ran this request."),
     "app_error": Reason(500, _UPSTREAM, "The application failed; the error log has the traceback."),
     "pool_down": Reason(503, _US, "The pool has no worker that could take this request."),
-    "stale_claim": Reason(409, _US, "The slot has moved on from the claim this request names."),
     "upstream_refused": Reason(502, _UPSTREAM, "No connection to the upstream could be made."),
     "upstream_timeout": Reason(504, _UPSTREAM, "The upstream did not answer in time."),
     "upstream_bad": Reason(502, _UPSTREAM, "The upstream's answer was malformed or cut short."),
