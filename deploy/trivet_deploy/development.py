@@ -5,6 +5,7 @@ Decides what is renewed and when; the process that sees the files is watcher.py'
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -89,6 +90,12 @@ def refuse_elsewhere(notify_socket: str) -> None:
         )
     if find_spec("watchfiles") is None:
         raise Refusal("--reload needs the package watchfiles: pip install watchfiles", FAILED)
+
+
+def without_prepare(settings: Settings) -> Settings:
+    """For a renewal since code changed: nobody wants to wait for migrations each time a file is saved."""
+    pools = {name: replace(pool, prepare=()) for name, pool in settings.pools.items()}
+    return replace(settings, pools=pools)
 
 
 def watched(settings: Settings) -> Watched:

@@ -21,7 +21,7 @@ from trivet_common.pool.figures import figures
 from trivet_common.prefork import QUIT_GRACE, Master, Phase
 
 from . import running, screen
-from .development import Development
+from .development import Development, without_prepare
 from .halves import open_log, run_pool, run_proxy
 from .premises import Premises
 from .refusal import FAILED
@@ -133,10 +133,11 @@ class ServeMaster(Master):
 
         def finished(problem: str | None) -> None:
             self._rollout = None
-            if problem is None:
+            if problem is None and is_whole:
                 self._adopt(settings)
             done(problem)
 
+        is_whole = self._only is None
         self._rollout = Rollout(settings, self._only or self.parts, self._tell, self.call_later, finished)
         self._rollout.begin()
 
@@ -151,7 +152,7 @@ class ServeMaster(Master):
             return
         self._only = [f"pool {name}" for name in pools]
         try:
-            self.begin_reload(self.settings, done)
+            self.begin_reload(without_prepare(self.settings), done)
         finally:
             self._only = None
 

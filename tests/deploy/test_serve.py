@@ -28,7 +28,9 @@ run_dir: run
 proxy: {{processes: 1}}
 stop_timeout: 3s
 pools:
-  web: {{app: "hello:app", workers: 1}}
+  web:
+    app: "hello:app"
+    workers: 1
 {more}
 """
 
@@ -226,10 +228,16 @@ def test_signals_drain_and_reload(service: Service) -> None:
 
 
 def test_development_renews_what_changes(service: Service) -> None:
+    service.configure("    prepare: echo prepared")
     process = service.start("--reload")
     (service.folder / "hello.py").write_text(APP.replace("one", "two"))
     wait_until(lambda: service.get() == "200 two", service.said)
     assert "hello.py changed: renewing pool web" in service.said()
+    assert service.said().count("prepare: prepared") == 1
+    (service.folder / "hello.py").write_text("import nosuchmodule\n")
+    wait_until(lambda: "nosuchmodule" in service.get(), service.said)
+    (service.folder / "hello.py").write_text(APP.replace("one", "two"))
+    wait_until(lambda: service.get() == "200 two", service.said)
     service.configure("oops: 1")
     service.wait_until_said("site.yaml changed: renewing everything")
     service.wait_until_said("unknown key oops")
