@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.crowd import Browser, Crowd
+from tests.whole.drills import Inventory, print_report
 from tests.whole.running import Site, running, wait_until
 
 WAITS = """
@@ -99,3 +100,32 @@ def test_f5_only_the_requests_of_a_killed_worker_fail_and_at_once(tmp_path: Path
         f"\n{kills} kills, {len(took)} POSTs lost: 502 after {1000 * took[len(took) // 2]:.0f} ms (median), "
         f"at most {took[-1] * 1000:.0f} ms; pool complete after at most {max(whole):.2f} s"
     )
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(("workers", "threads"), [(2, 1), (2, 3)])
+def test_f6_a_stopped_worker_is_killed_and_only_what_it_ran_is_late(
+    tmp_path: Path, workers: int, threads: int
+) -> None:
+    """What it had in hand has its 504; what it had not read is run by another worker."""
+    config = CONFIG.format(workers=workers, threads=threads, timeout="2s, kill_grace: 500ms")
+    with running(tmp_path, config, waits=WAITS) as site:
+        inventory = Inventory(site, workers * threads)
+        with Crowd(site.address, 8) as crowd:
+            wait_until(lambda: len(crowd.visits) > 50)
+            victim = site.pids("trivet: worker")[0]
+            os.kill(victim, signal.SIGSTOP)
+            stopped = time.monotonic()
+            wait_until(
+                lambda: len(found := ready(site)) == workers and victim not in found, 15, "another one"
+            )
+            whole = time.monotonic() - stopped
+            time.sleep(0.5)
+        rest = inventory.check()
+    took = sorted(visit.ended - visit.sent for visit in crowd.visits if visit.ended > stopped)
+    print_report(
+        f"{workers} workers of {threads}, one stopped: {dict(crowd.outcomes())}; whole after {whole:.1f} s",
+        f"99th percentile {took[int(0.99 * len(took))] * 1000:.0f} ms, longest {took[-1]:.2f} s; {rest}",
+    )
+    assert set(crowd.outcomes()) <= {"200", "504 deadline"}
+    assert len(crowd.failures()) <= threads

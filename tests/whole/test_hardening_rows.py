@@ -34,7 +34,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "H13": ("proxy/test_redirect.py::test_to_the_slash",),
     "P1": ("proxy/test_files.py::test_nothing_else_is_served",),
     "P6": ("proxy/test_files.py::test_a_link_swapped_in_a_loop_never_leads_outside",),
-    "P9": ("proxy/test_files.py::test_a_file_that_shrinks_is_cut_not_padded",),
+    "P9": ("proxy/test_files.py::test_a_large_file_that_shrinks_is_cut_not_padded",),
     "P11": ("proxy/test_spool.py",),
     "D1": ("backend/test_slot.py::test_a_head_that_never_ends_is_408",
            "whole/test_corpus_wire.py::test_what_is_not_finished_ends_in_408_or_a_close"),
