@@ -48,12 +48,13 @@ FLOORS = {
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool ticket_keys tls_groups validators wire
         backlog body clients door listing manifests omissions orders preconditions presentation shelf stall templates
-        admission delivery folder internal_routes request writer
+        admission delivery doors folder internal_routes request writer
         catalogue forwarded note resources
         dispatch
         handlers
         connection
-        site
+        site tls_connection
+        reception
         front
         master
     """,  # noqa: E501

@@ -36,6 +36,7 @@ _LINGER_CAP = 4 * 1024 * 1024
 
 # What a client that is too slow is still told: the task that waits for it raises this as an answer.
 _TOLD = frozenset({"header_timeout", "body_timeout", "too_slow"})
+_TLS_HELLO = "bad_head:tls"
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
@@ -43,21 +44,8 @@ class Connection:
     """A client's. `run()` is its task and returns when it is over, whatever happens in it."""
 
     __slots__ = (
-        "_client",
-        "_client_key",
-        "_clients",
-        "_complaints",
-        "_has_asked",
-        "_is_unread",
-        "_omissions",
-        "_patience",
-        "_reader",
-        "_resources",
-        "_rest",
-        "_scheme",
-        "_stall",
-        "_writer",
-        "wire",
+        "_client", "_client_key", "_clients", "_complaints", "_has_asked", "_is_unread", "_omissions",
+        "_patience", "_reader", "_resources", "_rest", "_scheme", "_stall", "_writer", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -260,12 +248,13 @@ class Connection:
 
     async def _route(self, request: Request, writer: ResponseWriter) -> None:
         site = self._clients.site
-        route = site.find(request.head)
+        is_secure = request.client.scheme == "https"
+        route = (site.find_secure if is_secure else site.find)(request.head)
         if route is None:
             raise refuse("no_route")
         request.route, request.record.route = route, route.id
         while route is not None:
-            writer.shape = route.shape
+            writer.shape = route.secure_shape if is_secure else route.shape
             if route.limits is not None:
                 request.body.admit(route.limits.body)
             await route.handler(request, writer)
@@ -317,6 +306,9 @@ class Connection:
 
     async def _turn_away(self, error: HttpError) -> None:
         """Answer what is no request. Nothing after it is interpreted (RFC 9112, 9.6; CVE-2024-49768)."""
+        if error.why == _TLS_HELLO:
+            self._log_unread(error)  # who speaks TLS would not understand an answer in plain text
+            return
         resources = self._resources
         self._patience.stop()
         writer = ResponseWriter(self.wire, self._stall, resources, EMPTY, b"", False, False)

@@ -8,10 +8,9 @@ import functools
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from trivet_common.certificates import Certificate
-from trivet_common.config import Listen
 from trivet_common.config.pair import (
     PairError,
     date,
@@ -23,7 +22,7 @@ from trivet_common.config.pair import (
 from trivet_common.config.tls import Pair, Tls
 
 from .ticket_keys import TicketKeys
-from .tls_groups import limit_groups, set_groups
+from .tls_groups import set_groups
 
 # Mozilla's guideline 5.8, intermediate: forward secrecy and AEAD only. TLS 1.3 has its own three suites.
 _CIPHERS = ":".join(
@@ -34,6 +33,9 @@ _CIPHERS = ":".join(
 _VERIFY = {"off": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 # A new pair comes as two files: what is wrong for a shorter time than this (s) is the moment between them.
 _SETTLED = 1.0
+
+
+News = tuple[bool, str]  # whether it is good, and a sentence
 
 
 def new_context(profile: str, client: str) -> ssl.SSLContext:
@@ -50,14 +52,6 @@ def new_context(profile: str, client: str) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = _VERIFY[client]
     return context
-
-
-def make_doors(listens: Sequence[Listen]) -> dict[str, "Door"]:
-    """By address, for those that have one. Raises PairError."""
-    if all(listen.tls is None for listen in listens):
-        return {}
-    limit_groups()
-    return {listen.address: Door(listen.tls) for listen in listens if listen.tls is not None}
 
 
 class Shown:
@@ -128,9 +122,9 @@ class Door:
         """Raises OSError."""
         return self._open.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
-    def look(self) -> list[tuple[bool, str]]:
-        """Take up what has changed on disk; what is worth saying: whether it is good news, and a sentence."""
-        news: list[tuple[bool, str]] = []
+    def look(self) -> list[News]:
+        """Take up what has changed on disk; what is worth saying of it."""
+        news: list[News] = []
         self._renew_keys()
         for one in self._shown:
             stamp = self._stamp(one, self.tls)
@@ -201,7 +195,7 @@ class Door:
             load_authorities(tls.client_ca, context)
         one.context, one.chains = context, chains
 
-    def _reload(self, one: Shown, news: list[tuple[bool, str]]) -> None:
+    def _reload(self, one: Shown, news: list[News]) -> None:
         before, chains = one.context, one.chains
         problem = None
         try:

@@ -56,9 +56,10 @@ _LONGEST_CHAIN = 32
 class _RequestLines(dict[bytes, bytes]):
     """Field name -> how its line begins on the way to an upstream; empty for what does not go on."""
 
-    def __init__(self, is_trusted: bool) -> None:
+    def __init__(self, is_trusted: bool, dropped: tuple[bytes, ...] = _OURS_PREFIXES) -> None:
         super().__init__()
         self._is_trusted = is_trusted
+        self._dropped = dropped
 
     def __missing__(self, name: bytes) -> bytes:
         line = b"" if self._is_dropped(name) else b"\r\n" + name + b": "
@@ -67,13 +68,15 @@ class _RequestLines(dict[bytes, bytes]):
         return line
 
     def _is_dropped(self, name: bytes) -> bool:
-        if name in _OURS or name.startswith(_OURS_PREFIXES):
+        if name in _OURS or name.startswith(self._dropped):
             return True
         return not self._is_trusted and (name in _PEERS or name.startswith(_PEERS_PREFIXES))
 
 
 _FROM_CLIENTS = _RequestLines(is_trusted=False)
 _FROM_PEERS = _RequestLines(is_trusted=True)
+# Whose certificate we have seen ourselves: no word of anybody else's about it.
+_FROM_KNOWN_PEERS = _RequestLines(is_trusted=True, dropped=(*_OURS_PREFIXES, b"x-ssl-client-"))
 
 
 class ResponseSieve(dict[bytes, bool]):
@@ -98,6 +101,8 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     """The head as the upstream gets it. `framing` and `extra` are whole lines that begin with CRLF."""
     head, client = request.head, request.client
     lines = _FROM_PEERS if client.is_trusted else _FROM_CLIENTS
+    if client.credentials and client.is_trusted:
+        lines = _FROM_KNOWN_PEERS
     nominated = head.hop_by_hop
     host = head.authority or _NO_HOST
     parts = [head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host]
@@ -108,6 +113,8 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
             parts.append(value)
     if client.is_trusted:
         host = believed_host(head) or host
+    if client.credentials:
+        parts.append(client.credentials)
     parts.append(_identity(client.address, client.forwarded_for, client.scheme, client.port))
     parts.append(b"\r\nx-forwarded-host: ")
     parts.append(host)

@@ -6,7 +6,6 @@ Owns the process's tasks. Knows no HTTP. Only the master's word, the master's de
 import errno
 import pickle
 import signal
-import socket
 import traceback
 from collections.abc import Awaitable, Callable
 
@@ -23,15 +22,13 @@ from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 
 from . import garbage
-from .admission import is_admitted, peer_of
 from .clients import Clients
 from .complaints import Complaints
-from .connection import Connection
+from .doors import Doors, Prepared
 from .front_board import FrontRow
-from .omissions import Omissions
+from .reception import Reception
 from .resources import Resources
 from .site import Site, SiteError, build_site
-from .wire import Wire
 
 _BATCH = 64  # accepted from one wake-up of a socket that is ours alone
 _BACKLOG_AT_MOST = 4096  # what is taken from the backlog in one go when we leave
@@ -44,7 +41,13 @@ _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENO
 
 
 def run_front(
-    index: int, count: int, settings: Settings, listeners: Listeners, channel: Channel, error_log: ErrorLog
+    index: int,
+    count: int,
+    settings: Settings,
+    listeners: Listeners,
+    channel: Channel,
+    error_log: ErrorLog,
+    doors: Doors | None = None,
 ) -> int:
     """Process `index` of `count`, from its fork to its exit status. `settings.run_dir` is set.
 
@@ -54,7 +57,7 @@ def run_front(
         signal.signal(signum, signal.SIG_IGN)  # sent to a whole group: the master decides what they mean
     error_log.who = f"proxy {index}"
     try:
-        return trio.run(Front(index, count, settings, listeners, channel, error_log).run)
+        return trio.run(Front(index, count, settings, listeners, channel, error_log, doors).run)
     except (SiteError, LogError, OSError) as error:
         try:
             channel.send(b"failed " + str(error).encode())
@@ -74,8 +77,9 @@ class Front:
         listeners: Listeners,
         channel: Channel,
         error_log: ErrorLog,
+        doors: Doors | None = None,
     ) -> None:
-        """Raises LogError, OSError."""
+        """Raises LogError, OSError, PairError. `doors`: those the master has made for all processes."""
         # for the process
         self._index = index
         self._count = count
@@ -83,14 +87,14 @@ class Front:
         self._channel = channel
         self._error_log = error_log
         self._complaints = Complaints(error_log.warning)
-        self._omissions = Omissions(self._complaints)
+        self._doors = Doors(settings.listen) if doors is None else doors
         assert settings.run_dir is not None, "the master says where the run directory is"
         self._lent: dict[int, trio.CancelScope] = {}  # a sibling's sockets, by its index
         self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
         # for the settings
         self._settings = settings
         self._access_log = _open_access_log(settings)
-        self._next: tuple[Site, AccessLog | None] | None = None  # built, and not yet switched to
+        self._next: tuple[Site, AccessLog | None, Prepared] | None = None  # built, and not yet switched to
 
     def __repr__(self) -> str:
         return f"<Front {self._index} of {self._count}, {self._clients!r}>"
@@ -103,6 +107,9 @@ class Front:
                 site = build_site(self._settings, resources, is_forgiving=True)
                 site.begin()
                 self._clients = Clients(site, resources.connections, resources.per_client)
+                self._reception = Reception(
+                    self._nursery, resources, self._clients, self._complaints, self._doors
+                )
                 self._accepting = trio.CancelScope()
                 for task in (
                     resources.deadlines.run,
@@ -110,6 +117,7 @@ class Front:
                     self._obey_signals,
                     self._show,
                     self._flush,
+                    self._doors.watch,
                 ):
                     self._nursery.start_soon(self._keep, task)
                 garbage.begin()
@@ -184,7 +192,7 @@ class Front:
         """Take one connection from the backlog; False when that is enough for now."""
         try:
             sock, address = listener.socket.accept()
-            self._welcome(sock, address, listener)
+            self._reception.receive(sock, address, listener)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -193,15 +201,6 @@ class Front:
                 return False
             return True  # one that was over before it began (accept(2): as EAGAIN, try again)
         return True
-
-    def _welcome(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
-        wire = Wire(sock, peer_of(address))
-        if not is_admitted(wire, self._clients, self._settings.trusted_proxies, self._complaints):
-            return
-        connection = Connection(
-            wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions
-        )
-        self._nursery.start_soon(connection.run)
 
     async def _make_room(self, error: OSError) -> None:
         closed = self._clients.close_idle(_MAKE_ROOM, "overloaded")
@@ -265,7 +264,8 @@ class Front:
             # From our own master over an inherited socket pair: as trusted as our own memory.
             settings: Settings = pickle.loads(pickled)
             log = _open_access_log(settings)
-            self._next = build_site(settings, self._resources), log
+            doors = self._doors.prepare(settings.listen)
+            self._next = build_site(settings, self._resources), log, doors
         except Exception as error:  # a boundary: whatever is wrong with it, the old site goes on
             self._say(b"no " + (str(error) or type(error).__name__).encode())
         else:
@@ -275,8 +275,9 @@ class Front:
         """Second half: every process has built it."""
         if self._next is None:
             return
-        (site, log), self._next = self._next, None
+        (site, log, doors), self._next = self._next, None
         site.begin()
+        self._doors.take(doors)
         self._settings = site.settings
         self._clients.site = site
         self._clients.set_most(self._resources.connections, self._resources.per_client)
@@ -286,7 +287,7 @@ class Front:
 
     def _drop(self) -> None:
         if self._next is not None:
-            (site, log), self._next = self._next, None
+            (site, log, _), self._next = self._next, None
             site.drop()
             if log is not None:
                 log.close()

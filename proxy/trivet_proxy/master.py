@@ -18,6 +18,7 @@ from trivet_common import pulse
 from trivet_common.channel import Channel
 from trivet_common.children import AT_ONCE, Child, Pause
 from trivet_common.config import Settings
+from trivet_common.config.pair import PairError
 from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
@@ -25,11 +26,12 @@ from trivet_common.pool.places import RunDir
 from trivet_common.prefork import Master
 
 from .custody import Custody
+from .doors import EVERY, Doors
 from .front import run_front
 from .front_board import FrontView, read_front_board
 from .rollover import PATIENCE, Rollover
 
-RunFront = Callable[[int, int, Settings, Listeners, Channel, ErrorLog], int]
+RunFront = Callable[..., int]  # as run_front; `doors` only where there are any
 
 # A pause above this one means that a process has died at once twice running.
 _SHORT = 0.1  # seconds
@@ -68,6 +70,7 @@ class ProxyMaster(Master):
         reload_source: Callable[[], Settings] | None = None,
         front: RunFront = run_front,
     ) -> None:
+        """Raises PairError."""
         super().__init__(
             f"proxy {settings.name}",
             log,
@@ -82,6 +85,9 @@ class ProxyMaster(Master):
         self._pauses = [Pause() for _ in range(settings.proxy.processes)]
         self._starts = [0] * settings.proxy.processes
         self._ready: set[int] = set()
+        self._doors = Doors(settings.listen)
+        if not self._doors.has_right_groups:
+            log.warning("this OpenSSL cannot be told which groups to use: its own are offered")
         self._custody = Custody(listeners, settings.proxy.processes)
         self._was_ready = False
         # this configuration
@@ -101,6 +107,8 @@ class ProxyMaster(Master):
             self._beat()
         for index in range(len(self._pauses)):
             self._start(index)
+        if self._doors:
+            self._look_at_certificates()
 
     def _beat(self) -> None:
         """Our processes answer for themselves: who asks one of them for its health hears it."""
@@ -149,6 +157,7 @@ class ProxyMaster(Master):
             self._rollover = None
             if problem is None:
                 self.settings = settings
+                self._take_doors(settings)
                 self.stop_timeout = settings.stop_timeout
             done(problem)
 
@@ -164,6 +173,7 @@ class ProxyMaster(Master):
             "reloading": self._rollover is not None,
             "listen": [listener.text for listener in self._listeners],
             "processes": self._processes(),
+            "certificates": self._doors.status(),
         }
 
     def summary(self) -> str:
@@ -173,6 +183,19 @@ class ProxyMaster(Master):
             f"{self.phase.name.lower()}; {len(self._ready)} of {len(self._pauses)} processes, "
             f"{connections} connections, {waiting} waiting, {sum(row.requests for row in rows)} requests"
         )
+
+    def _look_at_certificates(self) -> None:
+        """Each process does it for itself; we say what there is to say, and those forked later inherit it."""
+        for is_good, text in self._doors.look():
+            self.log.info(text) if is_good else self.log.error(text)
+        self.call_later(EVERY, self._look_at_certificates)
+
+    def _take_doors(self, settings: Settings) -> None:
+        """What all processes have loaded a moment ago."""
+        try:
+            self._doors.take(self._doors.prepare(settings.listen))
+        except PairError as error:
+            self.log.error(str(error))
 
     def cleanup(self) -> None:
         self._run_dir.front_board.unlink(missing_ok=True)
@@ -213,7 +236,8 @@ class ProxyMaster(Master):
     def _run_child(self, index: int, channel: Channel) -> int:
         setproctitle.setproctitle(f"trivet: proxy {self.settings.name} process {index}")
         settings = self._placed(self.settings)
-        return self._front(index, len(self._pauses), settings, self._listeners, channel, self.log)
+        front = functools.partial(self._front, doors=self._doors) if self._doors else self._front
+        return front(index, len(self._pauses), settings, self._listeners, channel, self.log)
 
     def _placed(self, settings: Settings) -> Settings:
         """The settings as a process needs them: it does not know where the run directory is by default."""

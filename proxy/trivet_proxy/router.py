@@ -41,6 +41,7 @@ class CompiledRoute:
     order: int
     hosts: tuple[str, ...] = ()
     path: bytes | None = None
+    scheme: str | None = None
     to_slash: CompiledRoute | None = None
     # what happens
     handler: Handler
@@ -49,6 +50,7 @@ class CompiledRoute:
     timeout: float | None = None  # seconds
     slot_lines: bytes = b""  # what only slots of ours are told: whole lines that begin with CRLF
     shape: Shape | None = None
+    secure_shape: Shape | None = None  # over https
     obeys: bool = False  # an application's order to send a file
     rest: Router | None = None  # the routes behind it, where it may leave a request to them
     # what is said about it
@@ -64,17 +66,23 @@ class CompiledRoute:
 
 
 class Router:
-    """Exact hosts are looked up, `*.example.com` by the ends of the host's name."""
+    """Exact hosts are looked up, `*.example.com` by the ends of the host's name.
 
-    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "routes")
+    `find` is for requests over http, `find_secure` for those over https.
+    """
 
-    def __init__(self, routes: Iterable[CompiledRoute]) -> None:
+    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "find_secure", "routes")
+
+    def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
         self.routes = sorted(routes, key=lambda route: route.order)
+        self.find_secure = self.find
+        if scheme == "http" and any(route.scheme for route in self.routes):
+            self.find_secure = Router(self.routes, "https").find
         self._anywhere = _PathTable()
         self._by_host: dict[str, _PathTable] = {}
         self._by_suffix: dict[str, _PathTable] = {}
         for route in self.routes:
-            for table in self._tables_of(route):
+            for table in self._tables_of(route) if route.scheme in (None, scheme) else ():
                 table.add(route)
 
     def __repr__(self) -> str:

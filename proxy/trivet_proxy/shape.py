@@ -6,6 +6,7 @@ Knows header names and values only; framing fields are added by the writer after
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from trivet_common.config import HeaderChanges
@@ -33,6 +34,13 @@ def compile_shape(changes: HeaderChanges) -> Shape | None:
         return fields
 
     return shape
+
+
+def with_hsts(changes: HeaderChanges, hsts: str | None) -> HeaderChanges:
+    """For answers over https: RFC 6797, 7.2 forbids the header over http. An answer's own stands above it."""
+    if hsts is None:
+        return changes
+    return replace(changes, default=(*changes.default, ("Strict-Transport-Security", hsts)))
 
 
 def _fields(changes: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

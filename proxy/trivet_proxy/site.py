@@ -31,7 +31,7 @@ from .orders import NEXT
 from .request import Request
 from .resources import Resources
 from .router import CompiledRoute, Handler, RoutableHead, Router
-from .shape import compile_shape
+from .shape import compile_shape, with_hsts
 from .shelf import Shelf
 
 
@@ -49,7 +49,7 @@ class SiteError(Exception):
 class Site:
     """One configuration, ready to serve."""
 
-    __slots__ = ("_dispatches", "_internal", "_resources", "find", "router", "settings")
+    __slots__ = ("_dispatches", "_internal", "_resources", "find", "find_secure", "router", "settings")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Site:
         self._internal = internal
         # Not a method around it: one call less a request.
         self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
+        self.find_secure: Callable[[RoutableHead], CompiledRoute | None] = router.find_secure
         self._dispatches = dispatches
         self._resources = resources
 
@@ -79,7 +80,9 @@ class Site:
         if order is not None and order is not NEXT:
             return self._internal.try_find(order, request.head.host)
         request.order = None
-        found = route.rest.find(request.head) if route is not None and route.rest is not None else None
+        rest = route.rest if route is not None else None
+        find = None if rest is None else rest.find if request.client.scheme == "http" else rest.find_secure
+        found = find(request.head) if find is not None else None
         if found is None:
             raise refuse("no_route")
         request.route = found
@@ -163,7 +166,9 @@ class _Builder:
             stream=route.stream,
             timeout=route.timeout,
             log=route.log,
+            scheme=route.scheme,
             shape=compile_shape(route.response_headers),
+            secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),
         )
         to_slash = (

@@ -12,10 +12,10 @@ import trustme
 from cryptography import x509
 
 from tests.proxy.fakes_tls import authority
-from trivet_common.config import Listen
 from trivet_common.config.pair import PairError
 from trivet_common.config.tls import Pair, Tls
-from trivet_proxy.door import Door, make_doors
+from trivet_proxy import tls_groups
+from trivet_proxy.door import Door
 
 
 class Clock:
@@ -162,7 +162,8 @@ class TestKinds:
             Meeting(modern, "a.example", client(maximum_version=ssl.TLSVersion.TLSv1_2))
 
     def test_a_weak_suite_or_group_is_not_there(self, tmp_path: Path) -> None:
-        (door,) = make_doors([Listen("x", "tcp", tls=Tls((write(tmp_path, "a", "a.example"),)))]).values()
+        tls_groups.limit_groups()
+        door = Door(Tls((write(tmp_path, "a", "a.example"),)))
         for curve in ("secp521r1", "X448"):
             context = client()
             context.set_ecdh_curve(curve)
@@ -347,9 +348,3 @@ class TestFiles:
         assert isinstance(row["days_left"], int)
         assert str(row["expires"]) > time.strftime("%Y-%m-%d")
         assert row["problem"] is None
-
-
-def test_there_are_doors_for_tls_only(tmp_path: Path) -> None:
-    plain, secure = Listen("80", "tcp"), Listen("443", "tcp", tls=Tls((write(tmp_path, "a", "a.example"),)))
-    assert make_doors([plain]) == {}
-    assert list(make_doors([plain, secure])) == ["443"]

@@ -17,6 +17,7 @@ from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_proxy.orders import NEXT, Order
+from trivet_proxy.request import Client
 from trivet_proxy.resources import Resources
 from trivet_proxy.router import CompiledRoute
 from trivet_proxy.site import SiteError, build_site
@@ -47,6 +48,7 @@ class FakeRequest:
     order: Order | None = None
     route: CompiledRoute | None = None
     record: AccessRecord = field(default_factory=AccessRecord)
+    client: Client = field(default_factory=lambda: Client("", None, "http", 80, "", False))
 
 
 class FakeWriter:

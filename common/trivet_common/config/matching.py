@@ -87,6 +87,8 @@ def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
 def _covers(earlier: Route, later: Route) -> bool:
     if earlier.files is not None and earlier.files.passes_on:
         return False
+    if earlier.scheme not in (None, later.scheme):
+        return False
     return _hosts_cover(earlier.host, later.host) and _path_covers(earlier.path, later.path)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from . import fields
 from .model_files import FilesKeys
+from .model_hsts import Hsts
 from .nodes import Text, described
 from .problems import Mistake
 from .section import Section, required, section, setting
@@ -74,6 +75,9 @@ class RouteOptions(Section):
         True, "Whether requests of this route are written to the access log."
     )
     response_headers: HeaderChanges = section(HeaderChanges, "Changes to the headers of every answer.")
+    hsts: Hsts | None = setting(
+        None, "Tell browsers to use https only, for so long: `hsts: 1y`. Sent over https alone."
+    )
 
     later: ClassVar[dict[str, str]] = {
         "request_headers": "changes to the request's headers",
@@ -88,7 +92,6 @@ class RouteOptions(Section):
         "rate_limit": "rate limits",
         "compress": "compression",
         "tunnel_timeout": "the idle time of tunnels",
-        "hsts": "Strict-Transport-Security",
     }
 
 
@@ -176,6 +179,9 @@ class RouteKeys(RouteOptions):
     """One route: what it matches, one action, and options"""
 
     host: Words = setting((), 'The hosts it is for: exact, or `"*.example.com"` for all below; else any.')
+    scheme: Annotated[str, fields.choice("http", "https")] | None = setting(
+        None, "What the client used: `http` or `https`; else any."
+    )
     path: fields.Word | None = setting(
         None, "The path: with a final `/` all beneath, without one exactly this path; else any."
     )
@@ -220,7 +226,6 @@ class RouteKeys(RouteOptions):
         "headers": "matching by header",
         "query": "matching by query",
         "client": "matching by client address",
-        "scheme": "matching by scheme",
         "listener": "matching by listener",
     }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from .draft import Draft
 from .model import LimitKeys, SiteKeys
+from .model_hsts import YEAR
 from .model_routes import HeaderChanges as HeaderKeys
 from .model_routes import RouteKeys
 from .nodes import Loc
@@ -35,6 +36,7 @@ class Options:
     stream: bool
     log: bool
     response_headers: HeaderChanges
+    hsts: str | None
 
 
 def resolve_options(keys: RouteKeys, site: SiteKeys, draft: Draft, loc: Loc) -> Options:
@@ -50,10 +52,26 @@ def resolve_options(keys: RouteKeys, site: SiteKeys, draft: Draft, loc: Loc) -> 
         response_headers=header_changes(
             keys.response_headers, site.defaults.response_headers, draft, (*loc, "response_headers")
         ),
+        hsts=_hsts(keys, site, draft, loc),
     )
     if not stream and (keys.pool or keys.upstream) and options.limits.body > site.spool.limit:
         _report_body(options.limits.body, keys, site, draft, loc)
     return options
+
+
+def _hsts(keys: RouteKeys, site: SiteKeys, draft: Draft, loc: Loc) -> str | None:
+    own = "hsts" in keys.model_fields_set
+    hsts = (keys if own else site.defaults).hsts
+    if hsts is None:
+        return None
+    if hsts.preload and not (hsts.subdomains and hsts.age is not None and hsts.age >= YEAR):
+        where = (*loc, "hsts") if own else ("defaults", "hsts")
+        draft.mistake(
+            where,
+            "browsers preload only a year or more, with subdomains",
+            "write {age: 1y, subdomains: true, …}",
+        )
+    return hsts.text()
 
 
 def header_changes(own: HeaderKeys, default: HeaderKeys | None, draft: Draft, loc: Loc) -> HeaderChanges:

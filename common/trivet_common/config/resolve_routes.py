@@ -86,6 +86,8 @@ class _RouteMaker:
             stream=options.stream,
             log=options.log,
             response_headers=options.response_headers,
+            scheme=keys.scheme,
+            hsts=options.hsts,
             files=resolve_files(keys.files, self._site, draft, (*self._loc, "files")) if keys.files else None,
             file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,
             pool=keys.pool,

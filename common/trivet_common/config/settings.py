@@ -131,6 +131,8 @@ class Route:
     stream: bool
     log: bool
     response_headers: HeaderChanges
+    scheme: str | None = None
+    hsts: str | None = None
     files: FilesAction | None = None
     file: Path | None = None
     pool: str | None = None

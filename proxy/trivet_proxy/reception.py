@@ -1,0 +1,70 @@
+"""What becomes of a connection that was accepted: it is let in or not, and gets the task that serves it.
+
+The one place that knows that there are two kinds, plain and encrypted. Knows no listening socket's queue.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+
+from trivet_common.listeners import BoundListener
+
+from .admission import is_admitted, peer_of
+from .clients import Clients
+from .complaints import Complaints
+from .connection import Connection
+from .doors import Doors
+from .omissions import Omissions
+from .resources import Resources
+from .tls_connection import TlsConnection
+from .tls_wire import TlsWire
+from .wire import Wire
+
+
+class Reception:
+    """One a process. `receive` never waits: a handshake is a matter of the connection's own task."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        resources: Resources,
+        clients: Clients,
+        complaints: Complaints,
+        doors: Doors,
+    ) -> None:
+        self._nursery = nursery
+        self._resources = resources
+        self._clients = clients
+        self._complaints = complaints
+        self._omissions = Omissions(complaints)
+        self._doors = doors
+
+    def __repr__(self) -> str:
+        return f"<Reception {self._clients!r} {self._doors!r}>"
+
+    def receive(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
+        """Raises OSError for a client that has left already."""
+        if listener.listen.tls is not None:
+            self._receive_encrypted(sock, address, listener)
+            return
+        wire = Wire(sock, peer_of(address))
+        if self._lets_in(wire):
+            connection = Connection(
+                wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions
+            )
+            self._nursery.start_soon(connection.run)
+
+    def _receive_encrypted(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
+        door = self._doors.at(listener.listen.address)
+        wire = TlsWire(door.wrap(sock), peer_of(address))
+        if self._lets_in(wire):
+            connection = TlsConnection(
+                wire, door, self._resources, self._clients, self._complaints, self._omissions
+            )
+            self._nursery.start_soon(connection.run)
+
+    def _lets_in(self, wire: Wire) -> bool:
+        trusted = self._resources.settings.trusted_proxies
+        return is_admitted(wire, self._clients, trusted, self._complaints)
