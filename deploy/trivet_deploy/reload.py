@@ -48,8 +48,15 @@ def _reload(master: running.MasterAt, asked: str, run_dir: Path, progress: "Prog
     if not answer.get("ok"):
         progress.clear()
         problem = "\n".join(map(printable, str(answer.get("problem")).rstrip("\n").split("\n")))
-        goes_on = "" if "(renewed already" in problem else "\ntrivet: the release before it goes on"
-        raise Refusal(f"reload failed: {what}{problem}{goes_on}")
+        raise Refusal(f"reload failed: {what}{problem}" + _what_goes_on(what + problem))
+
+
+def _what_goes_on(problem: str) -> str:
+    """Only where a release was tried: not when a file has mistakes, or another reload runs."""
+    was_tried = problem.startswith("pool ") and "already running" not in problem
+    if not was_tried or "(renewed already" in problem:
+        return ""
+    return "\ntrivet: the release before it goes on"
 
 
 class Progress:

@@ -214,7 +214,7 @@ class ServeMaster(Master):
         assert self._development is not None
         if verb == b"changed":
             self._development.note(json.loads(text))
-        elif verb == b"failed":
+        elif verb == b"warning":
             screen.tell(f"warning: {text.decode('utf-8', 'replace')}")
 
     def _watch_again(self, child: Child, status: int) -> None:

@@ -37,7 +37,9 @@ class Watched(NamedTuple):
 
 
 def run_watcher(watched: Watched, channel: Channel) -> int:
-    """In the child: tell `changed [paths]` until the master is gone; `failed TEXT` when it cannot be done."""
+    """In the child: tell `changed [paths]` until the master is gone, and `warning TEXT`."""
+    if len(folders(watched.roots)) == MOST_FOLDERS:
+        _warn(channel, f"only the first {MOST_FOLDERS} folders below {watched.roots[0]} are watched")
     while True:
         try:
             if not _watch(watched, channel):
@@ -48,7 +50,7 @@ def run_watcher(watched: Watched, channel: Channel) -> int:
             continue  # a folder left between our look and the kernel's
         except OSError as error:
             cure = "raise fs.inotify.max_user_watches, or set WATCHFILES_FORCE_POLLING=1"
-            channel.send(f"failed files cannot be watched: {error}; {cure}".encode("utf-8", "replace"))
+            _warn(channel, f"files cannot be watched: {error}; {cure}")
             return CANNOT_WATCH
 
 
@@ -84,7 +86,7 @@ def _watch(watched: Watched, channel: Channel) -> bool:
     places = [*folders(watched.roots), *beside]
     looks = watch(
         *dict.fromkeys(places), watch_filter=None, recursive=False, debounce=_TOGETHER, step=_QUIET,
-        rust_timeout=_LOOK, yield_on_timeout=True,
+        rust_timeout=_LOOK, yield_on_timeout=True, ignore_permission_denied=True,
     )  # fmt: skip
     for changes in looks:
         if _is_over(channel):
@@ -99,6 +101,13 @@ def _watch(watched: Watched, channel: Channel) -> bool:
         if new:
             return True
     return False
+
+
+def _warn(channel: Channel, text: str) -> None:
+    try:
+        channel.send(f"warning {text}".encode("utf-8", "replace"))
+    except ChannelClosed:
+        pass  # the end of file is on its way
 
 
 def _walk(root: Path) -> Iterator[str]:

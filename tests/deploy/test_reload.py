@@ -77,6 +77,12 @@ def test_the_reason_comes_with_its_traceback(install: Callable[..., None]) -> No
     install(Master({"ok": False, "problem": "pool b: no (renewed already: pool a)"}))
     with pytest.raises(Refusal, match=r"renewed already: pool a\)\Z"):
         reload.reload("shop.yaml", RUN)
+    install(Master({"ok": False, "problem": "a reload is already running"}), "pool web")
+    with pytest.raises(Refusal, match=r"already running\Z"):
+        reload.reload("shop.yaml", RUN)
+    install(Master({"ok": False, "problem": "shop.yaml:3: unknown key"}))
+    with pytest.raises(Refusal, match=r"unknown key\Z"):
+        reload.reload("shop.yaml", RUN)
 
 
 def test_ctrl_c_leaves_it_running(install: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from trivet_common.channel import Channel, wait_readable
 from trivet_common.forking import fork
+from trivet_deploy import watcher
 from trivet_deploy.watcher import Watched, folders, is_source, run_watcher
 
 DEADLINE = 10.0
@@ -89,6 +90,31 @@ def test_a_new_folder_is_watched_with_what_is_in_it(watching: Watching, tmp_path
     watching.wait_until_it_watches(deep / "one.py")
     (deep / "two.py").write_text("x = 1")
     watching.hear_of(deep / "two.py")
+
+
+def test_too_many_folders_are_said_and_some_are_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr(watcher, "MOST_FOLDERS", 1)
+    watching = Watching(Watched((tmp_path,), ()))
+    assert wait_readable(watching.channel, DEADLINE)
+    told = f"warning only the first 1 folders below {tmp_path} are watched"
+    assert watching.channel.receive() == told.encode()
+    watching.wait_until_it_watches(tmp_path / "app.py")
+    watching.channel.close()
+    assert watching.wait() == 0
+
+
+def test_what_cannot_be_watched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    watching = Watching(Watched((tmp_path,), ()))
+    assert watching.wait() == watcher.CANNOT_WATCH
+    assert (watching.channel.receive() or b"").startswith(b"warning files cannot be watched: OS file watch")
+    watching.channel.close()
 
 
 def test_it_leaves_with_its_master_or_when_told(tmp_path: Path) -> None:
