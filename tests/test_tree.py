@@ -147,8 +147,7 @@ TESTED_BY = {
     "dispatch/link": "proxy/test_exchange.py",
     "dispatch/servers": "proxy/test_handler_upstream.py",
     # Processes: they are run, not called.
-    "backend/births": "backend/test_master.py",
-    "backend/tick": "backend/test_master.py",
+    "backend/tick": "backend/test_master_rooms.py",
     "backend/worker": "backend/test_master.py",
     "halves": "deploy/test_serve.py",
     "cli": "deploy/test_commands.py",

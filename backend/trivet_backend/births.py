@@ -53,7 +53,7 @@ class Births:
     def try_start(self, release: Release, ready: str | None = None) -> PoolWorker | None:
         """A worker that begins; with `ready`, it asks its application for that path before it is ready.
 
-        None: its template is not there yet.
+        None: its template is not there yet, or busy.
         """
         line: Channel | None = None
         if release.has_template and self.templates is not None:
@@ -66,12 +66,15 @@ class Births:
         except OSError as error:  # no descriptor left, a full disk
             return self._not_started(release, error)
         try:
-            child = self._fork(release, berth, ready) if line is None else self._ask_for(line, berth, ready)
+            child = self._fork(release, berth, ready) if line is None else self._ask(line, berth, ready)
         except OSError as error:
             self._places.remove_incarnation(incarnation)
             return self._not_started(release, error)
         finally:
             berth.close()
+        if child is None:
+            self._places.remove_incarnation(incarnation)
+            return None
         return PoolWorker(child, incarnation, release)
 
     def start_template(self, release: Release) -> Child:
@@ -102,17 +105,20 @@ class Births:
 
         return self._spawn(WORKER, berth.incarnation, be_worker)
 
-    def _ask_for(self, line: Channel, berth: Berth, ready: str | None) -> Child:
-        """By its template, which is sent all that the worker will own. Raises OSError."""
+    def _ask(self, line: Channel, berth: Berth, ready: str | None) -> Child | None:
+        """Its template, which is sent all that the worker will own. Raises OSError.
+
+        None where it is gone, or has as much on its way as the kernel allows (RLIMIT_NOFILE).
+        """
         ours, theirs = Channel.pair()
         message = b"birth %d" % berth.incarnation
         if ready is not None:
             message += b" " + ready.encode("utf-8", "surrogateescape")
         try:
             line.send_fds(message, [theirs.fileno(), *berth.fds()])
-        except ChannelClosed as error:
+        except ChannelClosed:
             ours.close()
-            raise OSError(f"its template takes no more: {error}") from error
+            return None
         finally:
             theirs.close()
         return self._children.expect(WORKER, berth.incarnation, ours, _is_child)

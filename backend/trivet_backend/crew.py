@@ -236,10 +236,10 @@ class Crew:
             seat.successor = None
         else:
             seat.worker, seat.successor = seat.successor, None
-            self.restarts += 1
             if worker.tired:
                 self.recycled[worker.tired] += 1
                 return  # it went because it was to go
+            self.restarts += 1
         # One that never became ready died at once, however long its import took.
         lived = time.monotonic() - worker.started if worker.was_ready else 0.0
         pause = seat.pause.after(lived, has_served)

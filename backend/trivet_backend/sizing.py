@@ -14,8 +14,9 @@ from trivet_common.pool.queue_board import QueueView
 
 # What "over some seconds" is: of the claims in so long (s) …
 WINDOW = 3.0
-# … a twentieth may have waited longer than `wait`: that is the 95th percentile.
+# … a twentieth may have waited longer than `wait`: that is the 95th percentile. One look is no evidence.
 _LATE = 0.05
+_EVIDENCE = 1.0
 # Somebody who has waited so long (s) is need enough, even where nobody is served at all.
 _LONG_WAIT = 1.0
 
@@ -75,7 +76,7 @@ class Sizing:
     def _needs_more(self, sample: Sample) -> bool:
         claims = sum(each.claims for each in self._window)
         late = sum(each.late for each in self._window)
-        is_late = late > claims * _LATE
+        is_late = late > claims * _LATE and sample.now - self._window[0].now >= _EVIDENCE
         return is_late or sample.oldest_wait > max(self._workers.wait, _LONG_WAIT)
 
 

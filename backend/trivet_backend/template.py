@@ -49,6 +49,7 @@ class Template:
         self._channel = channel
         self._shared = shared
         self._uids = uids
+        self._fds_of_a_worker = 3 + release.pool.threads  # its channel, board, FIFO; its slots' sockets
         self._log = WorkerLog(release.settings, f"{release.pool.name} template")
 
     def __repr__(self) -> str:
@@ -140,9 +141,11 @@ class Template:
             return 0
 
         try:
+            if len(fds) != self._fds_of_a_worker:
+                raise OSError("not all of its descriptors have arrived: the limit on open files is too low")
             os.waitpid(fork(be_parent, self._log.error), 0)
         except OSError as error:  # no process left: the master sees the worker's channel end
-            self._log.error(f"worker {number.decode()} could not be forked: {error.strerror}")
+            self._log.error(f"worker {number.decode()} could not be forked: {error.strerror or error}")
         finally:
             for fd in fds:
                 os.close(fd)

@@ -26,6 +26,7 @@ from trivet_backend.hooks import HookError, call_hook
 from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import Trust, slot_limits
 from trivet_backend.place import Place
+from trivet_backend.prctl import wake_with
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_backend.readiness import why_not_ready
 from trivet_backend.slot import Slot
@@ -130,6 +131,7 @@ class Worker:
             identity = find_identity(pool.user, pool.group)
             if identity is not None:
                 become(identity)
+        wake_with(os.getppid())
         # From here on somebody hears the master, however long the application is being imported.
         self._watchdog.start()
         if application is None:

@@ -119,7 +119,7 @@ class Children:
 
     def not_forked(self, kind: str, index: int, error: OSError) -> Child:
         """A child there is no process for: one that dies at once."""
-        self._log.error(f"{kind} {index} could not be forked: {error.strerror or error}")
+        self._log.error(f"{kind} {index} could not be forked: {error.strerror}")
         child = Child(kind, index, 0, None)
         key = next(self._unforked)
         self._by_pid[key] = child

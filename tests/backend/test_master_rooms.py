@@ -62,6 +62,16 @@ def test_a_worker_that_was_stopped_in_a_request_is_killed(pool: PoolProcess) -> 
     assert "is killed: GET /slow?8 (request " in pool.log()
 
 
+def test_a_worker_that_was_stopped_leaves_when_its_master_is_killed(pool: PoolProcess) -> None:
+    """It was stopped while it was idle; by us, when the master died before it had looked again."""
+    pool.write(workers=1)
+    pool.start()
+    (worker,) = pool.pids()
+    os.kill(worker, signal.SIGSTOP)
+    pool.stop(signal.SIGKILL)
+    until(lambda: not is_alive(worker), 2)
+
+
 def test_a_worker_whose_request_ends_in_time_is_not_touched(pool: PoolProcess) -> None:
     pool.write(workers=1, timeout="1s", kill_grace="200ms", after_timeout="keep")
     pool.start()

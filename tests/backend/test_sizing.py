@@ -40,7 +40,9 @@ class Pool:
 
 def test_late_requests_make_it_grow_one_by_one_up_to_max() -> None:
     pool = Pool()
+    assert pool.run(1, late=2) == 0
     assert pool.run(0.2, late=2) == 1
+    assert pool.run(1, late=2) == 0  # the effect is waited for
     assert pool.run(10, late=2) == 1
     assert pool.size == 4
 
@@ -71,7 +73,7 @@ def test_it_waits_until_the_last_change_is_done() -> None:
 
 def test_it_shrinks_one_by_one_after_so_long_without_need() -> None:
     pool = Pool(2, 4)
-    pool.run(1, late=5)
+    pool.run(4, late=5)
     assert pool.size == 4
     pool.changes.clear()
     assert pool.run(9, busy=4) == 0
@@ -84,7 +86,7 @@ def test_it_shrinks_one_by_one_after_so_long_without_need() -> None:
 
 def test_a_moment_of_need_begins_the_wait_anew() -> None:
     pool = Pool(2, 4)
-    pool.run(1, late=5)
+    pool.run(4, late=5)
     pool.run(WINDOW)
     pool.run(6, busy=0)
     pool.run(0.2, busy=13)  # more than three workers could have run
