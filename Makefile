@@ -1,5 +1,6 @@
 # make demo    serve the two example sites        make test    the tests (under 3 minutes)
 # make drills  the long tests                     make check   format, lint, types
+# make test-deploy  units, images and manifests, started for real (root; what is missing is skipped, by name)
 # make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 
-.PHONY: demo test drills fuzz check format clean
+.PHONY: demo test drills test-deploy fuzz check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -21,6 +22,9 @@ test: $(VENV)/.dev
 
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s
+
+test-deploy: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -m deployed -s tests/deployed
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzzing $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \

@@ -11,7 +11,7 @@ from collections.abc import Iterator, MutableMapping
 # sd_listen_fds(3): the first descriptor passed.
 _FIRST = 3
 _MOST = 1024
-# Set by the version before ours: the sockets were bound by us, and what we bound is ours to unlink and to shut.
+# Set by the version before ours: it bound the sockets, so they are ours to unlink and to shut.
 _PREDECESSOR = "TRIVET_PREDECESSOR"
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 

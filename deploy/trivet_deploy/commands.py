@@ -147,7 +147,8 @@ def check(file: str | None, purpose: str, app: bool, schema: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
 @click.option("--probe", type=click.Choice(["ready", "live"]), help="Only an exit status, for health checks.")
-def status(what: str | None, as_json: bool, watch: bool, probe: str | None) -> int:
+@click.option("--for", "half", type=click.Choice(running.HALVES), help="With --probe: of this half alone.")
+def status(what: str | None, as_json: bool, watch: bool, probe: str | None, half: str | None) -> int:
     """Show what runs: masters, workers, and what each slot is doing at this moment.
 
     For each pool: what waits, what has happened (timeouts, crashes, workers recycled), how the last
@@ -156,6 +157,8 @@ def status(what: str | None, as_json: bool, watch: bool, probe: str | None) -> i
     from . import status as room
 
     assert probe is None, "cli.py sends probes another way"
+    if half is not None:
+        raise Refusal("--for goes with --probe", USAGE)
     return (room.watch if watch else room.show)(*locate(what), as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 from .refusal import NOTHING_RUNS, Refusal
 
 _TITLE = re.compile(r"trivet: serve (?P<name>.*?)(?: \((?P<file>.*)\))?\s*\Z", re.DOTALL)
+HALVES = ("proxy", "backend")
 _MOST_NAMED = 8
 _LIVE = (SlotState.IDLE, SlotState.READING, SlotState.RUNNING)
 
@@ -29,10 +30,15 @@ class MasterAt(NamedTuple):
     control: Path
 
 
-def topmost(run_dir: Path) -> list[MasterAt]:
-    """Whom an operator commands there: the master of `serve`, else the halves, started one by one."""
+def topmost(run_dir: Path, half: str | None = None) -> list[MasterAt]:
+    """Whom an operator commands there: the master of `serve`, else the halves, started one by one.
+
+    `half`, "proxy" or "backend": that one of them alone.
+    """
     control = RunDir(run_dir).control
-    return [MasterAt("serve", control)] if os.path.exists(control) else halves(run_dir)
+    if half is None and os.path.exists(control):
+        return [MasterAt("serve", control)]
+    return [master for master in halves(run_dir) if half in (None, HALVES[master.what != "proxy"])]
 
 
 def halves(run_dir: Path) -> list[MasterAt]:
@@ -56,23 +62,28 @@ def has_live_slot(pool: PoolPlaces) -> bool:
     return any(slot.state in _LIVE for board in _boards(pool) for slot in board.slots)
 
 
-def is_alive(run_dir: Path, timeout: float) -> bool:
+def is_alive(run_dir: Path, timeout: float, half: str | None = None) -> bool:
     """Whether masters are there and their loops turn. Timeout in seconds, for each."""
-    found = topmost(run_dir)
+    found = topmost(run_dir, half)
     try:
         return bool(found) and all(ask(master.control, {"do": "status"}, timeout)["ok"] for master in found)
     except (ControlError, KeyError):
         return False
 
 
-def is_ready(run_dir: Path, timeout: float) -> bool:
-    """Whether they are alive, none is leaving, every pool has a live slot. Timeout in seconds, for each."""
+def is_ready(run_dir: Path, timeout: float, half: str | None = None) -> bool:
+    """Whether they are alive, none is leaving, every pool has a live slot. Timeout in seconds, for each.
+
+    A proxy alone is ready without one: requests wait in it.
+    """
     try:
-        answers = [ask(master.control, {"do": "status"}, timeout) for master in topmost(run_dir)]
+        answers = [ask(master.control, {"do": "status"}, timeout) for master in topmost(run_dir, half)]
     except ControlError:
         return False
     if not answers or any(answer.get("phase", "running") != "running" for answer in answers):
         return False
+    if half == "proxy":
+        return all(each["ready"] for answer in answers for each in answer.get("processes", []))
     return all(answer.get("ready", True) for answer in answers) and all(map(has_live_slot, pools(run_dir)))
 
 

@@ -38,11 +38,12 @@ UMask=0027
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=@chown
 SystemCallErrorNumber=EPERM"""
 
 _INSTALL = "\n[Install]\nWantedBy=multi-user.target"
 # Not `trivet reload`: each half's master obeys its own user and root only.
-_HUP = "ExecReload=/bin/kill -HUP $MAINPID"
+_HUP = "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'"
 
 # Not for a pool beside a proxy of another user: nobody there, and claims are believed by their uid.
 _ALONE = "PrivateUsers=yes"

@@ -1,6 +1,8 @@
 """The run directory: names, rights, numbers that are never used again, one holder, nothing left behind."""
 
+import errno
 import fcntl
+import mmap
 import multiprocessing
 import os
 import socket
@@ -30,10 +32,17 @@ def test_rights(tmp_path: Path) -> None:
 def test_rights_for_a_group(tmp_path: Path) -> None:
     places = PoolPlaces(tmp_path / "web", os.getgid())
     places.create()
-    assert places.directory.stat().st_mode & 0o7777 == 0o2750
+    assert places.directory.stat().st_mode & 0o7777 == 0o750
     assert places.idle_fifo.stat().st_mode & 0o777 == 0o660
     PoolPlaces(tmp_path / "web").create()  # the group was taken out of the file
     assert places.directory.stat().st_mode & 0o7777 & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a file to another group")
+def test_rights_for_a_group_that_is_not_ours(tmp_path: Path) -> None:
+    places = PoolPlaces(tmp_path / "web", os.getgid() + 1)
+    places.create()
+    assert places.directory.stat().st_mode & 0o7777 == 0o2750
 
 
 def test_a_directory_others_could_have_prepared_is_refused(tmp_path: Path) -> None:
@@ -187,3 +196,23 @@ def test_a_name_just_short_enough_is_bound(tmp_path: Path) -> None:
     places.directory.mkdir()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(places.slot_socket(4294967295, 65535)))
+
+
+def test_a_file_system_without_fifos_or_mappings_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    places = PoolPlaces(tmp_path / "web")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkfifo", refuse)
+        with pytest.raises(PlaceError) as caught:
+            places.create()
+    assert "no FIFO can be made here (No such device); run_dir needs a file system" in str(caught.value)
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(PlaceError) as caught:
+        places.create()
+    assert "no file can be mapped here (No such device); run_dir needs a file system" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in places.directory.iterdir()) == ["idle.fifo", "queue.board"]

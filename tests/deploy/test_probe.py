@@ -18,11 +18,14 @@ from trivet_deploy import probe
         ["--probe=well"],
         ["--probe", "live", "a", "b"],
         ["--probe", "live", "-v"],
+        ["--probe", "live", "--for"],
+        ["--probe", "live", "--for", "worker"],
+        ["--probe=live", "--for=worker"],
     ],
 )
 def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert probe.main(words) == 2
-    assert capsys.readouterr().err == "trivet: usage: trivet status [FILE] --probe ready|live\n"
+    assert capsys.readouterr().err == f"trivet: {probe.HOW}\n"
 
 
 @pytest.mark.parametrize("words", [["--probe", "ready"], ["--probe=ready"]])

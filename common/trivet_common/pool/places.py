@@ -5,6 +5,7 @@ Owns the names, the rights and the numbers of incarnations. Knows nothing of wha
 
 import errno
 import fcntl
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -17,6 +18,8 @@ PRIVATE = 0o700
 # Two users of one group: setgid, so that what is made in it belongs to the group. The group may not write:
 # root works by name in here, and whoever could rename would lead it elsewhere (CVE-2016-1247).
 SHARED = 0o2750
+# Where the group is our own, what we make belongs to it anyway; RestrictSUIDSGID= refuses the setgid bit.
+SHARED_BY_OWN = 0o750
 
 
 class PlaceError(Exception):
@@ -51,6 +54,24 @@ class PoolPlaces:
             make_queue_board(self.queue_board, self.group)
         except OSError as error:
             raise PlaceError(f"{self.queue_board}: cannot be made ({error.strerror})") from error
+        self._try_mapping()
+
+    def _try_mapping(self) -> None:
+        """What a worker will do with its board: some file systems cannot, and would say so late."""
+        trial = self.directory / f".trial.{os.getpid()}"
+        try:
+            fd = os.open(trial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                trial.unlink()
+                os.ftruncate(fd, mmap.PAGESIZE)
+                mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED).close()
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise PlaceError(
+                f"{self.directory}: no file can be mapped here ({error.strerror}); run_dir needs a file "
+                "system with FIFOs and memory mapping, best a tmpfs"
+            ) from error
 
     def _make_fifo(self) -> None:
         before = os.umask(0o177 if self.group is None else 0o117)
@@ -186,7 +207,11 @@ def make_directory(path: Path, group: int | None = None) -> None:
         raise PlaceError(f"{path} is not a directory (links are not followed here); set run_dir")
     if info.st_uid != os.geteuid() and group is None and os.geteuid() != 0:
         raise PlaceError(f"{path} belongs to uid {info.st_uid}, we are uid {os.geteuid()}; set run_dir")
-    if info.st_uid == os.geteuid() and group is None and stat.S_IMODE(info.st_mode) == SHARED:
+    if (
+        info.st_uid == os.geteuid()
+        and group is None
+        and stat.S_IMODE(info.st_mode) in (SHARED, SHARED_BY_OWN)
+    ):
         os.chmod(path, PRIVATE)  # shared with a group in an earlier configuration, by us
         info = path.lstat()
     others = stat.S_IWOTH if group is not None else stat.S_IWOTH | stat.S_IWGRP
@@ -196,7 +221,7 @@ def make_directory(path: Path, group: int | None = None) -> None:
     if info.st_uid == os.geteuid():
         _give(path, group)
         if group is not None:
-            os.chmod(path, SHARED)
+            os.chmod(path, SHARED_BY_OWN if group == os.getegid() else SHARED)
 
 
 def _give(path: Path, group: int | None) -> None:
