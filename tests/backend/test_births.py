@@ -1,6 +1,7 @@
 """Births that no process comes of: what a template is sent, and when there is none to be had."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,8 +44,13 @@ class Ward:
 
 
 @pytest.fixture
-def ward(tmp_path: Path) -> Ward:
-    return Ward(tmp_path)
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    found = Ward(tmp_path)
+    yield found
+    found.line.close()
+    found.far.close()
+    for _, _, channel in found.expected:
+        channel.close()
 
 
 def preloaded(threads: int = 1) -> Release:
@@ -70,7 +76,6 @@ def test_a_template_is_sent_all_that_its_worker_will_own(ward: Ward) -> None:
         os.close(fd)
     assert open_files() == before + 1  # the master's end of the channel
     assert [(kind, index) for kind, index, _ in ward.expected] == [("worker", 1)]
-    ward.expected[0][2].close()
 
 
 def test_without_a_template_nothing_is_made(ward: Ward) -> None:
