@@ -56,7 +56,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "F18": ("whole/test_hardening_upstream.py",),
 }  # fmt: skip
 # Of the faults, those that concern the pool's processes.
-FAULTS = (*range(3, 14), 18, 19, 32)
+FAULTS = (*range(3, 14), 18, 19, 32, 33)
 ROWS = [
     *(f"S{number}" for number in range(1, 22) if number != 20),
     *(f"H{number}" for number in range(1, 15) if number != 12),
