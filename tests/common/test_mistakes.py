@@ -827,6 +827,18 @@ pools:
     "13: pools.web.reload.surge: 0 is out of range … write a number from 1 to 1024",
 )
 wrong(
+    "nothing, where others mean no limit",
+    """
+limits: {connections_per_client: 0}
+pools: {web: {app: shop, timeout: 0, max_requests: 0, max_memory: 0, threads: 0}}
+""",
+    "1: limits.connections_per_client: 0 could mean none or no limit … write off for no limit",
+    "2: pools.web.max_memory: 0 could mean none or no limit … write off for no limit",
+    "2: pools.web.max_requests: 0 could mean none or no limit … write off for no limit",
+    "2: pools.web.threads: 0 is out of range … write a number from 1 to 256",
+    "2: pools.web.timeout: 0 could mean none or no limit … write off for no limit",
+)
+wrong(
     "names that gunicorn, uWSGI and Passenger have for the life of a worker",
     """
 pools:

@@ -136,6 +136,8 @@ def duration(zero: bool = False, off: bool = False) -> Kind:
             if off:
                 return None
             raise Mistake("this cannot be off: every wait has an end", "write a duration, for example 1h")
+        if off:
+            _refuse_zero(value)
         seconds = units.parse_duration(value)
         if not seconds and not zero:
             raise Mistake(
@@ -155,6 +157,8 @@ def size(low: int = 0, off: bool = False) -> Kind:
             if off:
                 return None
             raise Mistake("this cannot be off: every buffer has a bound", "write a size, for example 10GiB")
+        if off:
+            _refuse_zero(value)
         number = units.parse_size(value)
         if number < low:
             raise Mistake(f"{shown(value)} is too little", f"write at least {units.size_text(low)}")
@@ -183,6 +187,12 @@ def is_off(value: Any) -> bool:
     return value is False or (isinstance(value, str) and value in ("off", "false"))
 
 
+def _refuse_zero(value: Any) -> None:
+    """Elsewhere (gunicorn, nginx) 0 means no limit, or no time at all: nobody shall have to guess."""
+    if str(value) == "0":
+        raise Mistake("0 could mean none or no limit", "write off for no limit")
+
+
 def or_off(schema: Json) -> Json:
     return {"anyOf": [schema, {"enum": ["off", False]}]}
 
@@ -194,6 +204,7 @@ def _parse_rate(value: Any) -> int | None:
 def _parse_limit(value: Any) -> int | None:
     if is_off(value):
         return None
+    _refuse_zero(value)
     number: int = count(1, 10**7).parse(value)
     return number
 
