@@ -367,6 +367,32 @@ def test_a_blocked_single_thread_answers_dump_too(start: Start) -> None:
     asked.wait()
 
 
+FORKING = """
+import os, sys, traceback
+def app(environ, start_response):
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                for _ in range(2000):
+                    os.getpid()
+            except BaseException:
+                open("struck", "a").write(traceback.format_exc())
+            os._exit(0)
+        os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_it_forks_is_never_interrupted(start: Start, tmp_path: Path, threads: int) -> None:
+    worker = start(app=FORKING, timeout="20ms", after_timeout="keep", kill_grace="5s", threads=threads)
+    assert worker.said() == b"ready"
+    for _ in range(40):
+        assert worker.get().startswith(b"HTTP/1.1 504 ")
+    assert not (tmp_path / "struck").exists()
+    assert "ignored" not in worker.text()
+
+
 # ------------------------------------------------------------ wear
 
 
