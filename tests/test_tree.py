@@ -49,7 +49,7 @@ FLOORS = {
         beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool ticket_keys tls_groups validators wire
         backlog body clients door listing manifests omissions orders preconditions presentation shelf stall templates
         admission delivery doors folder internal_routes request writer
-        catalogue forwarded note resources
+        catalogue forwarded kept_assets note resources
         dispatch
         handlers
         connection

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 from trivet_common.http1.reasons import refuse
@@ -41,7 +41,7 @@ class Source(Protocol):
     @property
     def fresh_until(self) -> float: ...
     @property
-    def hashed_names(self) -> frozenset[bytes]: ...
+    def hashed_names(self) -> Collection[bytes]: ...
 
 
 class Absent:

@@ -5,6 +5,7 @@ Deploys replace folders by swapping a link, so the path is looked at again once 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from .beneath import READ, ROOT, Links, open_beneath
 from .manifests import Manifests
 
-_LOOK_AGAIN = 1.0  # seconds
+LOOK_AGAIN = 1.0  # seconds
 
 # Dot files and what editors leave beside sources; an empty, . or .. segment has no place in a name either.
 # The one dot name meant for the public stands at the root of a site (RFC 8615): the caller lets it through.
@@ -60,6 +61,23 @@ class Folder:
             raise self._problem
         return open_beneath(self._root, name, self._inside, self._links)
 
+    def look(self) -> bool:
+        """See whether it is another directory by now, and say so."""
+        before = self._identity
+        self._keep_up()
+        return self._identity != before
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Of the directory that is open."""
+        return self._identity
+
+    def pin(self) -> Pinned:
+        """The directory of this moment, for another thread, whatever becomes of the folder's path."""
+        if self._root < 0:
+            raise self._problem or OSError(errno.ENOENT, "no folder")
+        return Pinned(os.dup(self._root), self._inside, self._links)
+
     @property
     def fresh_until(self) -> float:
         """When what was found in it is to be looked at again, and the folder itself with it."""
@@ -90,7 +108,7 @@ class Folder:
         self.close()
 
     def _keep_up(self) -> None:
-        self._look_at = self._clock() + _LOOK_AGAIN
+        self._look_at = self._clock() + LOOK_AGAIN
         try:
             now = os.stat(self.path)
             if (now.st_dev, now.st_ino) != self._identity:
@@ -107,6 +125,23 @@ class Folder:
         info = os.fstat(root)
         self._identity = (info.st_dev, info.st_ino)
         self._inside = (os.fsencode(self.path), os.fsencode(os.path.realpath(self.path)))
+
+
+class Pinned:
+    """One directory, opened for as long as it is needed. `close` it."""
+
+    __slots__ = ("_inside", "_links", "fd")
+
+    def __init__(self, fd: int, inside: tuple[bytes, ...], links: Links) -> None:
+        self.fd = fd
+        self._inside = inside
+        self._links = links
+
+    def open(self, name: bytes) -> int:
+        return open_beneath(self.fd, name, self._inside, self._links)
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 class SingleFile:
@@ -126,7 +161,7 @@ class SingleFile:
 
     @property
     def fresh_until(self) -> float:
-        return self._clock() + _LOOK_AGAIN
+        return self._clock() + LOOK_AGAIN
 
     @property
     def hashed_names(self) -> frozenset[bytes]:

@@ -19,7 +19,10 @@ from .request import RequestIds
 from .spool import Account, Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .dispatch.pool import PoolDispatch
+    from .kept_assets import Keeper
 
 
 class Resources:
@@ -50,6 +53,7 @@ class Resources:
         self.error_log = error_log
         self.dispatches: dict[str, PoolDispatch] = {}
         self.is_draining = False
+        self._keepers: Sequence[Keeper] = ()
         # for the settings
         self.spool = Spool(settings.spool.dir, settings.spool.memory, settings.spool.limit, account)
         self.take_over(settings)
@@ -71,6 +75,14 @@ class Resources:
         self.spool.dir = settings.spool.dir
         self.spool.memory = settings.spool.memory
         self.spool.limit = settings.spool.limit
+
+    def keep_with(self, keepers: Sequence[Keeper]) -> None:
+        """From now on these, in the place of the site's before; one process does it for all."""
+        for keeper in self._keepers:
+            keeper.stop()
+        self._keepers = keepers if self.index == 0 else ()
+        for keeper in self._keepers:
+            self.nursery.start_soon(keeper.run)
 
     def statistics(self) -> dict[str, Any]:
         """For the status page and tests."""

@@ -7,7 +7,9 @@ nothing that must outlive it; slots and queues of pools go over from site to sit
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import re
 from collections.abc import Callable
 
 from trivet_common.config import Pool, Problem, Route, Settings, Upstream
@@ -16,10 +18,12 @@ from trivet_common.http1.reasons import refuse
 from trivet_common.pool.places import RunDir
 from trivet_common.pulse import is_beating
 
+from .beneath import Links
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.servers import Servers
 from .dispatch.terms import Terms
+from .folder import Folder
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
 from .handlers.pool import pool_handler
@@ -27,6 +31,7 @@ from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
 from .handlers.upstream import upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
+from .kept_assets import Keeper, KeptAssets
 from .orders import NEXT
 from .request import Request
 from .resources import Resources
@@ -49,7 +54,16 @@ class SiteError(Exception):
 class Site:
     """One configuration, ready to serve."""
 
-    __slots__ = ("_dispatches", "_internal", "_resources", "find", "find_secure", "router", "settings")
+    __slots__ = (
+        "_dispatches",
+        "_internal",
+        "_keepers",
+        "_resources",
+        "find",
+        "find_secure",
+        "router",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -57,6 +71,7 @@ class Site:
         router: Router,
         internal: InternalRoutes,
         dispatches: dict[str, PoolDispatch],
+        keepers: list[Keeper],
         resources: Resources,
     ) -> None:
         self.settings = settings
@@ -66,6 +81,7 @@ class Site:
         self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
         self.find_secure: Callable[[RoutableHead], CompiledRoute | None] = router.find_secure
         self._dispatches = dispatches
+        self._keepers = keepers
         self._resources = resources
 
     def __repr__(self) -> str:
@@ -99,6 +115,7 @@ class Site:
             else:
                 resources.dispatches[name] = dispatch
                 resources.nursery.start_soon(dispatch.run)
+        resources.keep_with(self._keepers)
 
     def drop(self) -> None:
         """It will not take over: give back what it opened for itself."""
@@ -131,6 +148,7 @@ class _Builder:
         self._problems: list[Problem] = []
         self._complaints = Complaints(resources.error_log.warning)
         self._shelf = Shelf()
+        self._keepers: list[Keeper] = []
 
     def build(self) -> Site:
         internal = self._internal_routes()
@@ -139,7 +157,9 @@ class _Builder:
             routes[place].obeys = bool(internal)
             if route.files is not None and route.files.passes_on:
                 routes[place].rest = Router(routes[place + 1 :])
-        site = Site(self._settings, Router(routes), internal, self._dispatches, self._resources)
+        site = Site(
+            self._settings, Router(routes), internal, self._dispatches, self._keepers, self._resources
+        )
         if self._problems:
             site.drop()
             raise SiteError(self._problems)
@@ -207,13 +227,34 @@ class _Builder:
     def _files(self, order: int, route: Route) -> Handler:
         if route.files is not None:
             self._judge(route, why_not_a_folder(route.files.root))
-            prefix = (route.path or "/").encode()
+            folder = Folder(route.files.root, links=Links(route.files.follow_links))
             return files_handler(
-                route.files, prefix, self._complaints, self._shelf, number=order, is_internal=route.internal
+                route.files,
+                (route.path or "/").encode(),
+                self._complaints,
+                self._shelf,
+                number=order,
+                is_internal=route.internal,
+                folder=folder,
+                kept=self._keep(route, folder) if route.files.keep_releases else None,
             )
         assert route.file is not None, "the configuration gives every route one action"
         self._judge(route, why_not_a_file(route.file))
         return file_handler(route.file, self._complaints, self._shelf, number=order)
+
+    def _keep(self, route: Route, folder: Folder) -> KeptAssets | None:
+        assert route.files is not None
+        assert self._settings.state_dir is not None, "the configuration saw to it"
+        name = re.sub(r"[^A-Za-z0-9]+", "-", route.id).strip("-")[:40]
+        mark = hashlib.sha256(route.id.encode()).hexdigest()[:8]
+        path = self._settings.state_dir / "assets" / f"{name}-{mark}"
+        try:
+            kept = KeptAssets(path, route.files.keep_releases)
+        except OSError as error:
+            self._judge(route, f"assets cannot be kept in {path}: {error.strerror}")
+            return None
+        self._keepers.append(Keeper(folder, kept, self._resources.error_log.warning))
+        return kept
 
     def _judge(self, route: Route, reason: str | None) -> None:
         if reason is None:

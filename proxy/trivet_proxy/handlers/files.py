@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +19,11 @@ from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 
 from .. import disk, listing
-from ..beneath import Links
 from ..catalogue import Absent, Catalogue
 from ..complaints import Complaints
-from ..folder import Folder, SingleFile, is_hidden
+from ..folder import Folder, Pinned, SingleFile, is_hidden
 from ..hashed_names import may_be_hashed
+from ..kept_assets import KeptAssets
 from ..locations import local_location
 from ..orders import NEXT
 from ..presentation import Presentation
@@ -50,16 +51,18 @@ def files_handler(
     *,
     number: int = 0,
     is_internal: bool = False,
-    folder: Folder | None = None,
+    folder: Folder,
+    kept: KeptAssets | None = None,
 ) -> Handler:
     """What follows `prefix` (which ends in a slash) in the path is looked up below the folder.
 
     `number`: the route's own among those that share the shelf.
     """
-    folder = folder or Folder(files.root, links=Links(files.follow_links))
     presentation = Presentation(files, is_internal)
     catalogue = Catalogue(number, folder, presentation, shelf, files.precompressed)
-    return _Files(files, prefix, folder, catalogue, complaints).serve
+    # Below zero: a name may be in both.
+    earlier = Catalogue(-1 - number, kept, presentation, shelf, files.precompressed) if kept else None
+    return _Files(files, prefix, folder, catalogue, earlier, complaints).serve
 
 
 def file_handler(path: Path, complaints: Complaints, shelf: Shelf, *, number: int = 0) -> Handler:
@@ -87,6 +90,7 @@ class _Files:
         "_catalogue",
         "_complaints",
         "_cut",
+        "_earlier",
         "_fallback",
         "_folder",
         "_hides",
@@ -102,10 +106,12 @@ class _Files:
         prefix: bytes,
         folder: Folder,
         catalogue: Catalogue,
+        earlier: Catalogue | None,
         complaints: Complaints,
     ) -> None:
         self._folder = folder
         self._catalogue = catalogue
+        self._earlier = earlier  # what trees before this one had
         self._complaints = complaints
         self._cut = len(prefix)
         self._may_be_well_known = prefix == b"/"
@@ -146,6 +152,8 @@ class _Files:
             items = await self._read_folder(name)
             if items is not None:
                 return await writer.send(200, listing.HEADERS, listing.render(request.head.path, items))
+        if not absent.is_hidden and await self._is_sent_from_another_tree(name, request, writer):
+            return
         refusal = self._refusal(name, absent)
         if refusal.status != 404:
             raise refusal
@@ -160,6 +168,19 @@ class _Files:
                 return
         raise refusal
 
+    async def _is_sent_from_another_tree(self, name: bytes, request: Request, writer: ResponseWriter) -> bool:
+        """From the one that has just taken this one's place, or from one before."""
+        if self._earlier is None:
+            return False
+        catalogues = [self._catalogue, self._earlier] if self._folder.look() else [self._earlier]
+        for catalogue in catalogues:
+            found: Entry | Absent | None = catalogue.find(name)
+            if not isinstance(found, Absent | None):
+                found = await catalogue.send(name, found, request, writer)
+            if found is None:
+                return True
+        return False
+
     def _leads_somewhere(self, name: bytes) -> bool:
         """Whether there is something behind the slash, where without it something else could answer."""
         if self._is_listed or not (self._passes_on or self._fallback):
@@ -170,25 +191,17 @@ class _Files:
 
     async def _read_folder(self, name: bytes) -> list[listing.Item] | None:
         """None: it is no folder."""
+        # A large folder on a slow disk must not stop the loop.
         try:
-            fd = self._folder.open(name.rstrip(b"/"))
+            root = self._folder.pin()
         except OSError:
             return None
         try:
-            hides = self._is_hidden if self._hides else _never
-            # A large folder on a slow disk must not stop the loop.
-            return await disk.run(partial(listing.read, fd, hides, partial(self._look, name)))
+            return await disk.run(partial(_list, root, name, self._is_hidden if self._hides else _never))
         except OSError:
             return None
         finally:
-            os.close(fd)
-
-    def _look(self, folder: bytes, name: bytes) -> os.stat_result:
-        fd = self._folder.open(folder + name)
-        try:
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
+            root.close()
 
     async def _answer_other(self, request: Request, writer: ResponseWriter) -> None:
         if self._passes_on:
@@ -212,6 +225,21 @@ class _Files:
         if folder.problem:
             self._complaints.say(str(folder.path), folder.problem, _COMPLAIN_AGAIN)
         return _translate(absent, folder.path / os.fsdecode(name), folder.path, self._complaints)
+
+
+def _list(root: Pinned, folder: bytes, is_hidden: Callable[[bytes], bool]) -> list[listing.Item]:
+    def look(name: bytes) -> os.stat_result:
+        fd = root.open(folder + name)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
+    fd = root.open(folder.rstrip(b"/"))
+    try:
+        return listing.read(fd, is_hidden, look)
+    finally:
+        os.close(fd)
 
 
 def _never(name: bytes) -> bool:

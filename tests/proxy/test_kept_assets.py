@@ -1,0 +1,195 @@
+"""Hashed assets outlive their tree: which are kept, for how long, and what never gets out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+import trio
+
+from trivet_proxy import kept_assets
+from trivet_proxy.folder import Folder
+from trivet_proxy.kept_assets import Keeper, KeptAssets
+
+
+class Deploys:
+    """A link `current` that leads to one release after the other."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+        self.current = path / "current"
+        self.kept = KeptAssets(path / "state" / "assets" / "static", 2)
+
+    def release(self, number: int, *names: str) -> None:
+        root = self.path / f"r{number}"
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(name.encode())
+        self.switch(number)
+
+    def switch(self, number: int) -> None:
+        new = self.path / "new"
+        new.symlink_to(f"r{number}")
+        new.rename(self.current)
+
+    def take(self) -> str:
+        folder = Folder(self.current)
+        root = folder.pin()
+        try:
+            return self.kept.take(root, folder.hashed_names)
+        finally:
+            root.close()
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            fd = self.kept.open(name.encode())
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    def files(self) -> set[str]:
+        top = self.kept.path / "files"
+        return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def deploys(tmp_path):
+    return Deploys(tmp_path)
+
+
+ONE, TWO, THREE, FOUR = (f"js/app.{digit}a{digit * 10}.js" for digit in "1234")
+
+
+def test_only_what_is_hashed(deploys):
+    (deploys.path / "r1").mkdir()
+    (deploys.path / "r1" / "staticfiles.json").write_text('{"paths": {"a.css": "a.v2.css"}}')
+    deploys.release(1, ONE, "index.html", "a.css", "a.v2.css", ".git/x.1a1111111111.js", f"{ONE}.gz")
+    assert deploys.take() == ""
+    assert deploys.files() == {ONE, "a.v2.css", f"{ONE}.gz"}
+    assert deploys.read(ONE) == ONE.encode()
+    assert deploys.read("index.html") is None
+    assert repr(deploys.kept).startswith("<KeptAssets")
+
+
+def test_they_outlive_their_tree_and_are_the_same_file(deploys):
+    deploys.release(1, ONE)
+    before = os.stat(deploys.path / "r1" / ONE)
+    deploys.take()
+    shutil.rmtree(deploys.path / "r1")
+    deploys.release(2, TWO)
+    deploys.take()
+    assert (deploys.read(ONE), deploys.read(TWO)) == (ONE.encode(), TWO.encode())
+    kept = os.stat(deploys.kept.path / "files" / ONE)
+    assert (kept.st_ino, kept.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_another_file_system_takes_copies(deploys, monkeypatch):
+    def refuse(*arguments, **keys):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(kept_assets.os, "link", refuse)
+    deploys.release(1, ONE)
+    assert deploys.take() == ""
+    kept, original = (
+        os.stat(path) for path in (deploys.kept.path / "files" / ONE, deploys.path / "r1" / ONE)
+    )
+    assert (deploys.read(ONE), kept.st_mtime_ns) == (ONE.encode(), original.st_mtime_ns)
+    assert kept.st_ino != original.st_ino
+
+
+def test_so_many_trees_besides_the_present_one(deploys):
+    for number, name in enumerate((ONE, TWO, THREE, FOUR), 1):
+        deploys.release(number, name)
+        deploys.take()
+        deploys.take()  # at a start or a reload: the same tree is not counted twice
+    assert deploys.files() == {TWO, THREE, FOUR}
+    # A tree that comes back is the youngest.
+    deploys.switch(2)
+    deploys.take()
+    deploys.release(5, "js/app.5a5555555555.js")
+    deploys.take()
+    assert deploys.files() == {TWO, FOUR, "js/app.5a5555555555.js"}
+
+
+def test_a_bound_of_bytes(deploys, monkeypatch):
+    monkeypatch.setattr(kept_assets, "LARGEST", 50)
+    for number, name in enumerate((ONE, TWO, THREE), 1):
+        deploys.release(number, name)
+        deploys.take()
+    assert deploys.files() == {TWO, THREE}
+    monkeypatch.setattr(kept_assets, "LARGEST", 1)
+    deploys.take()
+    assert deploys.files() == {THREE}
+
+
+def test_a_bound_of_files(deploys, monkeypatch):
+    monkeypatch.setattr(kept_assets, "_MOST_FILES", 1)
+    deploys.release(1, ONE, TWO)
+    deploys.take()
+    assert len(deploys.files()) == 1
+
+
+def test_links_and_what_is_no_file(deploys):
+    secret = deploys.path / "secret"
+    secret.write_bytes(b"SECRET")
+    deploys.release(1, ONE)
+    tree = deploys.path / "r1" / "js"
+    (tree / "out.1a1111111111.js").symlink_to(secret)
+    (tree / "in.1a1111111111.js").symlink_to(os.path.basename(ONE))
+    os.mkfifo(tree / "fifo.1a1111111111.js")
+    assert "out.1a1111111111.js cannot be kept" in deploys.take()
+    assert deploys.read("js/in.1a1111111111.js") == ONE.encode()
+    assert deploys.read("js/fifo.1a1111111111.js") is None
+    assert b"SECRET" not in {deploys.read(name) for name in deploys.files()}
+    # Nor is anything served from the store that is a link.
+    (deploys.kept.path / "files" / "evil.js").symlink_to(secret)
+    assert deploys.read("evil.js") is None
+
+
+def test_a_store_that_was_meddled_with(deploys):
+    deploys.release(1, ONE)
+    deploys.take()
+    for text in ("{", "5", '["a", 5]', ""):
+        (deploys.kept.path / "trees" / "x").write_text(text)
+        deploys.take()
+    assert deploys.files() == {ONE}
+    shutil.rmtree(deploys.kept.path / "files")
+    with pytest.raises(OSError, match="No such file"):
+        deploys.kept.open(ONE.encode())
+
+
+async def until(is_so) -> None:
+    with trio.fail_after(10):
+        while not is_so():
+            await trio.sleep(0.01)
+
+
+async def test_the_keeper_takes_at_once_and_at_every_change(deploys):
+    said: list[str] = []
+    deploys.release(1, ONE)
+    keeper = Keeper(Folder(deploys.current), deploys.kept, said.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        await until(lambda: deploys.files() == {ONE})
+        deploys.release(2, TWO)
+        await until(lambda: deploys.files() == {ONE, TWO})
+        keeper.stop()
+    assert said == []
+
+
+async def test_a_store_that_cannot_be_written_is_said(deploys, monkeypatch):
+    said: list[str] = []
+
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(KeptAssets, "take", fail)
+    deploys.release(1, ONE)
+    async with trio.open_nursery() as nursery:
+        keeper = Keeper(Folder(deploys.current), deploys.kept, said.append)
+        nursery.start_soon(keeper.run)
+        await until(lambda: said)
+        keeper.stop()
+    assert "No space left" in said[0]
