@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+from tests.whole.over import SecureAddress, client_context
+
 _WHY = re.compile(rb"reason: (\S+)")
 
 
@@ -35,7 +37,11 @@ class Browser:
 
     def __init__(self, address: tuple[str, int], keeps: bool = True, timeout: float = 20.0) -> None:
         self._keeps = keeps
-        self._connection = http.client.HTTPConnection(*address, timeout=timeout)
+        self._connection = (
+            http.client.HTTPSConnection(*address, timeout=timeout, context=client_context())
+            if isinstance(address, SecureAddress)
+            else http.client.HTTPConnection(*address, timeout=timeout)
+        )
 
     def ask(self, path: str = "/", method: str = "GET", body: bytes | None = None) -> Answer:
         """Raises OSError or http.client.HTTPException when no whole answer came."""

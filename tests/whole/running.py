@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.whole.over import LISTEN, Choice, SecureAddress, listen_over
+
 Found = TypeVar("Found")
 TRIVET = [sys.executable, "-c", "import sys; from trivet_deploy.cli import main; sys.exit(main())"]
-_URL = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+_URL = re.compile(r"https?://127\.0\.0\.1:(\d+)/")
 
 
 def wait_until(look: Callable[[], Found | None], seconds: float = 10.0, what: str = "") -> Found:
@@ -47,7 +49,9 @@ class Site:
 
     def configure(self, config: str) -> None:
         """Write the file. `listen` and `run_dir` are put in front where the text has none."""
-        head = "" if "listen:" in config.split("\npools:")[0] else "listen: 127.0.0.1:0\n"
+        if Choice.is_secure:
+            config = config.replace(LISTEN, listen_over(self.folder))
+        head = "" if "listen:" in config.split("\npools:")[0] else listen_over(self.folder)
         head += "" if "run_dir:" in config else "run_dir: run\n"
         self.file.write_text(head + config)
 
@@ -76,11 +80,12 @@ class Site:
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
+        address = ("127.0.0.1", self.port)
+        return SecureAddress(address) if Choice.is_secure else address
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' * Choice.is_secure}://127.0.0.1:{self.port}"
 
     def said(self) -> str:
         """All it printed: the screen, the logs, the application's own lines."""

@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.whole.over import connected
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 
 
@@ -31,6 +33,8 @@ class Talk:
             if source:
                 self.sock.bind((source, 0))
             self.sock.connect(address)
+            if not isinstance(address, str):
+                self.sock = connected(address, self.sock)
         except OSError:
             self.sock.close()
             raise

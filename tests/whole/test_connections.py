@@ -8,6 +8,8 @@ import pytest
 from tests.whole.running import Site, running
 from tests.whole.talking import Talk
 
+pytestmark = pytest.mark.usefixtures("over")
+
 ECHO = """
 def application(environ, start_response):
     path = environ["PATH_INFO"]

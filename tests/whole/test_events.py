@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.whole.running import running
 from tests.whole.talking import Talk, ask
+
+pytestmark = pytest.mark.usefixtures("over")
 
 EVENTS = """
 import threading

@@ -10,6 +10,8 @@ import pytest
 from tests.whole.running import Site, running
 from tests.whole.talking import EXAMPLES, Talk, ask
 
+pytestmark = pytest.mark.usefixtures("over")
+
 SIZE = 50 * 1024 * 1024
 CONFIG = f"""
 pools:
@@ -19,7 +21,7 @@ pools:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(over: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("flask")
     with running(folder, CONFIG.replace("HERE", str(folder))) as site:
         yield site
@@ -61,8 +63,8 @@ def test_a_body_above_the_limit_is_refused_before_it_is_sent(site: Site) -> None
         assert talk.answer().status == 413
 
 
-def test_client_scheme_and_host_without_any_setting(site: Site) -> None:
+def test_client_scheme_and_host_without_any_setting(site: Site, over: str) -> None:
     seen = ask(site.address, "/whoami").json()
-    assert (seen["client"], seen["scheme"], seen["host"]) == ("127.0.0.1", "http", "a.example")
-    assert seen["url"] == "http://a.example/whoami"
+    assert (seen["client"], seen["scheme"], seen["host"]) == ("127.0.0.1", over, "a.example")
+    assert seen["url"] == f"{over}://a.example/whoami"
     assert seen["threads_share_this_process"] is True

@@ -6,8 +6,13 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.whole.over import connected
 from tests.whole.running import running
 from tests.whole.talking import Talk
+
+pytestmark = pytest.mark.usefixtures("over")
 
 DOWNLOAD = """
 def application(environ, start_response):
@@ -40,6 +45,7 @@ def test_a_slow_download_delays_nobody(tmp_path: Path) -> None:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(5)
         slow.connect(site.address)
+        slow = connected(site.address, slow)
         slow.sendall(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n")
         taken = [slow.recv(1024)]  # the answer has begun
         is_over = threading.Event()

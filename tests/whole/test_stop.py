@@ -11,6 +11,8 @@ import pytest
 from tests.whole.crowd import Browser, Crowd
 from tests.whole.running import Site, running, wait_until
 
+pytestmark = pytest.mark.usefixtures("over")
+
 # How long leaving may take by itself (s), on a machine that does other things too.
 MARGIN = 1.0
 SLEEPER = """
