@@ -125,6 +125,7 @@ TESTED_BY = {
     **dict.fromkeys(["resolve_site", "settings"], "common/test_load.py"),
     **dict.fromkeys(["model_files", "model_listen", "model_pools", "model_routes"], "common/test_model.py"),
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),
+    "proxy/reception": "proxy/test_front.py",
     "reference": "common/test_schema.py",  # both are generated from the model
     # Types without behaviour of their own.
     "errors": "common/test_reasons.py",

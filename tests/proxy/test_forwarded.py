@@ -1,5 +1,6 @@
 """forwarded.py: the forwarding headers in both directions, and who is believed."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -257,3 +258,18 @@ def test_orders_to_send_a_file_are_dropped_and_told_each_time():
     for _ in range(2):
         assert sieved(b"x-accel-redirect: /a", b"x-sendfile: /b", tell=told.append) == {}
     assert told == [b"x-accel-redirect", b"x-sendfile"] * 2
+
+
+CREDENTIALS = b"\r\nx-ssl-client-verify: SUCCESS\r\nx-ssl-client-s-dn: CN=me"
+
+
+@pytest.mark.parametrize("client", [STRANGER, BEHIND_A_PROXY])
+def test_only_we_say_whose_certificate_we_saw(client):
+    known = dataclasses.replace(client, credentials=CREDENTIALS)
+    forged = [b"x-ssl-client-s-dn: CN=root", b"X-SSL-Client-Verify: SUCCESS", b"x-ssl-client-cert: x"]
+    head = forward(*forged, client=known)
+    assert values(head, b"x-ssl-client-s-dn") == [b"CN=me"]
+    assert values(head, b"x-ssl-client-verify") == [b"SUCCESS"]
+    assert values(head, b"x-ssl-client-cert") == []
+    # Where we asked for none, a proxy in front of us may have, and nobody else.
+    assert values(forward(*forged, client=client), b"x-ssl-client-s-dn") == [b"CN=root"] * client.is_trusted

@@ -168,3 +168,23 @@ def test_says_what_it_holds():
     router = Router(compile_routes(("a.x", "/"), ("", "/static/")))
     assert repr(router) == "<Router 2 routes, 1 hosts>"
     assert "/static/" in repr(router.routes[1])
+
+
+def test_a_scheme_is_part_of_the_match() -> None:
+    def route(order: int, scheme: str | None, path: bytes | None) -> CompiledRoute:
+        return CompiledRoute(limits=LIMITS, order=order, handler=answer, scheme=scheme, path=path)
+
+    router = Router(
+        [
+            route(0, None, b"/.well-known/"),
+            route(1, "http", None),
+            route(2, "https", b"/a"),
+            route(3, None, None),
+        ]
+    )
+    for path, plain, secure in ((b"/.well-known/x", 0, 0), (b"/a", 1, 2), (b"/b", 1, 3)):
+        head = Head("h.example", path)
+        found = router.find(head), router.find_secure(head)
+        assert [one and one.order for one in found] == [plain, secure]
+    same = Router([route(0, None, None)])
+    assert same.find_secure == same.find

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trivet_common.config import HeaderChanges
-from trivet_proxy.shape import compile_shape
+from trivet_proxy.shape import compile_shape, with_hsts
 
 ANSWER = ((b"content-type", b"text/html"), (b"x-a", b"1"), (b"x-a", b"2"), (b"set-cookie", b"k=v"))
 
@@ -33,3 +33,12 @@ def test_changes(changes, expected):
 
 def test_nothing_to_change_is_absent():
     assert compile_shape(HeaderChanges()) is None
+
+
+def test_hsts_stands_behind_what_the_answer_says_itself() -> None:
+    shape = compile_shape(with_hsts(HeaderChanges(), "max-age=60"))
+    assert shape is not None
+    assert list(shape(ANSWER)) == [*ANSWER, (b"strict-transport-security", b"max-age=60")]
+    own = (b"strict-transport-security", b"max-age=0")
+    assert list(shape((own,))) == [own]
+    assert compile_shape(with_hsts(HeaderChanges(), None)) is None
