@@ -216,6 +216,8 @@ class PoolMaster(Master):
         workers = [worker for worker in self._crew.roster if number in (None, worker.incarnation)]
         if workers:
             self._dumps.ask(workers, reply.finish)
+        elif number is None:
+            reply.finish({"ok": True, "dumps": {}})
         else:
             reply.finish({"ok": False, "problem": f"there is no worker {number!r:.40}"})
 

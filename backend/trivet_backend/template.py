@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -65,6 +66,8 @@ class Template:
         except (AppError, DropError, InheritanceError, OSError) as error:
             self._tell(b"failed " + str(error).encode("utf-8", "replace"))
             return 1
+        # Sent to the whole group: the master says when we leave. (Its workers begin with the default again.)
+        signal.signal(signal.SIGTERM, lambda *_: None)
         # What is loaded stays: no collector dirties the pages that all workers share.
         gc.collect()
         gc.freeze()
@@ -120,6 +123,7 @@ class Template:
             _wait_until_orphaned(parent)
             channel = Channel(socket.socket(fileno=fds[0]))
             channel.send(b"born %d" % os.getpid())
+            self._log.begin_anew()
             place = Berth(int(number), fds[1:]).take()
             release = self._release
             return run_worker(
@@ -132,6 +136,7 @@ class Template:
                 uids=self._uids,
                 application=application,
                 ready=path,
+                log=self._log,
             )
 
         def be_parent() -> int:

@@ -59,6 +59,7 @@ class Worker:
         uids: frozenset[int],
         application: WsgiApplication | None,
         ready: str | None,
+        log: WorkerLog | None,
     ) -> None:
         # For the process.
         self._pool = pool
@@ -71,7 +72,8 @@ class Worker:
         self._uids = uids
         self._application = application
         self._ready = ready
-        self._log = WorkerLog(settings, f"{pool.name} w{incarnation}")
+        self._log = log or WorkerLog(settings, "")
+        self._log.who = f"{pool.name} w{incarnation}"
         self._slots: list[Slot] = []
         self._is_leaving = False
         self._is_told_to_quit = False
@@ -323,11 +325,13 @@ def run_worker(
     uids: frozenset[int] = frozenset(),
     application: WsgiApplication | None = None,
     ready: str | None = None,
+    log: WorkerLog | None = None,
 ) -> int:
     """Be a worker, in a process forked for it and for this place.
 
     `shared`: pool.sock and the pool's TCP listeners. `uids`: whose claims are believed besides our own.
-    `application`: of a template, which has become the pool's user too. `ready`: a path it must answer first.
+    `application` and `log`: of a template, which has become the pool's user too, who may not open the log.
+    `ready`: a path it must answer first.
     """
     return Worker(
         pool,
@@ -339,4 +343,5 @@ def run_worker(
         uids=uids,
         application=application,
         ready=ready,
+        log=log,
     ).run()

@@ -55,8 +55,10 @@ def test_workers_of_a_template_are_the_masters_own_children(pool: PoolProcess) -
     os.kill(pool.pids()[0], signal.SIGKILL)
     until(lambda: pool.ready() == 3 and pool.status()["restarts"] == 1)
     assert pool.log().count("] loaded") == 1
+    os.kill(template, signal.SIGTERM)  # as when the whole group is told to leave
     assert pool.stop() == 0
     assert not is_alive(template)
+    assert "SIGTERM" not in pool.log()
 
 
 def test_what_is_open_in_one_worker_is_open_in_no_other(pool: PoolProcess) -> None:
