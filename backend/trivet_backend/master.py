@@ -221,6 +221,15 @@ class PoolMaster(Master):
         else:
             reply.finish({"ok": False, "problem": f"there is no worker {number!r:.40}"})
 
+    def reopen(self) -> None:
+        """Workers of another user may not open the log again: they are given ours."""
+        self.log.reopen()
+        for child in self.children:
+            if self.log.path and self.log.fileno() >= 0:
+                child.hand(b"reopen " + os.fsencode(self.log.path), self.log.fileno())
+            else:
+                child.tell(b"reopen")
+
     def more(self) -> None:
         if self._tick is not None:
             self._tick.change_by_hand(1)

@@ -34,6 +34,10 @@ class WorkerLog(ErrorLog):
         with self._lock:
             super().reopen()
 
+    def take(self, fd: int, path: str) -> None:
+        with self._lock:
+            super().take(fd, path)
+
     def _log(self, level: str, text: str) -> None:
         # What would interrupt the application waits until its line is written; others' lines are with it.
         alarm = of_this_thread()

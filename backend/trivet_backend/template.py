@@ -82,6 +82,8 @@ class Template:
                 return 0
             if message.startswith(b"birth "):
                 self._bear(application, message, fds)
+            elif message.startswith(b"reopen "):
+                self._log.take(fds[0], os.fsdecode(message[7:]))
             elif message == b"reopen":
                 self._log.reopen()
             else:

@@ -33,11 +33,11 @@ class Log(Protocol):
 class Duties(NamedTuple):
     """What the worker does when told, in the watchdog's thread.
 
-    `hear`: a message of the master, None when there is no master any more. `late`: this request is
-    interrupted. `stuck`: it has not ended kill_grace later. `die`: orphan_grace is over, too.
+    `hear`: a message of the master and its descriptors, None when there is no master any more. `late`: this
+    request is interrupted. `stuck`: it has not ended kill_grace later. `die`: orphan_grace is over, too.
     """
 
-    hear: Callable[[bytes | None], None]
+    hear: Callable[[bytes | None, list[int]], None]
     late: Callable[[str], None]
     stuck: Callable[[Alarm], None]
     die: Callable[[], None]
@@ -112,13 +112,12 @@ class Watchdog:
     def _hear(self) -> bool:
         """What the master says; False when it will say nothing more."""
         try:
-            message = self._channel.receive()
+            message, fds = self._channel.receive_fds()
         except ChannelClosed:
             self._dies_at = monotonic_ns() + self._orphan_grace
-            self._duties.hear(None)
+            self._duties.hear(None, [])
             return False
-        if message:
-            self._duties.hear(message)
+        self._duties.hear(message, fds)
         return True
 
     def _look(self) -> None:

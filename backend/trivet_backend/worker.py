@@ -227,7 +227,7 @@ class Worker:
 
     # ------------------------------------------------------------ in the watchdog's thread
 
-    def _hear(self, message: bytes | None) -> None:
+    def _hear(self, message: bytes | None, fds: list[int]) -> None:
         if message is None:
             # Finish and leave, so that its successor finds the place free.
             self._log.warning("the pool master is gone: leaving")
@@ -241,6 +241,8 @@ class Worker:
             self._moved.set()
         elif message == b"reopen":
             self._log.reopen()
+        elif message.startswith(b"reopen ") and fds:  # as another user we may not open it ourselves
+            self._log.take(fds[0], os.fsdecode(message[7:]))
         elif message == b"dump":
             self._tell(b"dumped " + self._dump().encode("utf-8", "replace"))
 

@@ -58,6 +58,14 @@ class Child:
             except ChannelClosed:
                 pass
 
+    def hand(self, message: bytes, fd: int) -> None:
+        """Send a message with a copy of a descriptor."""
+        if self.channel is not None:
+            try:
+                self.channel.send_fds(message, [fd])
+            except ChannelClosed:
+                pass
+
     def kill(self, signum: int = signal.SIGKILL) -> None:
         # Not reaped yet (reaping removes the Child), so the pid is still ours and cannot be somebody else's.
         # kill(2) of 0 would be our whole group.

@@ -91,6 +91,28 @@ class LogTarget:
         if old >= 0:
             os.close(old)
 
+    def fileno(self) -> int:
+        """-1 where nothing is open."""
+        return self._fd
+
+    @property
+    def path(self) -> str:
+        """"" for what is no file."""
+        return str(self._name) if isinstance(self._name, Path) else ""
+
+    def take(self, fd: int, path: str) -> None:
+        """This file, opened again by somebody who may open it; the descriptor is ours from here on.
+
+        Raises LogError when it is not our file, and ours cannot be opened.
+        """
+        if path != self.path:
+            os.close(fd)
+            return self.reopen()
+        self.flush()
+        old, self._fd, self._kind = self._fd, fd, _kind(fd)
+        if old >= 0:
+            os.close(old)
+
     def close(self) -> None:
         self.flush()
         if isinstance(self._name, Path) and self._fd >= 0:

@@ -63,6 +63,22 @@ class ErrorLog:
         except LogError as error:
             self.error(str(error))
 
+    def fileno(self) -> int:
+        """Of what is written to; -1 where nothing is open."""
+        return self._target.fileno()
+
+    @property
+    def path(self) -> str:
+        """"" for a log that is no file."""
+        return self._target.path
+
+    def take(self, fd: int, path: str) -> None:
+        """Like `reopen`, for who may not: this file's descriptor, opened by somebody else, is ours then."""
+        try:
+            self._target.take(fd, path)
+        except LogError as error:
+            self.error(str(error))
+
     def flush(self) -> None:
         """Try again with what a busy target did not take."""
         self._target.flush()

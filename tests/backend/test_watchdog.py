@@ -65,7 +65,7 @@ class Timed:
         self.watchdog = Watchdog(
             self.theirs,
             self.log,
-            Duties(lambda message: None, self._say(b"late "), self._stuck, lambda: None),
+            Duties(lambda message, fds: None, self._say(b"late "), self._stuck, lambda: None),
             kill_grace=0.1,
             orphan_grace=60,
         )
@@ -436,7 +436,11 @@ def test_it_hears_the_master_and_leaves_without_one(tmp_path: Path) -> None:
     heard: list[bytes | None] = []
     died = threading.Event()
     log = FakeLog()
-    duties = Duties(heard.append, lambda text: None, lambda alarm: None, died.set)
+
+    def hear(message: bytes | None, fds: list[int]) -> None:
+        heard.append(message)
+
+    duties = Duties(hear, lambda text: None, lambda alarm: None, died.set)
     watchdog = Watchdog(theirs, log, duties, kill_grace=1, orphan_grace=0.05)
     watchdog.start()
     ours.send(b"dump")
@@ -453,7 +457,7 @@ def test_what_goes_wrong_in_a_duty_does_not_end_it() -> None:
     ours, theirs = Channel.pair()
     heard: list[bytes | None] = []
 
-    def hear(message: bytes | None) -> None:
+    def hear(message: bytes | None, fds: list[int]) -> None:
         heard.append(message)
         if message == b"bad":
             raise ValueError("bad")

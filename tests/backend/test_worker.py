@@ -410,6 +410,7 @@ def test_after_max_requests_it_asks_for_its_successor_and_goes_on(start: Start) 
 def test_one_that_leaks_asks_early_and_above_max_memory_takes_nothing(start: Start) -> None:
     worker = start(max_memory="150MiB", threads=2)
     assert worker.said() == b"ready"
+    until(lambda: worker.states() == [SlotState.IDLE] * 2)
     served = 0
     while SlotState.IDLE in worker.states() and served < 30:
         worker.get("/leak?10")
@@ -426,6 +427,34 @@ def test_one_that_leaks_asks_early_and_above_max_memory_takes_nothing(start: Sta
             client.recv(100)
     worker.tell(b"retire")
     assert worker.left() == 0
+
+
+PRINTING = """
+def app(environ, start_response):
+    print("hello")
+    start_response("200 OK", [])
+    return []
+"""
+
+
+def test_a_moved_log_is_given_to_who_may_not_open_it(start: Start, tmp_path: Path) -> None:
+    worker = start(app=PRINTING)
+    assert worker.said() == b"ready"
+    moved = os.open(tmp_path / "moved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.rename(worker.log_file, tmp_path / "old")
+    worker.channel.send_fds(b"reopen " + os.fsencode(worker.log_file), [moved])
+    worker.channel.send_fds(b"reopen /somebody/elses", [moved])  # not ours: then our own by its name
+    os.close(moved)
+    until(worker.log_file.exists)
+    worker.get()
+    assert "hello" in worker.text()
+    moved = os.open(tmp_path / "moved", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    worker.channel.send_fds(b"reopen " + os.fsencode(worker.log_file), [moved])
+    os.close(moved)
+    worker.tell(b"dump")
+    worker.said()
+    worker.get()
+    assert "hello" in (tmp_path / "moved").read_text()
 
 
 def test_quit_is_heard_while_nothing_runs(start: Start) -> None:

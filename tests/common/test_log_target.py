@@ -227,3 +227,24 @@ def test_a_forked_child_does_not_write_what_waits_in_its_parent(tmp_path: Path) 
     os.waitpid(pid, 0)
     target.close()
     assert (tmp_path / "log").read_bytes() == b"once\n"
+
+
+def test_a_file_that_somebody_else_opened_again_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    target = LogTarget(path)
+    os.rename(path, tmp_path / "old")
+    target.add(b"one\n")
+    target.take(os.open(tmp_path / "given", os.O_WRONLY | os.O_CREAT | os.O_APPEND), str(path))
+    target.add(b"two\n")
+    target.flush()
+    assert (tmp_path / "old").read_bytes() == b"one\n"
+    assert (tmp_path / "given").read_bytes() == b"two\n"
+    # Another one's file: ours is opened by its name.
+    stranger = os.open(tmp_path / "strange", os.O_WRONLY | os.O_CREAT)
+    target.take(stranger, str(tmp_path / "strange"))
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(stranger) if stranger != target.fileno() else os.fstat(-1)
+    target.add(b"three\n")
+    target.close()
+    assert path.read_bytes() == b"three\n"
+    assert (LogTarget("stderr").path, LogTarget(None).fileno()) == ("", -1)
