@@ -147,7 +147,7 @@ class PoolMaster(Master):
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         pool, site = settings
         crew, began = self._crew, time.time()
-        if not crew.has_begun:  # its own prepare may be running
+        if self._tick is None:  # its own prepare may be running
             return done(f"{self.title} is still starting")
         if pool.listen != crew.release.pool.listen:
             self.log.warning(f"{pool.where}: listen of a pool changes with the next start, not with a reload")

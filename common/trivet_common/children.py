@@ -226,6 +226,7 @@ class Children:
 
     def _miscarry(self, child: Child) -> None:
         """It ended before it was born, or is not what it says it is: its channel is closed."""
+        self._log.error(f"{child.kind} {child.index} ended before it was born")
         child.is_ours = None
         del self._by_pid[self._key(child)]
         self._forget(child)

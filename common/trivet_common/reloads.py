@@ -59,6 +59,7 @@ class Reloads:
         """Reload with these settings, whoever has read them. `done` hears None or the problem."""
         problem = "a reload is already running" if self._is_running else self._why_not()
         if problem is not None:
+            self._log.warning(f"not reloaded: {problem}")  # who sent a signal hears nothing else
             done(problem)
             return
         self._is_running = True

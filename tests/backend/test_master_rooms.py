@@ -164,6 +164,15 @@ def test_a_newcomer_that_fails_the_ready_check_ends_the_reload(pool: PoolProcess
     assert pool.get().startswith(b"one ")
 
 
+def test_a_first_release_that_never_comes_up_may_be_replaced(pool: PoolProcess) -> None:
+    pool.write(app="import os\nos._exit(7)\n", workers=1)
+    pool.start(is_waited_for=False)
+    until(lambda: pool.is_up() and pool.status()["restarts"] >= 1)
+    pool.write("two", workers=1)
+    assert pool.reload()["ok"] is True
+    assert pool.get().startswith(b"two ")
+
+
 def test_an_application_that_hangs_at_the_first_start_ends_it(pool: PoolProcess) -> None:
     pool.write(app="import time\ntime.sleep(60)\n", reload="{timeout: 500ms}")
     pool.start(is_waited_for=False)

@@ -91,6 +91,7 @@ def test_a_master_that_leaves_begins_none(office: Office) -> None:
     office.why_not = "test is stopping"
     office.reloads.request(problems.append)
     assert problems == ["test is stopping"]
+    assert "warning [test" in office.log.read_text()
 
 
 def test_the_master_above_has_its_number_in_the_answer(office: Office) -> None:
