@@ -86,7 +86,7 @@ FLOORS = {
         dump reload site status
         premises probe systemd_plan
         screen systemd_units
-        check development halves init manifests
+        check compress development halves init manifests
         serve
         commands
         cli

@@ -196,6 +196,18 @@ def stop(what: str | None) -> int:
     return _stop(what)
 
 
+@trivet.command(short_help="Write compressed siblings of static files.")
+@click.argument("folder", metavar="FOLDER")
+def compress(folder: str) -> int:
+    """Write NAME.gz, NAME.br and NAME.zst beside every text file below FOLDER that shrinks by it.
+
+    `files:` sends them to clients that take them. To be run after each build; what is up to date stays.
+    """
+    from . import compress as room
+
+    return room.compress(folder)
+
+
 @trivet.command(short_help="Write a first trivet.yaml, or what deploys it.")
 @click.argument("what", metavar="[systemd | compose | kubernetes]", required=False)
 @FILE
