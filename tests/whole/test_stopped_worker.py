@@ -1,15 +1,18 @@
 """A worker that stands still with requests unread: they are run elsewhere within 2 s, and only there."""
 
 import os
+import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.whole.crowd import Browser
+from tests.whole.crowd import Browser, Crowd
 from tests.whole.record import APPLICATION, Record
 from tests.whole.running import running, wait_until
+from trivet_common.pool.queue_board import read_queue_board
 
 CONFIG = """
 proxy: {processes: 2}
@@ -51,6 +54,43 @@ def test_what_a_stopped_worker_has_not_read_is_run_by_another(
     times = Record(tmp_path).times_run()
     assert set(times.values()) == {1}
     assert {str(number) for number in range(60)} <= set(times)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_that_stop_and_go_on_all_the_time(tmp_path: Path, threads: int) -> None:
+    """Each for about as long as it takes until its requests are taken back, so that both come in any order.
+
+    One that is stopped again and again without a moment to read is killed by its master, which is as good.
+    """
+    config = CONFIG.replace("WORKERS", "4").replace("THREADS", str(threads))
+    chance = random.Random(1)
+    with running(tmp_path, config, marks=APPLICATION) as site, Crowd(site.address, 24) as crowd:
+        stopped: dict[int, float] = {}
+        stops = 0
+        until = time.monotonic() + 30.0
+        while time.monotonic() < until or stopped:
+            for pid in [pid for pid, at in stopped.items() if at <= time.monotonic()]:
+                del stopped[pid]
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            free = [pid for pid in site.pids("trivet: worker ") if pid not in stopped]
+            if len(free) > 1 and time.monotonic() < until:
+                with suppress(ProcessLookupError):
+                    os.kill(victim := chance.choice(free), signal.SIGSTOP)
+                stopped[victim] = time.monotonic() + chance.uniform(0.8, 1.6)
+                stops += 1
+            time.sleep(chance.uniform(0.01, 0.3))
+        wait_until(lambda: read_queue_board(site.run_dir / "web" / "queue.board"), 5)
+        rows = read_queue_board(site.run_dir / "web" / "queue.board")
+        returns = sum(row.counts.returns for row in rows)
+    times = Record(tmp_path).times_run()
+    print(
+        f"\n{threads} threads: {len(times)} requests, {stops} stops, {returns} taken back, {crowd.outcomes()}"
+    )
+    assert set(crowd.outcomes()) == {"200"}
+    assert set(times.values()) == {1}
+    assert returns > 10
 
 
 def _answers(browser: Browser, pid: int) -> bool:
