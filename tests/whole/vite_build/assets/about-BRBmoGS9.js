@@ -1,0 +1,1 @@
+function t(e){e.dataset.about="yes"}export{t as show};
