@@ -11,11 +11,9 @@ import signal
 from collections.abc import Callable
 from threading import RLock, get_ident
 from time import monotonic_ns
-from traceback import StackSummary
 from typing import Any, Protocol
 
 from trivet_backend import offspring
-from trivet_backend.stacks import capture
 from trivet_common.pool.board import DEADLINE, ROW_WORDS, SlotRow
 
 # A look that is never taken (ns).
@@ -185,19 +183,17 @@ class Alarm:
 
     # ------------------------------------------------------------ what the watcher calls
 
-    def judge(self) -> tuple[str, StackSummary | None] | None:
-        """Decide, once, that the request that runs is past its deadline: which one, and where it is.
-
-        None of one that is not, or has just ended. It does not end while we look at it.
-        """
+    def judge(self) -> bool:
+        """Whether the request that runs is past its deadline: decided once, and not of one that has ended."""
         with self._lock:
             self.is_aimed = True
             if self.armed and 0 < self._words[DEADLINE] <= monotonic_ns():
                 self.armed = False
                 self.is_late = self._is_wanted = True
-                return self.row.shown(), capture(self._thread)
-            self.is_aimed = False
-            return None
+            else:
+                self.is_aimed = False
+            # Nothing is made under the lock: the collector would run, and with it what an application prints.
+            return self.is_late
 
     def strike(self) -> bool:
         """Raise RequestTimeout where the late request runs. Whether it must be tried again.

@@ -17,7 +17,7 @@ from traceback import StackSummary
 from typing import NamedTuple, Protocol
 
 from trivet_backend.interrupt import FOR_EVER, Alarm
-from trivet_backend.stacks import text_of
+from trivet_backend.stacks import capture, text_of
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.pool.board import TIMEOUTS
 
@@ -139,10 +139,11 @@ class Watchdog:
             deadline = alarm.deadline
             if not deadline or deadline > now:
                 return deadline or FOR_EVER
-            sentence = alarm.judge()
-            if sentence is None:
+            # Looked at before the sentence: afterwards it may end at any moment, and be another's.
+            request, stack = alarm.row.shown(), capture(alarm.thread)
+            if not alarm.judge():
                 return now + _SOON
-            self._report(alarm, *sentence)
+            self._report(alarm, request, stack)
         if alarm.strike():
             return min(monotonic_ns() + _AGAIN, self._see_to_its_end(alarm))
         return self._see_to_its_end(alarm)
