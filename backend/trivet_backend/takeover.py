@@ -13,6 +13,11 @@ from trivet_backend.release import Release
 from trivet_backend.roster import PoolWorker, Roster
 
 
+# Once the first newcomer has proved the release, so many others may end in a row before it is given up: what
+# kills one worker comes from outside, and a pool of two releases is nobody's wish.
+_MOST_FAILURES = 3
+
+
 class Crew(Protocol):
     """What a takeover needs of the pool's crew."""
 
@@ -47,6 +52,7 @@ class Takeover:
         self._newcomers: list[PoolWorker] = []
         self._leaving: list[PoolWorker] = []  # those that newcomers have replaced
         self.is_adopted = False  # the first newcomer was good: there is no way back
+        self._failures = 0  # in a row
         self._is_over = False
 
     def __repr__(self) -> str:
@@ -77,6 +83,7 @@ class Takeover:
         if worker not in self._newcomers:
             return
         self._newcomers.remove(worker)
+        self._failures = 0
         if not self.is_adopted:
             self.is_adopted = True
             self._crew.adopt(self._release)
@@ -90,6 +97,9 @@ class Takeover:
             self._leaving.remove(worker)
         elif worker in self._newcomers:
             self._newcomers.remove(worker)
+            self._failures += 1
+            if self.is_adopted and self._failures < _MOST_FAILURES:
+                return  # the next step starts another
             self.end(worker.problem or f"the new worker {manner(status)} before it was ready")
 
     def end(self, problem: str | None) -> None:

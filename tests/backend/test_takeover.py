@@ -160,10 +160,23 @@ def test_a_newcomer_that_ends_is_the_end_and_no_old_one_leaves(problem: str, sta
     assert course.done == [text]
 
 
-def test_a_later_newcomer_that_fails_says_how_far_it_came() -> None:
+def test_a_later_newcomer_that_ends_is_tried_again() -> None:
     course = Course(FakeCrew(3), size=3)
     course.gone(course.ready(0))
-    course.gone(course.crew.newcomers[1], 7)
+    for number in (1, 2):
+        course.gone(course.crew.newcomers[number], -9)
+    course.gone(course.ready(3))
+    for number in (4, 5):
+        course.gone(course.crew.newcomers[number], -9)
+    course.gone(course.ready(6))
+    assert course.done == [None]
+
+
+def test_later_newcomers_that_all_fail_say_how_far_it_came() -> None:
+    course = Course(FakeCrew(3), size=3)
+    course.gone(course.ready(0))
+    for number in (1, 2, 3):
+        course.gone(course.crew.newcomers[number], 7)
     assert course.done == [
         "the new worker exited with status 7 before it was ready\n1 of 3 workers are of the new release"
     ]
