@@ -100,11 +100,11 @@ def read(fd: int, is_hidden: Callable[[bytes], bool], look: Callable[[bytes], os
     return items
 
 
-def render(path: bytes, items: list[Item]) -> bytes:
+def render(path: bytes, items: list[Item], has_parent: bool) -> bytes:
     """`path`: the folder's, as the client asked for it, decoded and with its final slash."""
     shown = sorted(items[:MOST], key=lambda item: (not item.is_folder, _shown(item.name).lower(), item.name))
     rows = [_row(item) for item in shown]
-    if path != b"/":
+    if has_parent:
         rows.insert(0, _PARENT)
     foot = "<p>This folder is empty.</p>\n" if not items else ""
     if len(items) > MOST:

@@ -610,10 +610,12 @@ async def test_listing(tree, way):
     site = route(tree, listing=True)
     answer = await ask(site, b"/empty/")
     assert (answer.status, b"This folder is empty." in answer.body) == (200, True)
+    assert b'href="../"' in answer.body
     assert answer.headers[b"content-type"] == b"text/html; charset=utf-8"
     assert (await ask(site, b"/css/")).body == INSIDE  # the index comes first
     (tree / "index.html").unlink()
     page = (await ask(site, b"/")).body
+    assert b'href="../"' not in page
     for shown in (
         b"./a.txt",
         b"./a%20b.txt",

@@ -50,7 +50,7 @@ NAMES = [
 
 
 def test_each_link_leads_to_its_file():
-    page = Page(render(b"/files/", [Item(name, False, 1, 0) for name in NAMES]))
+    page = Page(render(b"/files/", [Item(name, False, 1, 0) for name in NAMES], True))
     links = dict(page.links)
     assert links.pop("../") == "Parent folder"
     here = "http://h/files/"
@@ -66,13 +66,13 @@ def test_folders_first_then_by_name():
         Item(b"c", True, 1, 0),
         Item(b"a", False, 1, 0),
     ]
-    page = Page(render(b"/", items))
+    page = Page(render(b"/", items, False))
     assert [text for _, text in page.links] == ["c/", "A", "a", "b"]
     assert "../" not in dict(page.links)
 
 
 def test_sizes_and_dates():
-    page = render(b"/", [Item(b"a", False, 1536, 784111777), Item(b"b", False, 0, 1e18)]).decode()
+    page = render(b"/", [Item(b"a", False, 1536, 784111777), Item(b"b", False, 0, 1e18)], False).decode()
     assert "1.5 KiB" in page
     assert "1994-11-06 08:49" in page
     assert [size_text(size) for size in (0, 1023, 1024, 1024**2 - 1, 123 * 1024, 5 * 1024**3, 2**60)] == [
@@ -81,9 +81,9 @@ def test_sizes_and_dates():
 
 
 def test_empty_and_too_many(monkeypatch):
-    assert b"This folder is empty." in render(b"/", [])
+    assert b"This folder is empty." in render(b"/", [], False)
     monkeypatch.setattr(listing, "MOST", 3)
-    page = render(b"/", [Item(b"%d" % number, False, 1, 0) for number in range(4)])
+    page = render(b"/", [Item(b"%d" % number, False, 1, 0) for number in range(4)], False)
     assert b"Only the first 3 are shown." in page
     assert len(Page(page).links) == 3
 

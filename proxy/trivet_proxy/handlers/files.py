@@ -151,7 +151,8 @@ class _Files:
         elif self._is_listed and not absent.is_hidden and (not name or name.endswith(b"/")):
             items = await self._read_folder(name)
             if items is not None:
-                return await writer.send(200, listing.HEADERS, listing.render(request.head.path, items))
+                page = listing.render(request.head.path, items, has_parent=bool(name))
+                return await writer.send(200, listing.HEADERS, page)
         if not absent.is_hidden and await self._is_sent_from_another_tree(name, request, writer):
             return
         refusal = self._refusal(name, absent)
