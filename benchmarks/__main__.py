@@ -1,4 +1,4 @@
-"""`python -m benchmarks [hello] [flask] [static]`: Trivet beside nginx + gunicorn, CPU a request, as ratios.
+"""`python -m benchmarks [hello] [flask] [static] [large]`: Trivet beside nginx + gunicorn, as ratios.
 
 Both stacks run in the same minute with the same application, worker counts and an access log to a file;
 rounds alternate and medians are shown. Absolute times are the machine's; read the ratios.
@@ -32,8 +32,12 @@ def hello():
 SCENARIOS = {
     "hello": ("hello_app", "/"),
     "flask": ("flask_app", "/"),
-    "static": ("hello_app", "/static/one.txt"),
+    "static": ("hello_app", "/static/one.txt"),  # 1 KiB
+    "large": ("hello_app", "/static/large.bin"),  # 10 MiB
 }
+# What the figures are held against (issue 5): CPU a request at most, requests a second at least, of nginx's.
+GOALS = {"static": (2.2, None), "large": (None, 0.95)}
+LARGE = 10 * 1024 * 1024
 SECONDS, ROUNDS, CONNECTIONS, PROCESSES, WORKERS = 4, 3, 64, 2, 2
 
 
@@ -54,9 +58,10 @@ def compare(name: str) -> None:
     cost: dict[str, list[float]] = defaultdict(list)
     rate: dict[str, list[float]] = defaultdict(list)
     shares: dict[str, dict[str, float]] = {}
+    grown: dict[str, int] = {}
     for _ in range(ROUNDS):
         for stack in STACKS:
-            per_request, per_second, shares[stack] = measure(stack, app, path)
+            per_request, per_second, shares[stack], grown[stack] = measure(stack, app, path)
             cost[stack].append(per_request)
             rate[stack].append(per_second)
     base, base_rate = statistics.median(cost["nginx+gunicorn"]), statistics.median(rate["nginx+gunicorn"])
@@ -73,20 +78,30 @@ def compare(name: str) -> None:
         )
         for who, share in sorted(shares[stack].items(), key=lambda item: -item[1])[:6]:
             print(f"      {share:6.1f} us  {who}")
+        print(f"      memory grew by {grown[stack]} KiB under load")
+    most, least = GOALS.get(name, (None, None))
+    cpu = statistics.median(cost["trivet"]) / base
+    speed = statistics.median(rate["trivet"]) / base_rate
+    if most is not None:
+        print(f"  goal: CPU at most {most} x nginx's: {cpu:.2f} x {'reached' if cpu <= most else 'MISSED'}")
+    if least is not None:
+        print(f"  goal: speed at least {least} x: {speed:.2f} x {'reached' if speed >= least else 'MISSED'}")
 
 
-def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, float]]:
+def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, float], int]:
     folder = Path(tempfile.mkdtemp(prefix="trivet-bench-"))
     folder.chmod(0o755)
     (folder / "hello_app.py").write_text(HELLO)
     (folder / "flask_app.py").write_text(FLASK)
     (folder / "static").mkdir()
     (folder / "static" / "one.txt").write_bytes(b"x" * 1024)
+    (folder / "static" / "large.bin").write_bytes(b"x" * LARGE)
     module = f"{app}:application"
     try:
         with STACKS[stack](folder, module, PROCESSES, WORKERS, True) as (url, roots):
             _load(url + path, 1)  # warm
             pids = tree(roots)
+            memory = sum(map(pss_kib, pids))
             before = cpu_seconds(pids)
             requests, seconds = _load(url + path, SECONDS)
             after = cpu_seconds(pids)
@@ -94,7 +109,8 @@ def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, fl
             shares: dict[str, float] = defaultdict(float)
             for pid, cpu in spent.items():
                 shares[f"{title(pid)} ({pss_kib(pid)} KiB)"] += cpu / requests * 1e6
-            return sum(spent.values()) / requests * 1e6, requests / seconds, dict(shares)
+            grown = sum(map(pss_kib, pids)) - memory
+            return sum(spent.values()) / requests * 1e6, requests / seconds, dict(shares), grown
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
