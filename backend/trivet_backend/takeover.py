@@ -12,7 +12,6 @@ from trivet_backend.ending import manner
 from trivet_backend.release import Release
 from trivet_backend.roster import PoolWorker, Roster
 
-
 # Once the first newcomer has proved the release, so many others may end in a row before it is given up: what
 # kills one worker comes from outside, and a pool of two releases is nobody's wish.
 _MOST_FAILURES = 3
