@@ -43,7 +43,10 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["check", "missing.yaml"], 2, "there is no file missing.yaml"),
         (["check", "shop.wsgi"], 2, "must end in .yaml or .yml"),
         (["backend", "shop.wsgi"], 2, "must end in .yaml or .yml"),
-        (["serve", "--reload", "shop.wsgi"], 2, "not yet possible"),
+        (["proxy", "--reload", "x.yaml"], 2, "No such option"),
+        (["backend", "--reload", "x.yaml"], 2, "No such option"),
+        (["dump", "a.yaml", "b.yaml"], 2, "write one FILE"),
+        (["dump", "shop.wsgi", "w12"], 3, "nothing runs for shop.wsgi"),
         (["init", "systemd"], 2, "there is no trivet.yaml here"),
         (["proxy", "--beside", "nobody-has-this-name", "x.yaml"], 2, "there is no user"),
         (["init", "magic"], 2, "init takes no 'magic'"),
@@ -60,6 +63,14 @@ def test_mistakes(words: list[str], status: int, said: str, capsys: pytest.Captu
     assert told.err.startswith("trivet: ")
     assert len(told.err.splitlines()) <= 2
     assert "Traceback" not in told.err
+
+
+def test_reload_by_itself_is_not_for_systemd(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    assert cli.main(["serve", "--reload", "shop.wsgi"]) == 2
+    assert "--reload is for development, and systemd runs this" in capsys.readouterr().err
 
 
 def test_mistakes_of_a_file_are_a_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
