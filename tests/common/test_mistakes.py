@@ -759,6 +759,7 @@ pools:
   e: {app: shop, user: nobody-of-this-name, group: nor-this-one}
   "f g": {app: shop}
   h: {app: shop, env: {"A-B": x, C: [1]}, reload: {ready: healthz}}
+  lock: {app: shop}
 """,
     "3: pools.a: app is missing … write app: module:callable",
     '4: pools.b.app: "shop/wsgi" is neither a module nor a .py file … write shop.wsgi',
@@ -770,6 +771,7 @@ pools:
     '9: pools.h.env.A-B: "A-B" is not the name of a variable',
     "9: pools.h.env.C: this must be text, not a list … quote it",
     '9: pools.h.reload.ready: "healthz" is not a path … write ready: /healthz',
+    "10: pools.lock: a file of the run directory is called lock … choose another name",
 )
 wrong(
     "how many workers",

@@ -18,6 +18,8 @@ from .resolve_listen import group_exists, resolve_listeners
 from .settings import Pool, Preload, Queue, Reload, Workers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+# A pool's folder stands in the run directory, beside these (pool/places.py).
+_TAKEN = frozenset({"lock"})
 _IDENTIFIER = r"[^\W\d]\w*"
 _MODULE = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*(:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(\))?)?\Z")
 # Their sockets are handed over in one message: SCM_MAX_FD of Linux is 253.
@@ -36,6 +38,8 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
     check = draft.checks_applications
     if not _NAME.match(name):
         draft.mistake(loc, "a pool's name has letters, digits, - and _, at most 32", "choose another name")
+    elif name in _TAKEN:
+        draft.mistake(loc, f"a file of the run directory is called {name}", "choose another name")
     directory = draft.folder(keys.directory, *loc, "directory", check=check)
     _check_app(keys.app, directory, draft, name)
     paths = [
