@@ -13,6 +13,7 @@ from trivet_backend.crew import CallLater, Crew
 from trivet_backend.overdue import Case, Overdue
 from trivet_backend.roster import PoolWorker, Seat, WorkerState
 from trivet_backend.sizing import Flow, Sample, Sizing
+from trivet_backend.standstill import Standstill
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.board import STATE, SlotState
 from trivet_common.pool.claims import Repair
@@ -34,6 +35,7 @@ class Tick:
     ) -> None:
         self._crew = crew
         self._overdue = Overdue(rows, time.monotonic_ns, call_later, stuck=self._stuck, killed=self._killed)
+        self._standstill = Standstill()
         self._fifo = fifo
         self._places = places
         self._log = log
@@ -56,6 +58,12 @@ class Tick:
         for slot, incarnation, number in self._repair.deaf:
             deaf.setdefault(incarnation, []).append((slot, number))
         for worker in self._crew.roster:
+            if self._standstill.is_over_long(worker):
+                self._log.error(
+                    f"worker {worker.incarnation} (pid {worker.child.pid}) is killed: it stands still"
+                )
+                worker.child.kill()
+                continue
             self._overdue.look(worker, deaf.get(worker.incarnation, ()))
             if worker.tired and worker.state is WorkerState.READY and not worker.is_absent:
                 worker.is_absent = _serves_no_more(worker)
@@ -65,6 +73,7 @@ class Tick:
 
     def worker_exited(self, worker: PoolWorker) -> None:
         self._overdue.forget(worker)
+        self._standstill.forget(worker)
 
     def change_by_hand(self, change: int) -> None:
         """One more, or one fewer."""
