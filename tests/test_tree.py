@@ -71,7 +71,7 @@ FLOORS = {
         app_name callables ending environ file_wrapper hooks inheritance input limits offspring prctl privileges procfs release retirement said sizing sockets stacks
         application interrupt memory place prepare roster
         boards broken_page dumps renewal response streams takeover templates watchdog wear
-        answer crew link overdue
+        answer crew link overdue standstill
         body links readiness report tick
         slot
         worker
@@ -81,8 +81,8 @@ FLOORS = {
     """,  # noqa: E501
     "deploy": """
         application_check effective refusal roll_call rollout watcher words
-        apart discovery page running
-        whereabouts
+        apart certificates discovery running
+        page whereabouts
         dump reload site status
         premises probe systemd_plan
         screen systemd_units
