@@ -82,7 +82,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Relative, so that Django puts the place the shop is mounted at in front: /admin-demo/static/ in the demo.
 STATIC_URL = "static/"
-STATIC_ROOT = DATA / "static"
+STATIC_ROOT = os.environ.get("SHOP_STATIC") or DATA / "static"
 
 SESSION_COOKIE_NAME = "shop_session"
 CSRF_COOKIE_NAME = "shop_csrf"
