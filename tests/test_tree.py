@@ -47,9 +47,10 @@ FLOORS = {
     """,
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool ticket_keys tls_groups validators wire
-        backlog body clients door listing manifests omissions orders preconditions presentation shelf stall templates
+        backlog body clients door listing manifests omissions orders preconditions presentation stall templates
         admission delivery doors folder internal_routes request writer
-        catalogue forwarded kept_assets note resources
+        forwarded note resources shelf
+        catalogue kept_assets
         dispatch
         handlers
         connection

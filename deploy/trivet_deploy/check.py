@@ -12,7 +12,7 @@ import click
 
 from trivet_common.config import Pool, Settings, json_schema, load
 
-from . import screen
+from . import certificates, screen
 from .refusal import FAILED, GOOD
 from .words import count, ending
 
@@ -26,6 +26,8 @@ def check(file: str, purpose: str, with_app: bool) -> int:
     settings = load(file, purpose=purpose)
     for problem in settings.warnings:
         screen.tell(f"{problem.where}: warning: {str(problem).partition(': ')[2]}")
+    for line in certificates.checked(settings) if purpose != "backend" else ():
+        click.echo(line)
     loaded = [_check_application(pool) for pool in settings.pools.values()] if with_app else []
     good = all(loaded)
     if good:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from trivet_common.logs import without_trace
 
+from . import certificates
 from .words import age, count, memory, printable
 
 Answer = dict[str, Any]
@@ -77,6 +78,7 @@ def _proxy_lines(proxy: Answer | None) -> Iterator[Line]:
     line = f"proxy: {count(len(processes), 'process', 'processes')} ({pids})"
     line += f", {count(connections, 'connection')}, {count(requests, 'request')}"
     yield Line(f"{line}, {_waiting(processes)}")
+    yield from (Line(*each) for each in certificates.shown(proxy.get("certificates") or []))
 
 
 def _waiting(queues: list[Answer]) -> str:
