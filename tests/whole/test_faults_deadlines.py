@@ -220,3 +220,27 @@ def test_f12_keep(tmp_path: Path, threads: int) -> None:
         assert {one.said for one in late} == {"504 deadline"}
         assert only_worker(site) == worker
     report(f"keep, {threads} threads", late)
+
+
+@pytest.mark.drill
+def test_f12_a_call_that_holds_the_interpreter(tmp_path: Path) -> None:
+    """No thread of that worker runs any more, nor the one that watches it; its master sees the board."""
+    text = config(3, ", timeout: 2s").replace("workers: 1", "workers: 2")
+    late: list[Asked] = []
+    with running(tmp_path, text, stuck=STUCK) as site:
+        inventory = Inventory(site, 6)
+        with Crowd(site.address, 6, pause=0.01) as crowd:
+            for number in range(count(5)):
+                seen = len(crowd.visits)
+                wait_until(lambda seen=seen: len(crowd.visits) > seen + 30)
+                one = Asked(site, "/late/calls", f"late-{number}")
+                late.append(one.join())
+                assert one.said == "504 deadline", one.said
+                wait_until(lambda pid=one.pid: pid not in site.pids("trivet: worker"), 10, "its end")
+        rest = inventory.check()
+    report("a call that holds the interpreter, beside others", late)
+    longest = max(visit.ended - visit.sent for visit in crowd.visits)
+    print(f"others: {dict(crowd.outcomes())}, longest {longest:.2f} s; {rest}")
+    # What such a worker had begun beside it may be late itself; nobody else is.
+    assert set(crowd.outcomes()) <= {"200", "504 deadline", "502 worker_died"}
+    assert len(crowd.failures()) <= 2 * len(late)
