@@ -47,7 +47,7 @@ FLOORS = {
     """,
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names locations ranges rollover router shape spool ticket_keys tls_groups validators wire
-        backlog body clients door listing manifests omissions orders preconditions presentation stall templates
+        backlog body clients door listing manifests omissions orders preconditions presentation stall templates tls_wire
         admission delivery doors folder internal_routes request writer
         forwarded note resources shelf
         catalogue kept_assets
@@ -85,8 +85,8 @@ FLOORS = {
         apart certificates discovery running
         page whereabouts
         dump reload site status
-        premises probe systemd_plan
-        screen systemd_units
+        container_plan premises probe systemd_plan
+        compose_file kubernetes_files screen systemd_units
         check compress development halves init manifests
         serve
         commands

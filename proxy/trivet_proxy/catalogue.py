@@ -120,7 +120,7 @@ class Catalogue:
         for _ in range(_TRIES):
             if variant.body is not None:
                 if not asked and dress is None and method == _GET:
-                    await writer.send(200, variant.file.full, variant.body)
+                    await writer.send_ready(variant.file.full, variant.head, variant.body)
                     return None
                 delivery = Delivery(writer, variant.file, -1, variant.body)
                 await delivery.run(method, asked, dress and dress(variant.file.full))

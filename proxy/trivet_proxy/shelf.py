@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from .codings import acceptable
 from .validators import FileHeaders
+from .writer import ready_head
 
 LARGEST = 64 * 1024  # of a file whose bytes are kept
 _BYTES = 16 * 1024 * 1024
@@ -25,15 +26,19 @@ Identity = tuple[int, int, int, int, int]
 
 
 class Variant:
-    """One file: as it is, or one of its compressed siblings. `body` once it has been read and may be kept."""
+    """One file: as it is, or one of its compressed siblings.
 
-    __slots__ = ("body", "file", "identity", "name")
+    `body` and `head` once it has been read and may be kept.
+    """
+
+    __slots__ = ("body", "file", "head", "identity", "name")
 
     def __init__(self, name: bytes, file: FileHeaders, identity: Identity) -> None:
         self.name = name
         self.file = file
         self.identity = identity
         self.body: bytes | None = None
+        self.head = b""
 
 
 class Entry:
@@ -112,6 +117,7 @@ class Shelf:
         if not is_of_it or variant.body is not None or len(body) > LARGEST or not is_settled(info):
             return
         variant.body = body
+        variant.head = ready_head(variant.file.full, len(body))
         self._bytes += len(body)
         self._make_room()
 

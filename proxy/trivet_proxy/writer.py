@@ -40,6 +40,12 @@ class Process(Protocol):
     write_rate: int | None
 
 
+def ready_head(headers: Headers, length: int) -> bytes:
+    """The head of a 200 up to the value of its Date, for `send_ready`."""
+    fields = [*headers, (b"content-length", b"%d" % length), (b"date", b"")]
+    return build_response_head(200, None, fields).removesuffix(b"\r\n\r\n")
+
+
 class ResponseWriter:
     """The second argument of every handler: `send`; or `start`, then `write` or `send_file`, then `finish`.
 
@@ -110,8 +116,19 @@ class ResponseWriter:
     ) -> None:
         """A complete answer, in one system call."""
         self.start(status, reason, headers, len(body))
-        if self._swallows:
-            body = b""
+        await self._send_whole(b"" if self._swallows else body)
+
+    async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
+        """`send` of a 200 whose headers are known for long: `head` is what `ready_head` made of them."""
+        if self.shape is not None or self._is_http10 or self._is_head:
+            return await self.send(200, headers, body)
+        self._settle(200, len(body))
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self._head = head + date_now() + end
+        self.started = True
+        await self._send_whole(body)
+
+    async def _send_whole(self, body: bytes) -> None:
         self._put(body)
         self.sent += len(body)
         self._left = 0
@@ -124,24 +141,14 @@ class ResponseWriter:
 
     def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
         """Decide framing and fate of the connection. Sends nothing yet. `length` None: nobody knows it."""
-        assert not self.started, "one answer a request"
-        self._swallows = self._is_head or status == 204 or status == 304 or status < 200
-        self.keep_alive = (
-            self.keep_alive
-            and not self._process.is_draining
-            and (self._body.is_complete or self._body.is_drainable(DRAIN_CAP))
-            and (length is not None or not self._is_http10 or self._swallows)
-        )
-        self._is_chunked = length is None and not self._is_http10 and not self._swallows
         fields = list(headers if self.shape is None else self.shape(headers))
+        self._settle(status, length)
         if length is not None and status != 204 and status != 304 and status >= 200:
             fields.append((b"content-length", b"%d" % length))
         elif self._is_chunked:
             fields.append(_CHUNKED)
         self._add_own(fields)
         self._head = build_response_head(status, reason, fields)
-        self._left = length
-        self.status = status
         self.started = True
 
     def write(self, piece: bytes) -> None:
@@ -252,6 +259,20 @@ class ResponseWriter:
             self._backlog.clear()
 
     # Private.
+
+    def _settle(self, status: int, length: int | None) -> None:
+        """What the answer's kind and length mean for its framing and for the connection."""
+        assert not self.started, "one answer a request"
+        self._swallows = self._is_head or status == 204 or status == 304 or status < 200
+        self.keep_alive = (
+            self.keep_alive
+            and not self._process.is_draining
+            and (self._body.is_complete or self._body.is_drainable(DRAIN_CAP))
+            and (length is not None or not self._is_http10 or self._swallows)
+        )
+        self._is_chunked = length is None and not self._is_http10 and not self._swallows
+        self._left = length
+        self.status = status
 
     def _add_own(self, fields: list[tuple[bytes, bytes]]) -> None:
         for name, _ in fields:

@@ -36,6 +36,9 @@ class Sent:
         self.sends += 1
         self.is_finished = True
 
+    async def send_ready(self, headers, head, body):
+        await self.send(200, headers, body)
+
     def start(self, status, reason, headers, length):
         self.status, self.headers, self.length = status, dict(headers), length
 

@@ -13,7 +13,7 @@ from trivet_proxy.body import EMPTY, Body
 from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.stall import Stall
 from trivet_proxy.wire import WireClosed
-from trivet_proxy.writer import ResponseWriter
+from trivet_proxy.writer import ResponseWriter, ready_head
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -50,6 +50,27 @@ async def desk(new_pair: NewPair, tmp_path: Path, nursery: trio.Nursery) -> Desk
 
 def fields(head: bytes) -> dict[bytes, bytes]:
     return dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+
+
+@pytest.mark.parametrize("kind", ["usual", "close", "draining", "http10", "head", "shaped"])
+async def test_a_ready_head_says_what_the_headers_would(
+    desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trivet_proxy.writer.date_now", lambda: b"Sun, 06 Nov 1994 08:49:37 GMT")
+    desk.process.is_draining = kind == "draining"
+    answers = []
+    for is_ready in (True, False):
+        method = b"HEAD" if kind == "head" else b"GET"
+        writer, peer = desk.writer(method, http10=kind == "http10", keep=kind != "close")
+        if kind == "shaped":
+            writer.shape = lambda headers: [*headers, (b"x-a", b"b")]
+        if is_ready:
+            await writer.send_ready(HTML, ready_head(HTML, 5), b"hello")
+        else:
+            await writer.send(200, HTML, b"hello")
+        writer.wire.end_sending()
+        answers.append((await peer.receive_until_end(), writer.sent, writer.keep_alive, writer.finished))
+    assert answers[0] == answers[1]
 
 
 async def test_a_whole_answer_is_one_send(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
