@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.crowd import Crowd, Visit
+from tests.whole.drills import Inventory
 from tests.whole.record import APPLICATION, Record, idle_while_waiting
 from tests.whole.running import Site, running
 
@@ -94,13 +95,16 @@ def _waits(visits: list[Visit], record: Record) -> list[tuple[float, float]]:
 
 
 def _drill(folder: Path, seconds: float, seed: int) -> None:
-    with running(folder, CONFIG, marks=MARKS) as site, Crowd(site.address, CLIENTS) as crowd:
-        killer = Killer(site, seed)
-        killer.rage(seconds)
-        time.sleep(QUIET)
-        over = time.monotonic()
-        workers = site.pids(TITLES["worker"])
-        proxies = site.pids(TITLES["proxy"])
+    with running(folder, CONFIG, marks=MARKS) as site:
+        inventory = Inventory(site, SLOTS)
+        with Crowd(site.address, CLIENTS) as crowd:
+            killer = Killer(site, seed)
+            killer.rage(seconds)
+            time.sleep(QUIET)
+            over = time.monotonic()
+            workers = site.pids(TITLES["worker"])
+            proxies = site.pids(TITLES["proxy"])
+        rest = inventory.check()
     visits, record = crowd.visits, Record(folder)
     runs, outcomes = record.times_run(), crowd.outcomes()
     gaps = [gap for gap in record.idle_gaps(over, killer.deaths) if gap[0] < over]
@@ -112,7 +116,7 @@ def _drill(folder: Path, seconds: float, seed: int) -> None:
         f"POSTs run twice {len(posts_twice)}, GETs run again {sum(n > 1 for n in runs.values())}, "
         f"overlaps {len(record.overlaps)}, slots in use at the end {len(used & set(workers))} of {SLOTS}\n"
         f"idle while others waited: longest {', '.join(f'{gap:.3f}' for gap in idle[:5])} s, "
-        f"above 0.1 s {sum(gap > 0.1 for gap in idle)} of {len(idle)}; fewest alive {killer.fewest}"
+        f"above 0.1 s {sum(gap > 0.1 for gap in idle)} of {len(idle)}; fewest alive {killer.fewest}\n{rest}"
     )
     assert posts_twice == []
     assert max(runs.values()) <= 2
