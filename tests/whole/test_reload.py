@@ -34,7 +34,7 @@ CONFIG = """
 listen: 127.0.0.1:0
 proxy: {processes: 2}
 log: {access: off}
-pools: {web: {app: release, workers: 2, threads: 2, reload: {timeout: 3s}}}
+pools: {web: {app: release, workers: 2, threads: 2, reload: {timeout: 10s}}}
 """
 BROKEN = {
     "a syntax error": ("def application(:\n", "SyntaxError"),
@@ -43,7 +43,7 @@ BROKEN = {
 }
 
 
-HANGING = {"an import that hangs": ("import time\ntime.sleep(600)\n", "3 s")}
+HANGING = {"an import that hangs": ("import time\ntime.sleep(600)\n", "10 s")}
 
 
 def _release(name: str) -> str:
