@@ -20,6 +20,9 @@ from .refusal import FAILED, GOOD, USAGE, Refusal
 from .whereabouts import find_file, locate
 
 FILE = click.argument("file", required=False)
+LISTEN = click.option(
+    "-b", "--listen", multiple=True, metavar="ADDRESS", help="Listen here instead; may be given again."
+)
 BESIDE = click.option(
     "--beside", metavar="USER", help="Who runs the other half, if another user of our group."
 )
@@ -62,9 +65,7 @@ def trivet() -> None:
 
 @trivet.command(short_help="Serve a site: the proxy and its pools.")
 @click.argument("what", metavar="[FILE | MODULE[:APP]]", required=False)
-@click.option(
-    "-b", "--listen", multiple=True, metavar="ADDRESS", help="Listen here instead; may be given again."
-)
+@LISTEN
 @click.option("-w", "--workers", metavar="N", help="Worker processes.")
 @click.option("--threads", metavar="N", help="Threads of each worker.")
 @click.option("--timeout", metavar="TIME", help="Time for an answer, for instance 30s.")
@@ -98,14 +99,15 @@ def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> 
 
 @trivet.command(short_help="Run the proxy alone.")
 @FILE
+@LISTEN
 @BESIDE
-def proxy(file: str | None, beside: str | None) -> int:
+def proxy(file: str | None, listen: Sequence[str], beside: str | None) -> int:
     """Run the proxy alone, for containers and systemd; the pools are run by `trivet backend`."""
     from . import halves
-    from .site import load_site
+    from .site import Options, load_site
 
     other = halves.beside(beside)
-    return halves.proxy(load_site(_file(file), purpose="proxy"), other)
+    return halves.proxy(load_site(_file(file), Options(listen=listen), purpose="proxy"), other)
 
 
 @trivet.command(short_help="Run a pool alone.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .refusal import GOOD, Refusal
+from .refusal import GOOD, USAGE, Refusal
 from .site import Site, load_site
 
 
@@ -19,7 +19,32 @@ def _systemd(site: Site, halves: bool) -> dict[str, str]:
     return (systemd_units.halves if halves else systemd_units.units)(plan(site))
 
 
-KINDS: dict[str, Callable[[Site, bool], dict[str, str]]] = {"systemd": _systemd}
+def _compose(site: Site, halves: bool) -> dict[str, str]:
+    from . import compose_file
+    from .container_plan import plan
+
+    _refuse_halves(halves)
+    return compose_file.files(plan(site))
+
+
+def _kubernetes(site: Site, halves: bool) -> dict[str, str]:
+    from . import kubernetes_files
+    from .container_plan import plan
+
+    _refuse_halves(halves)
+    return kubernetes_files.files(plan(site))
+
+
+def _refuse_halves(halves: bool) -> None:
+    if halves:
+        raise Refusal("--halves is for systemd; containers hold one half each anyway", USAGE)
+
+
+KINDS: dict[str, Callable[[Site, bool], dict[str, str]]] = {
+    "systemd": _systemd,
+    "compose": _compose,
+    "kubernetes": _kubernetes,
+}
 
 
 def write(kind: str, file: str, folder: str | None, halves: bool) -> int:

