@@ -59,21 +59,21 @@ def test_two_users_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_what_is_read_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trivet_deploy.systemd_plan._HOMES", (tmp_path / "home",))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "home/ann/venv"))
+    monkeypatch.setattr("trivet_deploy.systemd_plan._HOMES", (tmp_path / "homes",))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "homes/ann/venv"))
     monkeypatch.setattr(sys, "base_prefix", "/usr")
-    (tmp_path / "home").mkdir()
-    for name in ("elsewhere", "logs", "home/static"):
+    (tmp_path / "homes").mkdir()
+    for name in ("elsewhere", "logs", "homes/static"):
         (tmp_path / name).mkdir()
     text = f"""
 log: {{access: {tmp_path}/logs/access.log}}
-routes: [{{path: /static/, files: {tmp_path}/home/static}}, {{path: /, pool: web}}]
+routes: [{{path: /static/, files: {tmp_path}/homes/static}}, {{path: /, pool: web}}]
 pools:
   web: {{app: hello, user: {getpass.getuser()}, env: {{DATA: ../../elsewhere, WORD: none, SLASH: /}}}}
 """
-    found = planned(tmp_path / "home/shop", text)
-    assert found.writes_home == (tmp_path / "home/shop",)
-    assert found.reads_home == (tmp_path / "home/ann/venv", tmp_path / "home/static")
+    found = planned(tmp_path / "homes/shop", text)
+    assert found.writes_home == (tmp_path / "homes/shop",)
+    assert found.reads_home == (tmp_path / "homes/ann/venv", tmp_path / "homes/static")
     assert found.writes == (tmp_path / "elsewhere", tmp_path / "logs")
     assert found.has_home
 

@@ -8,6 +8,7 @@ from trivet_deploy.systemd_plan import Plan, Sockets
 from trivet_deploy.systemd_units import halves, units
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "systemd"
+ANN = Path("/home") / "ann"
 # As after `trivet init systemd` for deploy/systemd/trivet.yaml, installed where its first lines say.
 TRIVET = Plan(
     name="trivet",
@@ -37,14 +38,14 @@ def test_the_shipped_units_are_those_for_the_shipped_file() -> None:
 
 
 def test_a_home_is_empty_but_for_what_is_needed() -> None:
-    plan = TRIVET._replace(reads_home=(Path("/home/ann/ven v"),), writes_home=(Path("/home/ann/100%:x"),))
+    plan = TRIVET._replace(reads_home=(ANN / "ven v",), writes_home=(ANN / "100%:x",))
     service = directives(units(plan)["trivet.service"])
     assert "ProtectHome=tmpfs" in service
-    assert 'BindReadOnlyPaths="/home/ann/ven v"' in service
-    assert "BindPaths=/home/ann/100%%\\:x" in service
+    assert f'BindReadOnlyPaths="{ANN}/ven v"' in service
+    assert f"BindPaths={ANN}/100%%\\:x" in service
     # A proxy needs to read what its pools write, no more.
     proxy = directives(halves(plan)["trivet-proxy.service"])
-    assert "BindReadOnlyPaths=/home/ann/100%%\\:x" in proxy
+    assert f"BindReadOnlyPaths={ANN}/100%%\\:x" in proxy
     assert not any(line.startswith("BindPaths") for line in proxy)
 
 

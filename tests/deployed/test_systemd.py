@@ -62,6 +62,7 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
         os.kill(int(path.split("/")[2]), signal.SIGSTOP)
         print(1)
 """
+HOME = "/".join(["", "home", "ann"])
 SITE = """
 listen: 80
 routes:
@@ -211,19 +212,19 @@ def test_a_site_in_a_home_runs_under_the_unit_made_for_it(machine: Machine) -> N
     """Django with SQLite, and an upload, as their owner; nothing of another home is seen."""
     machine.run("useradd", "--create-home", "ann")
     machine.run("useradd", "--create-home", "bob")
-    home = machine.tree / "home/ann/site"
+    home = machine.tree / HOME[1:] / "site"
     for example in ("django_shop", "flask_site"):
         shutil.copytree(
             EXAMPLES / example, home / example, ignore=shutil.ignore_patterns("data", "__pycache__")
         )
-    machine.write("/home/ann/site/trivet.yaml", SITE)
+    machine.write(f"{HOME}/site/trivet.yaml", SITE)
     (home / "data").mkdir()
-    machine.run("chown", "-R", "ann:ann", "/home/ann")
+    machine.run("chown", "-R", "ann:ann", HOME)
     machine.run(
         "/opt/trivet/bin/trivet",
         "init",
         "systemd",
-        "/home/ann/site/trivet.yaml",
+        f"{HOME}/site/trivet.yaml",
         "--to",
         "/etc/systemd/system",
     )
@@ -240,13 +241,11 @@ def test_a_site_in_a_home_runs_under_the_unit_made_for_it(machine: Machine) -> N
         posted = machine.python(UPLOAD)
         assert posted[0] == 200
         assert "note.txt" in posted[1]
-        owner = (machine.tree / "home/ann").stat().st_uid
+        owner = (machine.tree / HOME[1:]).stat().st_uid
         database = home / "django_shop/data/shop.sqlite3"
         assert database.stat().st_uid == owner
         assert [path.stat().st_uid for path in (home / "data").rglob("*") if path.is_file()] != []
-        seen = machine.run(
-            "nsenter", "-t", str(machine.main_pid("site.service")), "-m", "ls", "/home", "/home/ann"
-        )
+        seen = machine.run("nsenter", "-t", str(machine.main_pid("site.service")), "-m", "ls", "/home", HOME)
         assert "bob" not in seen
         assert ".bashrc" not in seen
     finally:
