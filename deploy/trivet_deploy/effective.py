@@ -21,6 +21,7 @@ from trivet_common.config import (
     Upstream,
     Workers,
 )
+from trivet_common.config.tls import Tls
 from trivet_common.config.units import duration_text, size_text
 
 _SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN|_URL\Z", re.IGNORECASE)
@@ -78,9 +79,35 @@ def _limits(settings: Settings) -> Shape:
 def _listen(listen: Listen) -> Shape:
     return _written(
         address=f"unix:{listen.path}" if listen.path else listen.address,
-        scheme=listen.scheme,
+        scheme=listen.scheme if listen.tls is None else None,
         group=listen.group,
         mode=None if listen.mode is None else f"{listen.mode:04o}",
+        tls=_tls(listen.tls) if listen.tls is not None else None,
+    )
+
+
+def _tls(tls: Tls) -> Shape:
+    return _written(
+        certificates=[
+            _written(certificate=str(each.certificate), key=str(each.key), hosts=list(each.hosts))
+            for each in tls.pairs
+        ],
+        strict=tls.strict or None,
+        profile=tls.profile,
+        client=tls.client,
+        client_ca=_text(tls.client_ca),
+        handshake_timeout=duration_text(tls.handshake_timeout),
+    )
+
+
+def _hsts(text: str | None) -> Shape | None:
+    if text is None:
+        return None
+    age, *words = text.split("; ")
+    return _written(
+        age=f"{age.removeprefix('max-age=')}s",
+        subdomains="includeSubDomains" in words or None,
+        preload="preload" in words or None,
     )
 
 
@@ -92,6 +119,7 @@ def _route(route: Route) -> Shape:
     runs_code = route.pool is not None or route.upstream is not None
     return _written(
         host=list(route.host),
+        scheme=route.scheme,
         path=route.path,
         files=_files(route.files) if route.files else None,
         file=_text(route.file),
@@ -107,6 +135,7 @@ def _route(route: Route) -> Shape:
         stream=route.stream or None,
         log=None if route.log else "off",
         response_headers=_changes(route.response_headers),
+        hsts=_hsts(route.hsts),
     )
 
 

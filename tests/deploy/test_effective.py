@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import trustme
 import yaml
 
 from trivet_common.config import from_mapping, load
@@ -24,6 +25,8 @@ SITE: dict[str, Any] = {
         },
         {"host": "*.example.com", "redirect": {"to": "https://example.com{uri}", "permanent": True}},
         {"path": "/old/", "upstream": "old", "timeout": "off", "stream": True},
+        {"scheme": "http", "path": "/here", "respond": "plain"},
+        {"path": "/there", "respond": "x", "hsts": {"age": "1y", "subdomains": True, "preload": True}},
         {"path": "/gone", "respond": {"status": 410, "body": "gone", "headers": {"X-C": "3"}}},
         {"path": "/healthz", "health": "live", "log": False},
         {"path": "/", "pool": "web", "mount": False, "limits": {"body": "1MiB"}},
@@ -62,6 +65,25 @@ def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
     assert replace(again.pools["web"], where="") == replace(settings.pools["web"], where="")
     assert again.upstreams["old"].servers[1].path == settings.upstreams["old"].servers[1].path
     assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
+
+
+def test_tls_can_be_served_again(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    (tmp_path / "site.pem").write_bytes(ca.issue_cert("a.example").private_key_and_cert_chain_pem.bytes())
+    (tmp_path / "site.pem").chmod(0o600)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = {
+        "certificates": [{"certificate": "site.pem", "hosts": ["*.a.example"]}],
+        "strict": True,
+        "client": "required",
+        "client_ca": "ca.pem",
+        "handshake_timeout": "3s",
+    }
+    site = {"listen": {"address": "127.0.0.1:8443", "tls": tls}, "routes": [{"path": "/", "respond": "x"}]}
+    written = from_mapping(site, base=tmp_path, environ={})
+    file = tmp_path / "again.yaml"
+    file.write_text(as_yaml(written))
+    assert load(file, environ={}).listen == written.listen
 
 
 def test_secrets_are_hidden(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Knows no context and opens nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -18,7 +18,7 @@ class Pair:
     certificate: Path
     key: Path
     hosts: tuple[str, ...] = ()
-    where: str = ""
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
