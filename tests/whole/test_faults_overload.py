@@ -30,7 +30,7 @@ pools: {{web: {{app: sleeps, workers: 2, threads: 2, queue: {{limit: {LIMIT}, ti
 
 @pytest.mark.drill
 def test_f19_ten_times_too_many(tmp_path: Path) -> None:
-    length = seconds(60.0)
+    length = seconds(40.0)
     with running(tmp_path, CONFIG, sleeps=SLEEPS) as site:
         inventory = Inventory(site, SLOTS)
         with Crowd(site.address, 2 * SLOTS) as busy:
