@@ -34,7 +34,7 @@ proxy: {{processes: 2}}
 log: {{access: off}}
 pools: {{web: {{app: waits, workers: {workers}, threads: {threads}, timeout: {timeout}}}}}
 """
-KILLS = int(os.environ.get("TRIVET_KILLS", "25"))
+KILLS = 25
 
 
 class Asked:
