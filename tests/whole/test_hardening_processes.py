@@ -180,8 +180,10 @@ def ready_workers(site: Site) -> list[int]:
 
 
 @needs_root
-def test_l2_workers_are_their_user_for_good(public: Path) -> None:
-    with running(public, config(more=f", user: {NOBODY}, group: {NOBODY}"), tries=TRIES) as site:
+@pytest.mark.parametrize("preload", ["", ", preload: true"])
+def test_l2_workers_are_their_user_for_good(public: Path, preload: str) -> None:
+    more = f", user: {NOBODY}, group: {NOBODY}{preload}"
+    with running(public, config(more=more), tries=TRIES) as site:
         (worker,) = site.pids("trivet: worker")
         said = told(site, "identity")
         assert said == {
@@ -292,8 +294,9 @@ def test_l4_a_number_in_a_file_is_nobody_to_signal(tmp_path: Path) -> None:
 # ------------------------------------------------------------ L6 what leaks into an application
 
 
-def test_l6_an_application_holds_nothing_of_the_masters(tmp_path: Path) -> None:
-    text = config() + "  other: {app: tries, workers: 1, env: {SECRET_OF_OTHER: x}}\n"
+@pytest.mark.parametrize("preload", ["", ", preload: true"])
+def test_l6_an_application_holds_nothing_of_the_masters(tmp_path: Path, preload: str) -> None:
+    text = config(more=preload) + "  other: {app: tries, workers: 1, env: {SECRET_OF_OTHER: x}}\n"
     text = text.replace("\npools:", "\nroutes: [{path: /, pool: web}]\npools:")
     with running(tmp_path, text, tries=TRIES) as site:
         said = told(site, "holds")
