@@ -41,7 +41,7 @@ FLOORS = {
         prefork
     """,
     "common/pool": """
-        board idle queue_board
+        board handover idle queue_board
         claims places
         figures
     """,
@@ -64,12 +64,13 @@ FLOORS = {
         answer servers slots upload
         queue
         pool
+        handover
         exchange
         timing
     """,
     "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
     "backend": """
-        app_name callables ending environ file_wrapper hooks inheritance input limits offspring prctl privileges procfs release retirement said sizing sockets stacks
+        app_name callables ending environ file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs release retirement said sizing sockets stacks
         application interrupt memory place prepare roster
         boards broken_page dumps renewal response streams takeover templates watchdog wear
         answer crew link overdue standstill

@@ -1,4 +1,4 @@
-"""wsgi.file_wrapper, and when a file behind it is one that the kernel can send.
+"""wsgi.file_wrapper, when a file behind it is one that the kernel can send, and when our proxy takes it.
 
 Knows no response and no socket.
 """
@@ -9,6 +9,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from trivet_common.http1.request import RequestHead
+from trivet_common.pool.handover import SMALLEST
 
 
 class FileWrapper:
@@ -49,3 +52,13 @@ def real_file(filelike: Any) -> tuple[int, int, int] | None:
     if not stat.S_ISREG(info.st_mode):
         return None
     return fd, offset, max(info.st_size - offset, 0)
+
+
+def file_line(request: RequestHead, offset: int, count: int) -> str:
+    """The line by which our proxy takes the open file itself, so that the slot is free at once.
+
+    Empty where it has not said that it can, and where sending the bytes takes less than that.
+    """
+    if count < SMALLEST or request.get(b"trivet-takes") != b"file":
+        return ""
+    return f"trivet-file: {offset}\r\n"

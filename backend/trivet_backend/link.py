@@ -17,6 +17,7 @@ from trivet_backend.response import ClientLeft
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.http1.framing import Body
 from trivet_common.http1.request import RequestReader
+from trivet_common.pool.handover import MARK
 
 _PIECE = 65536
 
@@ -93,8 +94,14 @@ class Link:
         if sent < len(data):
             self._send_rest(memoryview(data)[sent:])
 
-    def send_file(self, fd: int, offset: int, count: int) -> int:
-        """Send `count` bytes of a file; fewer only when it has become shorter. Raises ClientLeft."""
+    def send_file(self, fd: int, offset: int, count: int, is_handed: bool = False) -> int:
+        """Send `count` bytes of a file; fewer only when it has become shorter. Raises ClientLeft.
+
+        `is_handed`: the peer has been told of it by the head, asks for the file itself, and sends it on.
+        """
+        if is_handed:
+            self._hand_over(fd)
+            return count
         sent = 0
         while sent < count:
             try:
@@ -130,6 +137,16 @@ class Link:
             # Not left to close(): a process that the application forked has a copy of the descriptor.
             self.end(socket.SHUT_RDWR)
         self.sock.close()
+
+    def _hand_over(self, fd: int) -> None:
+        # Not together with the head: received as plain bytes, a descriptor is lost (unix(7)).
+        try:
+            if self.receive(time.monotonic() + self.write_timeout) != MARK:
+                raise ClientLeft("the file was not asked for")
+            socket.send_fds(self.sock, [MARK], [fd])
+        except OSError as error:  # TimeoutError and ClientLeft are
+            self.end(socket.SHUT_RDWR)
+            raise ClientLeft(str(error) or "closed") from None
 
     def _send_rest(self, rest: memoryview) -> None:
         while rest:

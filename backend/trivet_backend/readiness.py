@@ -40,7 +40,7 @@ class _Sink:
     def send(self, data: bytes) -> None:
         """Gone."""
 
-    def send_file(self, fd: int, offset: int, count: int) -> int:
+    def send_file(self, fd: int, offset: int, count: int, is_handed: bool) -> int:
         return count
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from trivet_backend.application import WsgiApplication
-from trivet_backend.file_wrapper import FileWrapper, real_file
+from trivet_backend.file_wrapper import FileWrapper, file_line, real_file
 from trivet_backend.interrupt import Alarm, unwatched
 from trivet_backend.said import (
     ResponseError,
@@ -37,7 +37,7 @@ class Link(Protocol):
     """Where the bytes go. Both raise ClientLeft."""
 
     def send(self, data: bytes) -> None: ...
-    def send_file(self, fd: int, offset: int, count: int) -> int: ...
+    def send_file(self, fd: int, offset: int, count: int, is_handed: bool) -> int: ...
 
 
 class ErrorSink(Protocol):
@@ -326,9 +326,11 @@ class Response:
             self._left = size
         count = min(size, self._left)
         self._pause()
+        line = file_line(self._request, offset, count) if self._is_claimed and count == self._left else ""
+        self._head += line
         self._link.send(self._complete_head())
         if count:
-            self._left -= self._link.send_file(fd, offset, count)
+            self._left -= self._link.send_file(fd, offset, count, is_handed=bool(line))
         self._finish()
         return True
 
@@ -339,7 +341,7 @@ class _Nobody:
     def send(self, data: bytes) -> None:
         raise ClientLeft("the request is over")
 
-    def send_file(self, fd: int, offset: int, count: int) -> int:
+    def send_file(self, fd: int, offset: int, count: int, is_handed: bool) -> int:
         raise ClientLeft("the request is over")
 
 

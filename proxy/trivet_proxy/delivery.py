@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 
 from . import disk
@@ -90,16 +91,7 @@ class Delivery:
             if not self._writer.has_room:
                 await self._writer.wait(None)
         else:
-            await self._send_from_disk(first, end)
-
-    async def _send_from_disk(self, first: int, end: int) -> None:
-        """In stretches that are in memory before they are sent: sendfile would stop the loop for the disk."""
-        while first < end:
-            count = min(end - first, disk.WINDOW)
-            await disk.warm(self._fd, first, count)
-            if await self._writer.send_file(self._fd, first, count) < count:
-                raise self._changed()
-            first += count
+            await send_from_disk(self._writer, self._fd, first, end)
 
     async def _read(self, first: int, end: int) -> bytes:
         try:
@@ -108,8 +100,22 @@ class Delivery:
             raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
         if len(data) < end - first:
             # Length and validators promise what is not there. Never padded, never another file's bytes.
-            raise self._changed()
+            raise _changed()
         return data
 
-    def _changed(self) -> Exception:
-        return refuse("file_changed", f"{self._file!r} became shorter while it was being sent.")
+
+async def send_from_disk(writer: ResponseWriter, fd: int, first: int, end: int) -> None:
+    """In stretches that are in memory before they are sent: sendfile would stop the loop for the disk.
+
+    Raises HttpError file_changed where the file has become shorter.
+    """
+    while first < end:
+        count = min(end - first, disk.WINDOW)
+        await disk.warm(fd, first, count)
+        if await writer.send_file(fd, first, count) < count:
+            raise _changed()
+        first += count
+
+
+def _changed() -> HttpError:
+    return refuse("file_changed", "A file became shorter while it was being sent.")

@@ -71,13 +71,14 @@ class Router:
     `find` is for requests over http, `find_secure` for those over https.
     """
 
-    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "find_secure", "routes")
+    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "_secure", "routes")
 
     def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
         self.routes = sorted(routes, key=lambda route: route.order)
-        self.find_secure = self.find
+        # No bound method of its own is kept here: a cycle would hold what the routes have open.
+        self._secure: Router | None = None
         if scheme == "http" and any(route.scheme for route in self.routes):
-            self.find_secure = Router(self.routes, "https").find
+            self._secure = Router(self.routes, "https")
         self._anywhere = _PathTable()
         self._by_host: dict[str, _PathTable] = {}
         self._by_suffix: dict[str, _PathTable] = {}
@@ -87,6 +88,10 @@ class Router:
 
     def __repr__(self) -> str:
         return f"<Router {len(self.routes)} routes, {len(self._by_host) + len(self._by_suffix)} hosts>"
+
+    @property
+    def find_secure(self) -> Callable[[RoutableHead], CompiledRoute | None]:
+        return self.find if self._secure is None else self._secure.find
 
     def find(self, head: RoutableHead) -> CompiledRoute | None:
         """The route for this request, which may be one that only sends it to `/x/`; None if there is none."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
 from trivet_common.http1.reasons import refuse
+from trivet_common.pool.handover import TAKES_FILES
 from trivet_common.pool.places import RunDir
 from trivet_common.pulse import is_beating
 
@@ -201,6 +202,7 @@ class _Builder:
         lines = b""
         if route.pool is None:
             return lines
+        lines += TAKES_FILES
         if route.mount and route.path:
             lines += b"\r\ntrivet-mount: " + route.path.removesuffix("/").encode()
         if route.timeout != self._settings.pools[route.pool].timeout:

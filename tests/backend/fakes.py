@@ -22,6 +22,7 @@ class FakeLink:
     def __init__(self, leaves_after: int | None = None) -> None:
         self.sends: list[bytes] = []
         self.files: list[tuple[int, int]] = []
+        self.handed: list[int] = []
         self.leaves_after = leaves_after
 
     def send(self, data: bytes) -> None:
@@ -29,9 +30,12 @@ class FakeLink:
             raise ClientLeft("closed")
         self.sends.append(data)
 
-    def send_file(self, fd: int, offset: int, count: int) -> int:
+    def send_file(self, fd: int, offset: int, count: int, is_handed: bool = False) -> int:
         import os
 
+        if is_handed:
+            self.handed.append(fd)
+            return count
         self.files.append((offset, count))
         data = os.pread(fd, count, offset)
         self.sends.append(data)

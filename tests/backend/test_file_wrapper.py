@@ -16,13 +16,22 @@ from trivet_backend.response import Response
 DATA = bytes(range(256)) * 1000
 
 
-def send(filelike: Any, *headers: tuple[str, str], method: str = "GET") -> FakeLink:
+def send(
+    filelike: Any,
+    *headers: tuple[str, str],
+    method: str = "GET",
+    takes: bool = False,
+    is_claimed: bool = True,
+) -> FakeLink:
     def application(environ: dict[str, Any], start_response: Any) -> FileWrapper:
         start_response("200 OK", list(headers))
         return FileWrapper(filelike, 8192)
 
     link = FakeLink()
-    answer(application, {}, Response(link, FakeLog(), request_head("/", method=method), "id", True, True))
+    head = request_head("/", method=method)
+    if takes:
+        head.headers.append((b"trivet-takes", b"file"))
+    answer(application, {}, Response(link, FakeLog(), head, "id", True, is_claimed))
     assert filelike.closed
     return link
 
@@ -50,6 +59,30 @@ def test_from_where_it_stands(path: Path) -> None:
 def test_a_shorter_length_is_kept(path: Path) -> None:
     link = send(path.open("rb"), ("Content-Length", "100"))
     assert link.files == [(0, 100)]
+
+
+def test_our_proxy_takes_the_file_itself(path: Path) -> None:
+    file = path.open("rb")
+    file.read(1000)
+    link = send(file, takes=True)
+    assert (len(link.handed), link.files, link.body) == (1, [], b"")
+    assert b"trivet-file: 1000\r\n" in link.head
+    assert b"content-length: %d" % (len(DATA) - 1000) in link.head
+
+
+def test_what_is_not_handed_over(path: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.write_bytes(DATA[:1000])
+    longer = ("Content-Length", str(len(DATA) + 1))
+    for link in (
+        send(path.open("rb")),  # the proxy has not said that it takes files
+        send(path.open("rb"), takes=True, is_claimed=False),  # a stranger says so
+        send(small.open("rb"), takes=True),
+        send(path.open("rb"), longer, takes=True),  # the end of it will be missing
+        send(path.open("rb"), takes=True, method="HEAD"),
+    ):
+        assert link.handed == []
+        assert b"trivet-file" not in link.head
 
 
 def test_no_file_is_sent_for_head(path: Path) -> None:

@@ -15,6 +15,7 @@ from trivet_common.config import Settings, from_mapping
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
 from trivet_common.logs import ErrorLog
+from trivet_common.pool.handover import TAKES_FILES
 from trivet_common.pool.places import RunDir
 from trivet_proxy.orders import NEXT, Order
 from trivet_proxy.request import Client
@@ -116,9 +117,9 @@ async def test_what_a_route_carries(place):
     async with trio.open_nursery() as nursery:
         site = build_site(settings, resources_of(settings, nursery))
         shop, web = site.find(head_of("/shop/a")), site.find(head_of("/a"))
-        assert (shop.slot_lines, shop.stream) == (b"\r\ntrivet-mount: /shop", True)
+        assert (shop.slot_lines, shop.stream) == (TAKES_FILES + b"\r\ntrivet-mount: /shop", True)
         assert (shop.timeout, shop.id) == (30.0, "/shop/")
-        assert (web.slot_lines, web.stream, web.limits.body) == (b"", False, 1024 * 1024)
+        assert (web.slot_lines, web.stream, web.limits.body) == (TAKES_FILES, False, 1024 * 1024)
         assert web.shape([(b"a", b"b")]) == [(b"a", b"b"), (b"x-a", b"1")]
         assert site.find(head_of("/legacy/x")).timeout == 7.0
         assert site.find(head_of("/healthz")).log is False
@@ -146,7 +147,7 @@ async def test_a_slot_is_told_a_timeout_that_is_not_its_pools(place, pool, route
     )
     async with trio.open_nursery() as nursery:
         site = build_site(settings, resources_of(settings, nursery))
-        assert site.find(head_of("/a")).slot_lines == line
+        assert site.find(head_of("/a")).slot_lines == TAKES_FILES + line
         site.drop()
 
 

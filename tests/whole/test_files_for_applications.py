@@ -20,6 +20,9 @@ def application(environ, start_response):
     elif path == "/typed":
         headers = [("Content-Type", "text/csv"), ("Content-Disposition", "attachment; filename=a.csv"),
                    ("Cache-Control", "private, max-age=60"), ("X-Accel-Redirect", where)]
+    elif path == "/wrapped":
+        start_response("200 OK", [("Content-Type", "application/x-own")])
+        return environ["wsgi.file_wrapper"](open(where, "rb"))
     start_response("200 OK", headers)
     return [b"from the application: " + path.encode()]
 """
@@ -37,7 +40,7 @@ routes:
 pools: {web: {app: sender, workers: 1, threads: 1}}
 """
 DATA = b"0123456789" * 100
-LARGE = 20 * 1024 * 1024
+LARGE = 30_000_000  # more than a slow client's answer may wait in the proxy
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (folder / name).mkdir()
     (folder / "private" / "a.txt").write_bytes(DATA)
     (folder / "private" / "report").write_bytes(DATA)
-    (folder / "private" / "large.bin").write_bytes(bytes(LARGE))
+    (folder / "private" / "large.bin").write_bytes(DATA * (LARGE // len(DATA)))
     (folder / "public" / "page.html").write_bytes(b"a page")
     (folder / "secret.txt").write_bytes(b"SECRET")
     with running(folder, CONFIG, sender=APP) as site:
@@ -123,12 +126,22 @@ def test_the_file_first_and_then_the_application(talk: Talk) -> None:
     assert talk.get("/public/other.html").status == 404
 
 
-def test_a_slow_client_of_a_large_file_holds_no_slot(site: Site) -> None:
+@pytest.mark.parametrize("target", ["/accel?/protected/large.bin", "/wrapped?private/large.bin"])
+def test_a_slow_client_of_a_large_file_holds_no_slot(site: Site, target: str) -> None:
     with Talk(site.address) as slow, Talk(site.address) as quick:
-        slow.say("GET /accel?/protected/large.bin HTTP/1.1\nHost: a\n\n")
+        slow.say(f"GET {target} HTTP/1.1\nHost: a\n\n")
         assert slow.file.read(15) == b"HTTP/1.1 200 OK"  # and reads no further: there is one slot
         for _ in range(3):
             assert quick.get("/hello").status == 200
+
+
+@pytest.mark.parametrize(("name", "size"), [("a.txt", len(DATA)), ("large.bin", LARGE)])
+def test_a_wrapped_file_is_sent_whole(site: Site, talk: Talk, name: str, size: int) -> None:
+    for _ in range(2):
+        answer = talk.get(f"/wrapped?private/{name}")
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/x-own")
+        assert answer.body == (site.folder / "private" / name).read_bytes()
+        assert answer.headers["content-length"] == str(size)
 
 
 def test_an_order_that_leads_nowhere_is_explained(site: Site, talk: Talk) -> None:

@@ -16,6 +16,7 @@ from trivet_common.pool.claims import was_entered
 from ..forwarded import build_upstream_head
 from ..wire import WireClosed
 from .answer import let_go, receive_head, relay
+from .handover import offset_in, relay_file
 from .pool import HELD_UP, PoolDispatch
 from .slots import SlotLink
 from .upload import Upload, framing_line, send_request
@@ -113,6 +114,10 @@ class Exchange:
             return False
         if head.status >= 500:
             self._judge_marker(link, head)
+        offset = offset_in(head)
+        if offset is not None:
+            await relay_file(link, head, offset, self._writer, self._dispatch.sieve)
+            return True
         try:
             why = await relay(
                 link, head, self._request, self._writer, self._dispatch.sieve, self._route.timeout
