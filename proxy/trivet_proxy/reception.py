@@ -16,6 +16,8 @@ from .clients import Clients
 from .complaints import Complaints
 from .connection import Connection
 from .doors import Doors
+from .introduction import IntroductionError
+from .introduction_wait import hear_introduction
 from .omissions import Omissions
 from .resources import Resources
 from .tls_connection import TlsConnection
@@ -46,6 +48,27 @@ class Reception:
 
     def receive(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         """Raises OSError for a client that has left already."""
+        if listener.listen.proxy_protocol is not None:
+            self._nursery.start_soon(self._introduce, sock, peer_of(address), listener)
+        else:
+            self._serve(sock, address, listener)
+
+    async def _introduce(self, sock: socket.socket, sender: str | None, listener: BoundListener) -> None:
+        """First hear whom the connection is for."""
+        assert listener.listen.proxy_protocol is not None
+        try:
+            client = await hear_introduction(sock, sender, listener.listen.proxy_protocol)
+            self._serve(sock, client, listener)
+        except IntroductionError as error:
+            self._complaints.say("proxy_protocol", f"{sender or 'a Unix socket'} at {listener.text}: {error}")
+            sock.close()
+        except OSError:
+            sock.close()  # it has left
+        except trio.Cancelled:
+            sock.close()  # we leave
+            raise
+
+    def _serve(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         if listener.listen.tls is not None:
             self._receive_encrypted(sock, address, listener)
             return

@@ -380,14 +380,15 @@ pools:
 wrong(
     "keys that are not yet built",
     """
-listen: {address: "0.0.0.0:80", proxy_protocol: true}
+listen: {address: "0.0.0.0:80", proxy_protocol: [10.0.0.1/8, balancer]}
 routes:
   - {path: /private/, path_regex: x, files: static}
   - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
 pools: {web: {app: shop}}
 upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
 """,
-    "1: listen.proxy_protocol: not yet built (the PROXY protocol) … leave it out for now",
+    '1: listen.proxy_protocol: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
+    '1: listen.proxy_protocol: "balancer" is neither a network nor "private"',
     "3: path_regex: not yet built",
     "4: compress: not yet built",
     "4: rate_limit: not yet built",

@@ -49,6 +49,7 @@ class Listen:
     group: str | None = None
     mode: int | None = None
     tls: Tls | None = None
+    proxy_protocol: "TrustedProxies | None" = None  # who begins each connection with a PROXY header
 
     def __str__(self) -> str:
         return self.address

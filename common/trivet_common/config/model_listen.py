@@ -1,8 +1,9 @@
 """The keys of a listener."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from . import fields
+from .model_routes import Words
 from .model_tls import Tls
 from .section import Section, required, setting
 
@@ -29,7 +30,11 @@ class ListenKeys(Section):
 
     tls: Tls | None = setting(None, "TLS: a certificate, or several. Clients use https then.")
 
-    later: ClassVar[dict[str, str]] = {"proxy_protocol": "the PROXY protocol"}
+    proxy_protocol: Words = setting(
+        (),
+        "The balancers that begin each connection with a PROXY header (version 1 or 2): networks, `private`, "
+        "`unix`. Nobody else may connect here.",
+    )
 
 
 def _address_short(value: Any) -> Any:

@@ -4,7 +4,7 @@ import grp
 from dataclasses import replace
 from pathlib import Path
 
-from .addresses import Listen, parse_listen
+from .addresses import Listen, TrustedProxies, parse_listen, parse_networks
 from .draft import Draft
 from .model_listen import ListenKeys
 from .nodes import Loc
@@ -44,7 +44,22 @@ def _resolve(keys: ListenKeys, draft: Draft, loc: Loc, check: bool) -> Listen | 
         _check_socket(listener, keys, draft, loc)
     tls = resolve_tls(keys.tls, draft, (*loc, "tls"), check) if keys.tls is not None else None
     scheme = "https" if tls is not None else keys.scheme
-    return replace(listener, scheme=scheme, group=keys.group, mode=keys.mode, tls=tls)
+    if keys.proxy_protocol and loc[0] == "pools":
+        draft.mistake((*loc, "proxy_protocol"), "only a listener of the proxy has it", "take it out")
+    senders = trusted(keys.proxy_protocol, draft, (*loc, "proxy_protocol")) if keys.proxy_protocol else None
+    return replace(listener, scheme=scheme, group=keys.group, mode=keys.mode, tls=tls, proxy_protocol=senders)
+
+
+def trusted(words: tuple[str, ...], draft: Draft, loc: Loc) -> TrustedProxies:
+    """Each word that is no network is a mistake of its own."""
+    right = []
+    for index, word in enumerate(words):
+        try:
+            parse_networks([word])
+            right.append(word)
+        except Mistake as mistake:
+            draft.report((*loc, index), mistake)
+    return parse_networks(right)
 
 
 def _check_socket(listener: Listen, keys: ListenKeys, draft: Draft, loc: Loc) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import matching
-from .addresses import Listen, TrustedProxies, parse_networks
+from .addresses import Listen, TrustedProxies
 from .cores import available_cores
 from .draft import Draft
 from .fields import count
@@ -15,7 +15,7 @@ from .model import SiteKeys
 from .model_routes import RouteKeys
 from .problems import Mistake, Place, shown
 from .reach import why_not_a_folder
-from .resolve_listen import resolve_listeners
+from .resolve_listen import resolve_listeners, trusted
 from .resolve_options import check_default_headers, limits_of
 from .resolve_pools import check_run_dir, resolve_pools
 from .resolve_routes import resolve_routes, resolve_upstreams
@@ -147,14 +147,7 @@ class SiteResolver:
         return Spool(folder, keys.memory, keys.limit)
 
     def _trusted(self) -> TrustedProxies:
-        right = []
-        for index, word in enumerate(self._site.trusted_proxies):
-            try:
-                parse_networks([word])
-                right.append(word)
-            except Mistake as mistake:
-                self._draft.report(("trusted_proxies", index), mistake)
-        return parse_networks(right)
+        return trusted(self._site.trusted_proxies, self._draft, ("trusted_proxies",))
 
     def _log(self) -> Log:
         keys = self._site.log
