@@ -192,9 +192,9 @@ class _Builder:
             secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),
         )
-        to_slash = (
-            make(handler=redirect_to_slash) if route.path is not None and route.path.endswith("/") else None
-        )
+        to_slash = None
+        if route.path is not None and route.path.endswith("/") and not route.internal:
+            to_slash = make(handler=redirect_to_slash)
         return make(handler=handler or self._handler(order, route), to_slash=to_slash)
 
     def _slot_lines(self, route: Route) -> bytes:

@@ -115,6 +115,7 @@ def test_a_file_that_is_not_there(talk: Talk) -> None:
 
 def test_clients_do_not_reach_it_nor_order_anything(talk: Talk) -> None:
     assert talk.get("/protected/a.txt").status == 404
+    assert talk.get("/protected").body == b"from the application: /protected"  # no redirect tells of it
     answer = talk.get("/hello", "X-Accel-Redirect: /protected/a.txt", "X-Sendfile: private/a.txt")
     assert answer.body == b"from the application: /hello"
 
