@@ -88,7 +88,7 @@ FLOORS = {
         dump reload site status
         container_plan premises probe systemd_plan
         compose_file kubernetes_files screen systemd_units
-        check compress development halves init manifests
+        check compress development halves init manifests tls_dev
         serve
         commands
         cli

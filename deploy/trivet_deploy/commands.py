@@ -73,8 +73,9 @@ def trivet() -> None:
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="A variable for the application.")
 @click.option("--files", multiple=True, metavar="PATH=FOLDER", help="Static files: --files /static/=./static")
 @click.option("--reload", is_flag=True, help="For development: renew the workers when code changes.")
+@click.option("--tls-dev", is_flag=True, help="For development: https, by a certificate made for it.")
 @click.option("--show-config", is_flag=True, help="Print the configuration as it will be used, and leave.")
-def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> int:
+def serve(what: str | None, reload: bool, tls_dev: bool, show_config: bool, **options: Any) -> int:
     """Serve a site until Ctrl-C or `trivet stop`: its proxy, its pools, everything.
 
     Without a file: trivet serve shop.wsgi, or trivet serve site:app -b 127.0.0.1:8080
@@ -86,7 +87,12 @@ def serve(what: str | None, reload: bool, show_config: bool, **options: Any) -> 
         from .development import refuse_elsewhere
 
         refuse_elsewhere(os.environ.get("NOTIFY_SOCKET", ""))
-    site = load_site(what, Options(**options, reload=reload))
+    certificate = None
+    if tls_dev:
+        from .tls_dev import make
+
+        certificate = str(make())
+    site = load_site(what, Options(**options, reload=reload, certificate=certificate))
     if show_config:
         from .effective import as_yaml
 

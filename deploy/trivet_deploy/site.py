@@ -16,6 +16,7 @@ from .refusal import USAGE, Refusal
 from .whereabouts import default_run_dir, find_file, is_app, name_of_app
 
 POOL_OF_APP = "web"
+TLS_ADDRESS = "127.0.0.1:8443"  # where --tls-dev serves
 # With --reload, where nobody says how many: each is loaded anew at each change. Two, since a page may ask its
 # own server something.
 FEW_WORKERS = "2"
@@ -42,6 +43,7 @@ class Options(NamedTuple):
     env: Sequence[str] = ()
     files: Sequence[str] = ()
     reload: bool = False
+    certificate: str | None = None  # with its key, for all addresses
 
     def overrides(self, pool: str) -> dict[str, Any]:
         """The options in the shape of the file."""
@@ -55,7 +57,12 @@ class Options(NamedTuple):
         if self.env:
             of_pool["env"] = dict(_split(pair, "-e", "NAME=value") for pair in self.env)
         overrides: dict[str, Any] = {"pools": {pool: of_pool}} if of_pool else {}
-        if self.listen:
+        if self.certificate is not None:
+            tls = {"certificate": self.certificate}
+            overrides["listen"] = [
+                {"address": each, "tls": tls} for each in self.listen or (tls_dev.ADDRESS,)
+            ]
+        elif self.listen:
             overrides["listen"] = list(self.listen)
         if self.files:
             pairs = [_split(pair, "--files", "/static/=FOLDER") for pair in self.files]
