@@ -59,9 +59,7 @@ class Options(NamedTuple):
         overrides: dict[str, Any] = {"pools": {pool: of_pool}} if of_pool else {}
         if self.certificate is not None:
             tls = {"certificate": self.certificate}
-            overrides["listen"] = [
-                {"address": each, "tls": tls} for each in self.listen or (tls_dev.ADDRESS,)
-            ]
+            overrides["listen"] = [{"address": each, "tls": tls} for each in self.listen or (TLS_ADDRESS,)]
         elif self.listen:
             overrides["listen"] = list(self.listen)
         if self.files:
