@@ -73,19 +73,20 @@ class Overdue:
     def __repr__(self) -> str:
         return f"<Overdue examined={sorted(self._examined)}>"
 
-    def look(self, worker: PoolWorker, deaf: Sequence[tuple[int, int]] = ()) -> None:
-        """Begin what is to be done about this worker, if anything is. `deaf`: see find_case."""
+    def look(self, worker: PoolWorker, deaf: Sequence[tuple[int, int]] = ()) -> bool:
+        """Begin what is to be done about this worker; false if there is nothing. `deaf`: see find_case."""
         if worker.incarnation in self._examined:
-            return
+            return True
         case = self._find(worker, deaf)
         if case is None:
-            return
+            return False
         if not case.is_alone:
             self._stuck(worker)
-            return
+            return False
         self._examined.add(worker.incarnation)
         worker.child.kill(signal.SIGSTOP)
         self._judge(worker, case, deaf, _LOOKS)
+        return True
 
     def forget(self, worker: PoolWorker) -> None:
         """It is gone."""

@@ -58,13 +58,12 @@ class Tick:
         for slot, incarnation, number in self._repair.deaf:
             deaf.setdefault(incarnation, []).append((slot, number))
         for worker in self._crew.roster:
-            if self._standstill.is_over_long(worker):
-                self._log.error(
-                    f"worker {worker.incarnation} (pid {worker.child.pid}) is killed: it stands still"
-                )
+            # First whose request it is that stands still: the log names it.
+            is_examined = self._overdue.look(worker, deaf.get(worker.incarnation, ()))
+            if not is_examined and self._standstill.is_over_long(worker):
+                name = f"worker {worker.incarnation} (pid {worker.child.pid})"
+                self._log.error(f"{name} is killed: it stands still")
                 worker.child.kill()
-                continue
-            self._overdue.look(worker, deaf.get(worker.incarnation, ()))
             if worker.tired and worker.state is WorkerState.READY and not worker.is_absent:
                 worker.is_absent = _serves_no_more(worker)
         self._size()
