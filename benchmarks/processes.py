@@ -27,10 +27,17 @@ def cpu_seconds(pids: list[int]) -> dict[int, float]:
     for pid in pids:
         try:
             tasks = list(Path(f"/proc/{pid}/task").iterdir())
-            spent[pid] = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
         except OSError:
             continue
+        spent[pid] = sum(map(_task_seconds, tasks))
     return spent
+
+
+def _task_seconds(task: Path) -> float:
+    try:
+        return int((task / "schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0  # a thread that has just ended: it was one that waited for work
 
 
 def pss_kib(pid: int) -> int:
