@@ -99,7 +99,8 @@ def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, fl
     module = f"{app}:application"
     try:
         with STACKS[stack](folder, module, PROCESSES, WORKERS, True) as (url, roots):
-            _load(url + path, 1)  # warm
+            while not _load(url + path, 1)[0]:
+                pass  # warm; and the processes that answer are there
             pids = tree(roots)
             memory = sum(map(pss_kib, pids))
             before = cpu_seconds(pids)
