@@ -1,4 +1,4 @@
-"""Clients for a while, run as a program: python load.py URL SECONDS [CLIENTS]. Prints counts as JSON.
+"""Clients until standard input ends: python load.py URL MOST_SECONDS [CLIENTS]. Prints counts as JSON.
 
 Each request has its own connection, so that one that is refused or cut is seen as what it is.
 """
@@ -12,7 +12,7 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 PAUSE = 0.02
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 
 def main(url: str, seconds: str, clients: str = "4") -> None:
@@ -24,9 +24,10 @@ def main(url: str, seconds: str, clients: str = "4") -> None:
     longest = [0.0]
     first = threading.Event()
     until = time.monotonic() + float(seconds)
+    told = threading.Event()
 
     def client() -> None:
-        while time.monotonic() < until:
+        while time.monotonic() < until and not told.is_set():
             began = time.monotonic()
             outcome, body = ask(where, request)
             found[outcome] += 1
@@ -41,6 +42,7 @@ def main(url: str, seconds: str, clients: str = "4") -> None:
         thread.start()
     first.wait(PATIENCE)
     print("first answer", flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
     for thread in threads:
         thread.join()
     print(json.dumps({"found": found, "bodies": sorted(bodies), "longest": longest[0]}))

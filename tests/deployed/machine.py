@@ -84,9 +84,9 @@ class Machine:
     def main_pid(self, unit: str) -> int:
         return int(self.show(unit, "MainPID"))
 
-    def load(self, url: str, seconds: float, *options: str) -> "Load":
+    def load(self, url: str) -> "Load":
         """Clients of our own, in the machine's network only."""
-        return Load(["nsenter", *self._enter(), sys.executable, str(LOAD), url, str(seconds), *options])
+        return Load(["nsenter", *self._enter(), sys.executable, str(LOAD), url, "120"])
 
     def _enter(self, *spaces: str) -> list[str]:
         return ["-t", str(self.pid), "-n", *spaces]
@@ -108,11 +108,13 @@ class Load:
     """Clients at work; `result` waits for them."""
 
     def __init__(self, command: list[str]) -> None:
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "first answer\n"
 
     def result(self) -> dict[str, Any]:
+        """What they met with, from the first request to a second after this."""
+        time.sleep(1)
         told, _ = self._process.communicate(timeout=120)
         answer: dict[str, Any] = json.loads(told)
         return answer

@@ -136,7 +136,7 @@ def test_exposure(machine: Machine, hello: str) -> None:
 
 
 def test_a_reload_under_load_loses_nothing_and_says_why_it_fails(machine: Machine, hello: str) -> None:
-    load = machine.load("http://127.0.0.1/", 6)
+    load = machine.load("http://127.0.0.1/")
     machine.write("/srv/trivet/wsgi.py", HELLO.replace("version 1", "version 2"))
     machine.run("systemctl", "reload", hello)
     assert machine.python(FETCH % (80, "/"))[1] == "version 2"
@@ -152,7 +152,7 @@ def test_a_reload_under_load_loses_nothing_and_says_why_it_fails(machine: Machin
 
 def test_a_restart_under_load_refuses_nobody(machine: Machine, hello: str) -> None:
     before = machine.main_pid(hello)
-    load = machine.load("http://127.0.0.1/", 6)
+    load = machine.load("http://127.0.0.1/")
     machine.run("systemctl", "restart", hello)
     assert machine.main_pid(hello) != before
     result = load.result()
@@ -193,7 +193,7 @@ def test_the_halves_are_two_users_of_one_group(machine: Machine, hello: str) -> 
         proxy, pool = (machine.run("id", "-u", name).strip() for name in ("trivet-proxy", "trivet"))
         assert {uid for title, uid in users.items() if "proxy" in title} == {proxy}
         assert {uid for title, uid in users.items() if "proxy" not in title} == {pool}
-        load = machine.load("http://127.0.0.1/", 5)
+        load = machine.load("http://127.0.0.1/")
         machine.run("systemctl", "restart", "trivet-backend@web.service")
         machine.run("systemctl", "restart", "trivet-proxy.service")
         assert list(load.result()["found"]) == ["200"]
