@@ -47,7 +47,6 @@ class Reception:
         return f"<Reception {self._clients!r} {self._doors!r}>"
 
     def receive(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
-        """Raises OSError for a client that has left already."""
         if listener.listen.proxy_protocol is not None:
             self._nursery.start_soon(self._introduce, sock, peer_of(address), listener)
         else:
@@ -81,7 +80,7 @@ class Reception:
 
     def _receive_encrypted(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         door = self._doors.at(listener.listen.address)
-        wire = TlsWire(door.wrap(sock), peer_of(address))
+        wire = TlsWire(sock, peer_of(address), door.wrap)
         if self._lets_in(wire):
             connection = TlsConnection(
                 wire, door, self._resources, self._clients, self._complaints, self._omissions

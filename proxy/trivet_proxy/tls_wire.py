@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 from trio.lowlevel import checkpoint
@@ -34,6 +34,9 @@ _ORDERLY = frozenset({"", "idle_timeout", "draining", "linger"})
 _USUAL_STEPS = 6
 
 
+Wrap = Callable[[socket.socket], ssl.SSLSocket]
+
+
 class HandshakeFailed(Exception):
     """There is no connection: `reason` as OpenSSL names it ("HTTP_REQUEST"), or "" where the peer left."""
 
@@ -45,12 +48,13 @@ class HandshakeFailed(Exception):
 class TlsWire(Wire):
     """One peer behind TLS. `shake_hands` first; nothing else is meaningful before."""
 
-    __slots__ = ("_ahead", "_is_open", "_sealed", "reads_on", "writes_on")
+    __slots__ = ("_ahead", "_is_open", "_sealed", "_wrap", "reads_on", "writes_on")
 
-    _sock: ssl.SSLSocket
+    _sock: ssl.SSLSocket  # from the first byte on
 
-    def __init__(self, sock: ssl.SSLSocket, peer: str | None = None) -> None:
+    def __init__(self, sock: socket.socket, peer: str | None, wrap: Wrap) -> None:
         super().__init__(sock, peer)
+        self._wrap = wrap
         self.reads_on: int = select.EPOLLIN
         self.writes_on: int = select.EPOLLOUT
         self._is_open = False  # the handshake is complete
@@ -59,10 +63,16 @@ class TlsWire(Wire):
 
     @property
     def is_ready_inside(self) -> bool:  # type: ignore[override]
-        return self.fd >= 0 and self._sock.pending() > 0
+        return self._is_open and self.fd >= 0 and self._sock.pending() > 0
 
     async def shake_hands(self) -> None:
         """Raises HandshakeFailed, WireClosed."""
+        # OpenSSL takes 20 to 40 KiB for a handshake: nobody gets them who has not said a word.
+        await Wire.wait_until_readable(self)
+        try:
+            self._sock = self._wrap(self._sock)
+        except (OSError, ValueError):
+            raise HandshakeFailed("") from None  # it has left already
         crumbs, steps = Crumbs(), 0
         while True:
             try:
@@ -127,8 +137,8 @@ class TlsWire(Wire):
 
     def try_send(self, data: bytes | memoryview, more: bool = False) -> int:
         """How much of `data` is sent. What was not must come again, as it does: a stream is in order."""
-        if self._sealed and not self._seal(self._sealed):
-            return 0
+        if not self._is_open or (self._sealed and not self._seal(self._sealed)):
+            return 0  # before the handshake nothing can be said, and nothing is said in plain text
         size = len(data)
         sent = min(self._ahead, size)
         self._ahead -= sent

@@ -94,6 +94,7 @@ def tls_pair(
     peer = (client or client_context()).wrap_socket(
         theirs, server_hostname=name, do_handshake_on_connect=False
     )
+    wire._sock = wire._wrap(wire._sock)
     wanting = {wire._sock, peer}
     for _ in range(10):
         for sock in list(wanting):
@@ -117,5 +118,9 @@ def raw_pair(
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     ours.setblocking(False)
     theirs.setblocking(False)
-    wrapped = (server or server_context()).wrap_socket(ours, server_side=True, do_handshake_on_connect=False)
-    return TlsWire(wrapped, "192.0.2.7"), theirs
+    context = server or server_context()
+
+    def wrap(sock: socket.socket) -> ssl.SSLSocket:
+        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    return TlsWire(ours, "192.0.2.7", wrap), theirs

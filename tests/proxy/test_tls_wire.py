@@ -140,6 +140,15 @@ async def test_garbage_and_silence_end_the_handshake(said: bytes) -> None:
     close(wire, theirs)
 
 
+async def test_nothing_is_said_before_the_handshake() -> None:
+    wire, theirs = raw_pair()
+    assert wire.try_send(b"one too many") == 0
+    assert not wire.is_ready_inside
+    wire.close()
+    assert theirs.recv(100) == b""
+    close(theirs)
+
+
 async def test_closing_ends_a_handshake() -> None:
     wire, theirs = raw_pair()
 
@@ -154,7 +163,9 @@ async def test_closing_ends_a_handshake() -> None:
     close(theirs)
 
 
-async def test_a_hello_in_single_bytes_wakes_us_seldom(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_hello_in_single_bytes_wakes_us_seldom(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wire, theirs = raw_pair()
     outgoing = ssl.MemoryBIO()
     client = client_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=NAME)
@@ -162,13 +173,13 @@ async def test_a_hello_in_single_bytes_wakes_us_seldom(autojump_clock: trio.test
         client.do_handshake()
     hello = outgoing.read()
     wakes = []
-    real = wire._sock.do_handshake
+    real = ssl.SSLSocket.do_handshake
 
-    def count() -> None:
+    def count(sock: ssl.SSLSocket) -> None:
         wakes.append(1)
-        real()
+        real(sock)
 
-    wire._sock.do_handshake = count  # type: ignore[method-assign]
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", count)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wire.shake_hands)
         for byte in hello:
