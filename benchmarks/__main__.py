@@ -117,7 +117,7 @@ def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, fl
 
 
 def _load(url: str, seconds: int) -> tuple[int, float]:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "20s", url]
     said = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"errors void the figure:\n{said}")
