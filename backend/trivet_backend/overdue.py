@@ -51,7 +51,8 @@ def find_case(rows: Rows, deaf: Sequence[tuple[int, int]], now: int, grace: int)
 class Overdue:
     """Cases under examination. `read` gives a worker's rows.
 
-    `stuck` hears of one that may not be killed yet, `killed` of one that is about to be.
+    `stuck` hears of one that may not be killed yet, `killed` of one that is about to be. `knock` asks a slot
+    that seems deaf, and says later whether it answered.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Overdue:
         *,
         stuck: Callable[[PoolWorker], None],
         killed: Callable[[PoolWorker, Case], None],
+        knock: Callable[[PoolWorker, int, Callable[[bool], None]], None],
     ) -> None:
         self._read = read
         self._clock = clock
         self._call_later = call_later
         self._stuck = stuck
         self._killed = killed
+        self._knock = knock
         self._examined: set[int] = set()  # incarnations
 
     def __repr__(self) -> str:
@@ -80,13 +83,16 @@ class Overdue:
         case = self._find(worker, deaf)
         if case is None:
             return False
-        if not case.is_alone:
-            self._stuck(worker)
-            return False
-        self._examined.add(worker.incarnation)
-        worker.child.kill(signal.SIGSTOP)
-        self._judge(worker, case, deaf, _LOOKS)
-        return True
+        if case.is_deaf and procfs.state_of(worker.child.pid) not in _STOPPED:
+            # It runs; that nobody's token came back from it may be another's doing.
+            self._examined.add(worker.incarnation)
+            self._knock(worker, case.slot, lambda is_there: self._heard(worker, case, deaf, is_there))
+            return True
+        return self._proceed(worker, case, deaf)
+
+    def is_examined(self, worker: PoolWorker) -> bool:
+        """Now, or killed and not gone yet."""
+        return worker.incarnation in self._examined
 
     def forget(self, worker: PoolWorker) -> None:
         """It is gone."""
@@ -95,6 +101,23 @@ class Overdue:
     def _find(self, worker: PoolWorker, deaf: Sequence[tuple[int, int]]) -> Case | None:
         grace = int(worker.release.pool.kill_grace * 1e9)
         return find_case(self._read(worker), deaf, self._clock(), grace)
+
+    def _heard(self, worker: PoolWorker, case: Case, deaf: Sequence[tuple[int, int]], is_there: bool) -> None:
+        if worker.incarnation not in self._examined:
+            return
+        self._examined.discard(worker.incarnation)
+        found = self._find(worker, deaf)
+        if not is_there and found is not None and found[:2] == case[:2]:
+            self._proceed(worker, found, deaf)
+
+    def _proceed(self, worker: PoolWorker, case: Case, deaf: Sequence[tuple[int, int]]) -> bool:
+        if not case.is_alone:
+            self._stuck(worker)
+            return False
+        self._examined.add(worker.incarnation)
+        worker.child.kill(signal.SIGSTOP)
+        self._judge(worker, case, deaf, _LOOKS)
+        return True
 
     def _judge(self, worker: PoolWorker, case: Case, deaf: Sequence[tuple[int, int]], looks: int) -> None:
         if worker.incarnation not in self._examined:

@@ -6,10 +6,12 @@ Owns no rule of these; it reads the boards once and gives each room what it need
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from trivet_backend import procfs
 from trivet_backend.boards import busy, claim_rows, describe, is_removed, rows, views
 from trivet_backend.crew import CallLater, Crew
+from trivet_backend.knock import knock
 from trivet_backend.overdue import Case, Overdue
 from trivet_backend.roster import PoolWorker, Seat, WorkerState
 from trivet_backend.sizing import Flow, Sample, Sizing
@@ -34,7 +36,10 @@ class Tick:
         self, crew: Crew, fifo: IdleFifo, places: PoolPlaces, log: ErrorLog, call_later: CallLater
     ) -> None:
         self._crew = crew
-        self._overdue = Overdue(rows, time.monotonic_ns, call_later, stuck=self._stuck, killed=self._killed)
+        self._overdue = Overdue(
+            rows, time.monotonic_ns, call_later, stuck=self._stuck, killed=self._killed, knock=self._knock
+        )
+        self._call_later = call_later
         self._standstill = Standstill()
         self._fifo = fifo
         self._places = places
@@ -118,6 +123,9 @@ class Tick:
     def _stuck(self, worker: PoolWorker) -> None:
         """Others' requests still run in it: they finish first, and its successor starts meanwhile."""
         self._crew.worker_tired(worker, "timeout")
+
+    def _knock(self, worker: PoolWorker, slot: int, then: Callable[[bool], None]) -> None:
+        knock(self._places.slot_socket(worker.incarnation, slot), self._call_later, then)
 
     def _killed(self, worker: PoolWorker, case: Case) -> None:
         found = views(worker, self._places)[case.slot : case.slot + 1]

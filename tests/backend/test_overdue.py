@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -69,12 +70,14 @@ class Court:
         self.timers = Timers()
         self.stuck: list[PoolWorker] = []
         self.killed: list[tuple[int, Case]] = []
+        self.knocks: list[tuple[int, Callable[[bool], None]]] = []
         self.overdue = Overdue(
             lambda worker: self.rows,
             lambda: NOW,
             self.timers.call_later,
             stuck=self.stuck.append,
             killed=lambda worker, case: self.killed.append((worker.incarnation, case)),
+            knock=lambda worker, slot, then: self.knocks.append((slot, then)),
         )
 
 
@@ -133,6 +136,41 @@ def test_one_whose_other_slots_are_busy_is_left_alone(court: Court) -> None:
     court.overdue.look(suspect)
     assert court.stuck == [suspect]
     assert child_of(suspect).signals == []
+
+
+@pytest.mark.parametrize(("is_there", "signals"), [(True, []), (False, [signal.SIGSTOP])])
+def test_one_that_runs_and_seems_deaf_is_asked_first(
+    court: Court, state: list[str], is_there: bool, signals: list[int]
+) -> None:
+    """Tokens that nobody redeems are no proof: a proxy without descriptors throws them away."""
+    court.rows = [row(IDLE, 5)]
+    suspect = worker(3)
+    court.overdue.look(suspect, [(0, 5)])
+    court.overdue.look(suspect, [(0, 5)])
+    assert child_of(suspect).signals == []
+    ((slot, then),) = court.knocks
+    assert slot == 0
+    then(is_there)
+    assert child_of(suspect).signals == signals
+
+
+def test_one_that_took_a_request_while_it_was_asked_is_left_alone(court: Court, state: list[str]) -> None:
+    court.rows = [row(IDLE, 5)]
+    suspect = worker(3)
+    court.overdue.look(suspect, [(0, 5)])
+    court.rows = [row(RUNNING, 6, -20)]
+    court.knocks[0][1](False)
+    court.overdue.look(suspect)
+    assert child_of(suspect).signals == []
+
+
+def test_one_that_is_stopped_is_not_asked(court: Court, state: list[str]) -> None:
+    court.rows = [row(IDLE, 5)]
+    state.append("T")
+    suspect = worker(3)
+    court.overdue.look(suspect, [(0, 5)])
+    assert court.knocks == []
+    assert court.killed == [(3, Case(0, 5, True, True))]
 
 
 def test_one_that_exits_while_it_is_examined_is_no_case_any_more(court: Court, state: list[str]) -> None:
