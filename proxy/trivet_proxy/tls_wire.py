@@ -137,8 +137,12 @@ class TlsWire(Wire):
 
     def try_send(self, data: bytes | memoryview, more: bool = False) -> int:
         """How much of `data` is sent. What was not must come again, as it does: a stream is in order."""
-        if not self._is_open or (self._sealed and not self._seal(self._sealed)):
+        if not self._is_open:
+            if self.fd < 0:
+                raise self._closed()
             return 0  # before the handshake nothing can be said, and nothing is said in plain text
+        if self._sealed and not self._seal(self._sealed):
+            return 0
         size = len(data)
         sent = min(self._ahead, size)
         self._ahead -= sent
