@@ -74,7 +74,7 @@ FLOORS = {
         application interrupt memory place prepare roster
         boards broken_page dumps renewal response streams takeover templates watchdog wear
         answer crew link overdue standstill
-        body links readiness report tick
+        body changeover links readiness report tick
         slot
         worker
         template

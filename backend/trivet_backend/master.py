@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
 from trivet_backend.births import Births
 from trivet_backend.boards import what_runs
+from trivet_backend.changeover import Changeover
 from trivet_backend.crew import Crew
 from trivet_backend.dumps import Dumps
 from trivet_backend.prepare import PREPARE, Preparation
@@ -21,7 +21,6 @@ from trivet_backend.release import Release
 from trivet_backend.report import crew_status, queue_status
 from trivet_backend.roster import PoolWorker
 from trivet_backend.sockets import listen_unix
-from trivet_backend.takeover import Takeover
 from trivet_backend.templates import TEMPLATE, Templates
 from trivet_backend.tick import TICK, Tick
 from trivet_common.binding import ListenError
@@ -91,14 +90,18 @@ class PoolMaster(Master):
             log,
             self.call_later,
             changed=self._crew.step,
-            failed=self._template_failed,
+            failed=lambda release, problem: self._changeover.template_failed(release, problem),
         )
         self._dumps = Dumps(self.call_later, lambda worker: what_runs(worker, places))
         self._preparation = Preparation(self.spawn, log)
-        # Of the last reload, or the one that goes on.
-        self._releases = 1
-        self._progress: str | None = None
-        self._last_reload: dict[str, Any] | None = None
+        self._changeover = Changeover(
+            self._crew,
+            self._templates,
+            self._preparation,
+            is_leaving=self.is_leaving,
+            report=self.report_progress,
+            hopeless=self._fail_to_start,
+        )
 
     def __repr__(self) -> str:
         return f"<PoolMaster {self.title} {self._crew!r}>"
@@ -146,38 +149,16 @@ class PoolMaster(Master):
 
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         pool, site = settings
-        crew, began = self._crew, time.time()
         if self._tick is None:  # its own prepare may be running
             return done(f"{self.title} is still starting")
-        if pool.listen != crew.release.pool.listen:
+        if pool.listen != self._crew.release.pool.listen:
             self.log.warning(f"{pool.where}: listen of a pool changes with the next start, not with a reload")
 
         def finished(problem: str | None) -> None:
-            crew.takeover, self._progress = None, None
-            self.stop_timeout = crew.release.settings.stop_timeout
-            self._last_reload = {
-                "at": began,
-                "ok": problem is None,
-                "problem": problem,
-                "seconds": round(time.time() - began, 3),
-            }
+            self.stop_timeout = self._crew.release.settings.stop_timeout
             done(problem)
 
-        def prepared(problem: str | None) -> None:
-            problem = "the pool is stopping" if self.is_leaving() else problem
-            if problem is not None:
-                finished(problem)
-                return
-            self._releases += 1
-            release = Release(self._releases, pool, site)
-            if pool.is_development:
-                crew.replace_all(release)
-                finished(None)
-                return
-            crew.takeover = Takeover(crew, release, finished, self._say_progress)
-            crew.step()
-
-        self._preparation.begin(pool, prepared)
+        self._changeover.begin(pool, site, finished)
 
     def drain(self) -> None:
         if self._is_ours:
@@ -191,18 +172,11 @@ class PoolMaster(Master):
         self._templates.let_go_of_all()
 
     def status(self) -> dict[str, Any]:
-        template = self._templates.status(self._crew.release)
-        is_degraded = self._crew.is_degraded() or (template is not None and template["state"] == "missing")
         return {
             **crew_status(self._crew, self._places),
-            "degraded": is_degraded,
+            **self._changeover.status(),
             "pid": os.getpid(),
             "phase": self.phase.name.lower(),
-            "reloading": self._crew.takeover is not None,
-            "reload_progress": self._progress,
-            "last_reload": self._last_reload,
-            "last_reload_problem": self._last_reload and self._last_reload["problem"],
-            "template": template,
             "queue": queue_status(read_queue_board(self._places.queue_board)),
         }
 
@@ -275,27 +249,12 @@ class PoolMaster(Master):
             return self.stop(1)
         self.call_later(TICK, self._look)
         self._tick.look()
-        self._keep_templates()
+        self._changeover.keep_templates()
 
     def _fail_to_start(self, problem: str) -> None:
         self.log.error(f"{self.title} cannot start: {problem}")
         self.tell_parent(b"failed " + problem.encode("utf-8", "replace"))
         self.stop(1)
-
-    def _keep_templates(self) -> None:
-        """Those of releases that have workers, or are about to; one that is missing is started."""
-        used = {worker.release.number for worker in self._crew.roster} | {self._crew.release.number}
-        if self._crew.takeover is not None:
-            used.add(self._releases)
-        self._templates.tick(used)
-        if self._crew.release.has_template:
-            self._templates.try_use(self._crew.release)
-
-    def _template_failed(self, release: Release, problem: str) -> None:
-        if self._crew.takeover is not None and release.number == self._releases:
-            self._crew.takeover.end(problem)
-        elif not self._crew.has_begun and not self.is_leaving():
-            self._fail_to_start(problem)
 
     def _close_ours(self) -> None:
         """In a child: what is the master's and would only be kept alive by it."""
@@ -329,7 +288,3 @@ class PoolMaster(Master):
         b"late": _hear_late,
         b"dumped": _hear_dumped,
     }
-
-    def _say_progress(self, text: str) -> None:
-        self._progress = text
-        self.report_progress(text)
