@@ -265,6 +265,18 @@ async def test_nothing_else_is_served(site):
         assert answer.body == b"", target
 
 
+@pytest.mark.parametrize(
+    "keys", [{"listing": True}, {"fallback": "index.html"}, {"passes_on": True}], ids=str
+)
+async def test_nor_by_what_answers_in_its_place(tree, way, keys):
+    site = files_handler(Folder(tree), b"/", Complaints(print), **keys)
+    for target in ESCAPES:
+        answer = await ask(site, target)
+        assert answer.status in (-1, 400, 404, 200), target
+        assert OUTSIDE not in answer.body, target
+        assert b"secret" not in answer.body, target
+
+
 async def test_nor_below_a_prefix(tree, way):
     handler = files_handler(Folder(tree), b"/static/", Complaints(print))
     for target in ESCAPES:
