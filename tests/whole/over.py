@@ -45,7 +45,11 @@ def client_context() -> ssl.SSLContext:
 
 @cache
 def usual_pair() -> trustme.LeafCert:
-    return authority().issue_cert(*NAMES, not_after=datetime.now(UTC) + timedelta(days=90))
+    return authority().issue_cert(
+        *NAMES,
+        not_before=datetime.now(UTC) - timedelta(days=1),
+        not_after=datetime.now(UTC) + timedelta(days=90),
+    )
 
 
 def write_pair(folder: Path, leaf: trustme.LeafCert | None = None, name: str = "site") -> str:
