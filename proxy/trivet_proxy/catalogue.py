@@ -116,7 +116,7 @@ class Catalogue:
         accept = head.get(b"accept-encoding") if entry.coded else None
         asked = asked_of(head.headers) if head.method == method else {}
         dress = order.dress if order is not None else None
-        variant = entry.best(accept)
+        variant = entry.plain if accept is None else entry.best(accept)
         for _ in range(_TRIES):
             if variant.body is not None:
                 if not asked and dress is None and method == _GET:
@@ -131,7 +131,7 @@ class Catalogue:
             found = self.find(name)
             if isinstance(found, Absent):
                 return found
-            variant = found.best(accept)
+            variant = found.plain if accept is None else found.best(accept)
         await self._send_restless(name, writer, method, asked, dress)
         return None
 

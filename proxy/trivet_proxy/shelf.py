@@ -55,11 +55,10 @@ class Entry:
         codings = b" ".join(self.coded).decode()
         return f"<Entry {self.plain.file!r} {codings} {'kept' if self.plain.body is not None else ''}>"
 
-    def best(self, accept_encoding: bytes | None) -> Variant:
-        if accept_encoding is not None:
-            for coding in acceptable(accept_encoding):
-                if coding.name in self.coded:
-                    return self.coded[coding.name]
+    def best(self, accept_encoding: bytes) -> Variant:
+        for coding in acceptable(accept_encoding):
+            if coding.name in self.coded:
+                return self.coded[coding.name]
         return self.plain
 
     def is_same(self, other: Entry) -> bool:

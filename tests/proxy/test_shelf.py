@@ -93,7 +93,7 @@ def test_a_file_that_was_just_written_may_be_written_again(tmp_path):
 
 def test_the_best_variant():
     one = entry(br=5, gzip=6)
-    assert one.best(None) is one.plain
+    assert one.best(b"") is one.plain
     assert one.best(b"gzip") is one.coded[b"gzip"]
     assert one.best(b"gzip, br") is one.coded[b"br"]
     assert one.best(b"zstd") is one.plain
