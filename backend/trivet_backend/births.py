@@ -77,6 +77,11 @@ class Births:
             return None
         return PoolWorker(child, incarnation, release)
 
+    def give_up(self, worker: PoolWorker) -> None:
+        """It was not ready in time. One that was not even born waits for a template that stands still."""
+        if worker.child.pid == 0 and self.templates is not None:
+            self.templates.give_up(worker.release)
+
     def start_template(self, release: Release) -> Child:
         """The process itself; whoever asks says what follows from it."""
         adopt_orphans()

@@ -31,6 +31,7 @@ class Births(Protocol):
     """Where workers come from. None: not now; `step` when that changes."""
 
     def try_start(self, release: Release, ready: str | None = None) -> PoolWorker | None: ...
+    def give_up(self, worker: PoolWorker) -> None: ...
 
 
 class Succession(Protocol):
@@ -100,8 +101,12 @@ class Crew:
         """Look for those that are late."""
         now = time.monotonic()
         for worker in self.roster:
-            if worker.state is WorkerState.STARTING and now > worker.ready_by:
-                self._give_up(worker)
+            if not worker.was_ready and now > worker.ready_by:
+                self._births.give_up(worker)
+                if worker.state is WorkerState.STARTING:
+                    self._give_up(worker)
+            elif worker.state is WorkerState.READY and worker.board < 0:
+                worker.board = self._try_open_board(worker)  # there was no descriptor left
         is_short = self.roster.ready() < len(self.roster.seats)
         self._short_since = min(self._short_since, now) if is_short else math.inf
         self.step()
@@ -110,7 +115,7 @@ class Crew:
         if worker.state is not WorkerState.STARTING:
             return
         worker.state, worker.was_ready = WorkerState.READY, True
-        self._open_board(worker)
+        worker.board = self._try_open_board(worker)
         if not self.has_begun:
             self.has_begun = True
             self._began()
@@ -168,7 +173,7 @@ class Crew:
         return worker
 
     def retire(self, worker: PoolWorker) -> None:
-        """It finishes what it runs and leaves; within stop_timeout, or it is killed."""
+        """It finishes what it runs in its timeout (a stop: stop_timeout) and leaves, or it is killed."""
         if worker.state is WorkerState.STARTING:
             worker.child.kill(signal.SIGTERM)  # it may import for a minute, and runs nothing yet
         worker.state = WorkerState.RETIRING
@@ -179,7 +184,8 @@ class Crew:
                 self._log.warning(f"worker {worker.incarnation} did not leave in {seconds:g} s: killed")
                 worker.child.kill()
 
-        seconds = self.release.settings.stop_timeout
+        settings, pool = worker.release.settings, worker.release.pool
+        seconds = settings.stop_timeout if self._is_leaving() else settings.patience_with(pool)
         self._call_later(seconds, insist)
 
     def adopt(self, release: Release) -> None:
@@ -255,12 +261,13 @@ class Crew:
         else:
             self.retire(worker)
 
-    def _open_board(self, worker: PoolWorker) -> None:
+    def _try_open_board(self, worker: PoolWorker) -> int:
+        """-1 where that is not possible now; nobody repairs its tokens then."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            worker.board = os.open(self._places.board(worker.incarnation), flags)
-        except OSError as error:
-            self._log.error(f"worker {worker.incarnation}: its board cannot be read: {error.strerror}")
+            return os.open(self._places.board(worker.incarnation), flags)
+        except OSError:
+            return -1
 
     def _note_exit(self, worker: PoolWorker, status: int) -> None:
         if not self.has_begun and (worker.problem or self._is_leaving()):

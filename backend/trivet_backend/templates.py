@@ -84,6 +84,13 @@ class Templates:
                 held.problem = f"the template was not ready within {timeout:g} s"
                 held.child.kill()
 
+    def give_up(self, release: Release) -> None:
+        """It forks nobody (stopped, or a thread of the application holds the interpreter)."""
+        held = self._by_release.get(release.number)
+        if held is not None and held.child is not None and held.is_ready:
+            held.problem = f"the template forked no worker within {release.pool.reload.timeout:g} s"
+            held.child.kill()
+
     def let_go_of_all(self) -> None:
         for number in list(self._by_release):
             self._let_go(number)

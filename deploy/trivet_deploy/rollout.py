@@ -112,7 +112,7 @@ def deadline(settings: Settings, part: str) -> float:
     if pool is None:
         return PROXY_DEADLINE
     prepare = PREPARE if pool.prepare else 0.0
-    return prepare + pool.reload.timeout * pool.workers.max + settings.stop_timeout + MARGIN
+    return prepare + pool.reload.timeout * pool.workers.max + settings.patience_with(pool) + MARGIN
 
 
 def needs_restart(old: Settings, new: Settings) -> str | None:

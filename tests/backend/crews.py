@@ -57,7 +57,8 @@ def release(number: int = 1, *, size: int = 2, threads: int = 1, **keys: Any) ->
         preload=None,
         is_development=False,
     )
-    settings: Any = SimpleNamespace(stop_timeout=keys.pop("stop_timeout", 25.0))
+    stop_timeout = keys.pop("stop_timeout", 25.0)
+    settings: Any = SimpleNamespace(stop_timeout=stop_timeout, patience_with=lambda pool: stop_timeout + 7)
     return Release(number, pool, settings)
 
 

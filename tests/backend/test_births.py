@@ -11,6 +11,7 @@ import pytest
 from tests.backend.crews import release
 from trivet_backend.births import Births
 from trivet_backend.release import Release
+from trivet_backend.roster import PoolWorker
 from trivet_common.channel import Channel
 from trivet_common.pool.places import PoolPlaces
 
@@ -100,3 +101,13 @@ def test_a_place_that_cannot_be_made_is_a_worker_that_dies_at_once(ward: Ward) -
     assert worker is not None
     assert worker.incarnation == -1
     assert [type(error) for error in ward.failed] == [FileNotFoundError]
+
+
+def test_only_one_that_is_not_born_is_its_templates_fault(ward: Ward) -> None:
+    given_up: list[Release] = []
+    templates: Any = SimpleNamespace(give_up=given_up.append)
+    ward.births.templates = templates
+    for pid in (0, 17):
+        child: Any = SimpleNamespace(pid=pid)
+        ward.births.give_up(PoolWorker(child, pid, preloaded()))
+    assert len(given_up) == 1

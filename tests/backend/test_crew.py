@@ -1,5 +1,6 @@
 """Seats that are filled, renewed and given up, with births that fork nobody."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ class Births:
     def __init__(self) -> None:
         self.born: list[PoolWorker] = []
         self.is_closed = False
+        self.given_up: list[PoolWorker] = []
+
+    def give_up(self, worker: PoolWorker) -> None:
+        self.given_up.append(worker)
 
     def try_start(self, release: Release, ready: str | None = None) -> PoolWorker | None:
         if self.is_closed:
@@ -138,6 +143,7 @@ def test_one_that_hangs_at_the_first_start_ends_it_too(scene: Scene) -> None:
     scene.clock.now += 2
     scene.crew.tick()
     assert child_of(scene[1]).signals == [signal.SIGTERM]
+    assert scene.births.given_up == [scene[1], scene[2]]
     scene.exits(1, -15)
     assert scene.hopeless == ["a new worker was not ready within 60 s"]
 
@@ -219,6 +225,26 @@ def test_one_that_does_not_leave_is_killed(scene: Scene) -> None:
     assert scene[1].state is WorkerState.RETIRING
     scene.timers.fire()
     assert child_of(scene[1]).signals == [signal.SIGKILL]
+
+
+def test_one_that_is_replaced_has_the_time_its_requests_have(scene: Scene) -> None:
+    """A reload is no stop: what is within its timeout goes on."""
+    scene.ready(1, 2)
+    scene.crew.retire(scene[1])
+    scene.is_leaving = True
+    scene.crew.retire(scene[2])
+    assert [seconds for seconds, _ in scene.timers.waiting] == [25.0 + 7, 25.0]
+
+
+def test_a_board_that_could_not_be_opened_is_tried_again(scene: Scene, tmp_path: Path) -> None:
+    """In a moment without descriptors; else its tokens would never be repaired."""
+    scene.ready(1)
+    scene.crew.tick()
+    assert scene[1].board == -1
+    (tmp_path / "w1.board").write_bytes(b"")
+    scene.crew.tick()
+    assert scene[1].board >= 0
+    os.close(scene[1].board)
 
 
 def test_a_smaller_crew_gives_up_those_that_are_named_first(scene: Scene) -> None:

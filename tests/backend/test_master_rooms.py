@@ -191,3 +191,20 @@ def test_a_pool_that_cannot_replace_its_dead_is_degraded(pool: PoolProcess) -> N
     assert pool.get().startswith(b"one ")
     pool.write("two", workers=2)
     until(lambda: pool.ready() == 2 and not pool.status()["degraded"])
+
+
+def test_a_reload_ends_no_request_that_is_within_its_timeout(pool: PoolProcess) -> None:
+    """`stop_timeout` is for stops: what is replaced has the time that its request has."""
+    pool.write(workers=1, timeout="20s")
+    pool.file.write_text(pool.file.read_text().replace("stop_timeout: 5s", "stop_timeout: 300ms"))
+    pool.start()
+    answers: list[bytes] = []
+    asking = threading.Thread(target=lambda: answers.append(pool.get("/slow?1.5")))
+    asking.start()
+    until(lambda: "slow begins" in pool.log())
+    pool.write("two", workers=1, timeout="20s")
+    pool.file.write_text(pool.file.read_text().replace("stop_timeout: 5s", "stop_timeout: 300ms"))
+    assert pool.reload()["ok"]
+    asking.join(PATIENCE)
+    assert answers[0].startswith(b"one ")
+    assert "killed" not in pool.log()

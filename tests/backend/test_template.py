@@ -215,3 +215,17 @@ def test_a_template_that_imports_leaves_with_its_master_too(pool: PoolProcess) -
     pid = int(pool.log().partition("I am ")[2].split()[0])
     pool.stop(signal.SIGKILL)
     until(lambda: not is_alive(pid), 2)
+
+
+def test_one_that_stands_still_is_replaced_when_it_forks_nobody(pool: PoolProcess) -> None:
+    """Somebody stopped it, after it was ready; then a worker dies."""
+    pool.write(app=loaded(), preload="true", reload="{timeout: 1s}")
+    pool.start()
+    template = pool.status()["template"]["pid"]
+    os.kill(template, signal.SIGSTOP)
+    worker = pool.pids()[0]
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: pool.ready() == 1)
+    until(lambda: pool.ready() == 2)
+    assert not is_alive(template)
+    assert "the template forked no worker within 1 s" in pool.log()

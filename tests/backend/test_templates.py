@@ -113,6 +113,21 @@ def test_one_whose_release_is_gone_is_let_go_in_silence(nursery: Nursery) -> Non
     assert nursery.started[1].signals == [9]
 
 
+def test_one_that_forks_nobody_is_killed(nursery: Nursery) -> None:
+    """It was stopped after it was ready: its workers would be waited for for ever."""
+    one = release(1, timeout=30.0)
+    nursery.templates.give_up(one)
+    nursery.templates.try_use(one)
+    nursery.templates.give_up(one)
+    assert nursery.started[0].signals == []  # it is loading, and has its own deadline
+    nursery.templates.heard(nursery.started[0], b"ready")
+    nursery.templates.give_up(one)
+    assert nursery.started[0].signals == [9]
+    nursery.templates.exited(nursery.started[0], -9)
+    assert nursery.failures == []
+    assert nursery.templates.try_use(one) is None
+
+
 def test_strangers_are_not_heard(nursery: Nursery) -> None:
     stranger: Any = child_of(worker(1))
     nursery.templates.heard(stranger, b"ready")

@@ -98,12 +98,12 @@ def test_a_part_whose_master_is_not_running() -> None:
 def test_a_part_that_does_not_answer() -> None:
     stage = Stage()
     seconds, expire = stage.alarms[0]
-    assert seconds == deadline(settings_with(), "pool a") == 7 * 2 + 3 + 10
+    assert seconds == deadline(settings_with(), "pool a") == 7 * 2 + (30 + 2) + 10
     stage.rollout.heard("pool a", "")
     expire()  # too late to matter
     assert stage.outcome == []
     stage.alarms[1][1]()
-    assert stage.outcome == ["pool b: no word within 73 s (renewed already: pool a)"]
+    assert stage.outcome == ["pool b: no word within 102 s (renewed already: pool a)"]
     assert deadline(settings_with(), "proxy") == PROXY_DEADLINE
 
 
@@ -115,7 +115,7 @@ def test_each_word_gives_more_time() -> None:
     stage.alarms[0][1]()
     assert stage.outcome == []
     stage.alarms[1][1]()
-    assert stage.outcome == ["pool a: no word within 27 s"]
+    assert stage.outcome == ["pool a: no word within 56 s"]
     stage.rollout.progressed("pool a")
     assert len(stage.alarms) == 2
 

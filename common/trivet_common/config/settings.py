@@ -244,5 +244,11 @@ class Settings:
     pools: dict[str, Pool]
     warnings: tuple[Problem, ...]
 
+    def patience_with(self, pool: Pool) -> float:
+        """How long (s) a worker that is replaced may finish what it runs: no timeout is cut short by that."""
+        routes = [route.timeout for route in self.routes if route.pool == pool.name]
+        longest = max((seconds for seconds in (pool.timeout, *routes) if seconds is not None), default=0.0)
+        return max(self.stop_timeout, longest + pool.kill_grace)
+
     def __repr__(self) -> str:
         return f"<Settings {self.name} {len(self.routes)} routes, pools {', '.join(self.pools) or 'none'}>"
