@@ -95,19 +95,23 @@ async def test_what_is_no_file_is_not_read(pool, dispatch, tmp_path):
     os.close(fifo)
 
 
-async def test_another_mark(pool, dispatch, file):
+def dying(peer, asked):
+    peer.send(HEAD % (b"0", 100_000))
+    peer.sock.recv(10)
+    peer.sock.shutdown(socket.SHUT_RDWR)
+
+
+async def test_what_is_lost_meanwhile_is_asked_of_another_slot(pool, dispatch, file):
+    """As whenever a worker dies before its client has seen a byte."""
+    pool.worker(dying)
+    pool.worker(handing(file))
+    assert (await ask(dispatch)).endswith(DATA[1000:])
+
+
+async def test_twice_is_too_much(pool, dispatch, file):
+    pool.worker(dying)
     pool.worker(handing(file, mark=b"HTTP"))
-    assert await fail(dispatch) == "worker_died"
-
-
-async def test_a_slot_that_dies_meanwhile(pool, dispatch):
-    def act(peer, asked):
-        peer.send(HEAD % (b"0", 100_000))
-        peer.sock.recv(10)
-        peer.sock.shutdown(socket.SHUT_RDWR)
-
-    pool.worker(act)
-    assert await fail(dispatch) == "worker_died"
+    assert await fail(dispatch) == "worker_twice"
 
 
 async def test_a_file_that_is_shorter_than_it_was(pool, dispatch, file):

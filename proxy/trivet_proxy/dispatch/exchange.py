@@ -114,14 +114,12 @@ class Exchange:
             return False
         if head.status >= 500:
             self._judge_marker(link, head)
-        offset = offset_in(head)
-        if offset is not None:
-            await relay_file(link, head, offset, self._writer, self._dispatch.sieve)
-            return True
+        offset, sieve = offset_in(head), self._dispatch.sieve
         try:
-            why = await relay(
-                link, head, self._request, self._writer, self._dispatch.sieve, self._route.timeout
-            )
+            if offset is not None:
+                await relay_file(link, head, offset, self._writer, sieve)
+                return True
+            why = await relay(link, head, self._request, self._writer, sieve, self._route.timeout)
         except HttpError as error:
             self._judge_cut(error)
             return False
