@@ -53,7 +53,16 @@ def run_proxy(
     reload_source: Callable[[], Settings] | None = None,
 ) -> int:
     """Run the proxy until it is told to leave; the exit status."""
-    return ProxyMaster(settings, listeners, run_dir, log, parent=parent, reload_source=reload_source).run()
+    try:
+        doors = Doors(settings.listen)
+    except PairError as error:  # it was good when the configuration was read
+        log.error(str(error))
+        if parent is not None:
+            parent.send(b"failed " + str(error).encode())
+        return 1
+    return ProxyMaster(
+        settings, listeners, run_dir, log, parent=parent, reload_source=reload_source, doors=doors
+    ).run()
 
 
 class ProxyMaster(Master):
@@ -69,8 +78,8 @@ class ProxyMaster(Master):
         parent: Channel | None = None,
         reload_source: Callable[[], Settings] | None = None,
         front: RunFront = run_front,
+        doors: Doors | None = None,
     ) -> None:
-        """Raises PairError."""
         super().__init__(
             f"proxy {settings.name}",
             log,
@@ -85,7 +94,7 @@ class ProxyMaster(Master):
         self._pauses = [Pause() for _ in range(settings.proxy.processes)]
         self._starts = [0] * settings.proxy.processes
         self._ready: set[int] = set()
-        self._doors = Doors(settings.listen)
+        self._doors = doors if doors is not None else Doors()
         if not self._doors.has_right_groups:
             log.warning("this OpenSSL cannot be told which groups to use: its own are offered")
         self._custody = Custody(listeners, settings.proxy.processes)

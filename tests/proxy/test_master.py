@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -13,10 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common.config import from_mapping
+from trivet_common.channel import Channel
+from trivet_common.config import Listen, from_mapping
+from trivet_common.config.tls import Pair, Tls
 from trivet_common.control import ControlError, ask
+from trivet_common.listeners import Listeners
+from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
-from trivet_proxy.master import needs_restart
+from trivet_proxy.master import needs_restart, run_proxy
 
 # A process that answers with its number, pid and the name of its configuration, and obeys its channel.
 # What it is asked, and the names of configurations, say how it misbehaves.
@@ -376,3 +381,19 @@ def test_what_needs_a_restart():
     assert needs_restart(settings(), settings(stop_timeout="3s", log={"access": "off"})) is None
     assert needs_restart(settings(), settings(run_dir="/x")) == "needs a restart: run_dir changed"
     assert needs_restart(settings(), settings(listen=8001)) == "needs a restart: listen changed"
+
+
+def test_a_pair_that_broke_since_the_file_was_read_is_told_to_the_master_above(tmp_path):
+    pair = Pair(tmp_path / "site.pem", tmp_path / "site.key")
+    settings = dataclasses.replace(
+        from_mapping({"routes": [{"path": "/", "respond": "x"}]}),
+        listen=(Listen("127.0.0.1:0", "tcp", host="127.0.0.1", port=0, scheme="https", tls=Tls((pair,))),),
+    )
+    ours, theirs = Channel.pair()
+    log = ErrorLog(tmp_path / "log", "proxy")
+    assert run_proxy(settings, RunDir(tmp_path / "run"), Listeners([]), log, theirs) == 1
+    log.flush()
+    assert ours.receive() == f"failed {pair.certificate}: No such file or directory".encode()
+    assert "site.pem: No such file" in (tmp_path / "log").read_text()
+    ours.close()
+    theirs.close()
