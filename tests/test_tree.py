@@ -85,7 +85,7 @@ FLOORS = {
         application_check effective refusal roll_call rollout watcher words
         apart certificates discovery running
         page whereabouts
-        dump reload site status
+        dump reload site status upgrade
         container_plan premises probe systemd_plan
         compose_file kubernetes_files screen systemd_units
         check compress development halves init manifests tls_dev
@@ -153,6 +153,7 @@ TESTED_BY = {
     "backend/tick": "backend/test_master_rooms.py",
     "backend/worker": "backend/test_master.py",
     "halves": "deploy/test_serve.py",
+    "upgrade": "whole/test_upgrade.py",
     "cli": "deploy/test_commands.py",
     "app_name": "backend/test_application.py",
     "application_check": "deploy/test_check.py",

@@ -18,12 +18,13 @@ SIGNALS = (
     signal.SIGQUIT,
     signal.SIGHUP,
     signal.SIGUSR1,
+    signal.SIGUSR2,
     signal.SIGTTIN,
     signal.SIGTTOU,
     signal.SIGCHLD,
 )
 # Sent to a whole group (a terminal's ^C, `pkill -USR1 trivet`): the topmost master decides what they mean.
-_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # By default they stop a process. Ignored, they are not sent: who reads a terminal in the background gets EIO,
 # where a handler that returns would have it try, and its whole group hear the signal, for ever.
 _OF_TERMINALS = (signal.SIGTTIN, signal.SIGTTOU)

@@ -6,11 +6,15 @@ Owns which descriptors they are and what they are bound to. Knows nothing of who
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
+from pathlib import Path
 
 # sd_listen_fds(3): the first descriptor passed.
 _FIRST = 3
 _MOST = 1024
+_NOWHERE = Path()
+# The names of descriptors that a version of ours passes to the next.
+OWN, FOREIGN = "own", "foreign"
 # Set by the version before ours: it bound the sockets, so they are ours to unlink and to shut.
 _PREDECESSOR = "TRIVET_PREDECESSOR"
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -22,12 +26,18 @@ class Inherited:
     `is_ours`: passed on by the version before ours, not lent by systemd.
     """
 
-    __slots__ = ("_names", "is_ours", "predecessor")
+    __slots__ = ("_names", "foreign", "is_ours", "predecessor", "predecessor_dir")
 
-    def __init__(self, names: dict[int, str], predecessor: int = 0) -> None:
+    def __init__(self, names: dict[int, str], predecessor: int = 0, predecessor_dir: Path = _NOWHERE) -> None:
         self._names = names
+        # The process that passed them on, 0 if there was none, and its run directory.
         self.predecessor = predecessor
+        self.predecessor_dir = predecessor_dir
         self.is_ours = predecessor > 0
+        # Those that systemd made, also where our predecessor passed them on.
+        self.foreign = frozenset(
+            number for number, name in names.items() if not predecessor or name == FOREIGN
+        )
 
     def __repr__(self) -> str:
         return f"<Inherited {self._names} predecessor={self.predecessor}>"
@@ -41,10 +51,11 @@ class Inherited:
         told = environ.get("LISTEN_FDS", "")
         count = min(int(told), _MOST) if told.isdecimal() else len(names)
         names += ["unknown"] * (count - len(names))  # as sd_listen_fds_with_names(3) calls them
-        told = environ.get(_PREDECESSOR, "")
+        before, _, run_dir = environ.get(_PREDECESSOR, "").partition(":")
         return cls(
             {_FIRST + index: name for index, name in enumerate(names[:count])},
-            int(told) if told.isdecimal() else 0,
+            int(before) if before.isdecimal() else 0,
+            Path(run_dir),
         )
 
     @staticmethod
@@ -54,14 +65,19 @@ class Inherited:
             environ.pop(name, None)
 
     @staticmethod
-    def environment(pid: int, count: int, predecessor: int) -> dict[str, str]:
+    def environment(pid: int, names: Sequence[str], predecessor: int, run_dir: Path) -> dict[str, str]:
         """The variables that pass descriptors 3, 4, ... to our successor."""
         return {
             "LISTEN_PID": str(pid),
-            "LISTEN_FDS": str(count),
-            "LISTEN_FDNAMES": ":".join(["trivet"] * count),
-            _PREDECESSOR: str(predecessor),
+            "LISTEN_FDS": str(len(names)),
+            "LISTEN_FDNAMES": ":".join(names),
+            _PREDECESSOR: f"{predecessor}:{run_dir}",
         }
+
+    @staticmethod
+    def name_of_path(path: str) -> str:
+        """A descriptor's name that says where the socket is found; a colon would divide names."""
+        return "unix-" + os.fsencode(path).hex()
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +90,14 @@ class Inherited:
 
     def at(self, family: int, address: object) -> list[int]:
         """Take the listening stream sockets bound to that address (host and port, or a path)."""
-        return self._take([number for number, bound in self._bound() if bound == (family, address)])
+        name = self.name_of_path(address) if self.is_ours and isinstance(address, str) else None
+        return self._take(
+            [
+                number
+                for number, bound in self._bound()
+                if bound == (family, address) or self._names[number] == name
+            ]
+        )
 
     def at_both(self, port: int) -> list[int]:
         """Take those that serve a port for both families at once: systemd's way with a bare port."""

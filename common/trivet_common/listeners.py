@@ -21,20 +21,33 @@ _MOST_CHOICES = 8
 class BoundListener:
     """One socket and what is known of the address it stands for."""
 
-    __slots__ = ("is_borrowed", "is_shared", "listen", "socket")
+    __slots__ = ("is_foreign", "is_lent", "is_shared", "listen", "socket")
 
     def __init__(
-        self, listen: Listen, sock: socket.socket, is_shared: bool, *, is_borrowed: bool = False
+        self,
+        listen: Listen,
+        sock: socket.socket,
+        is_shared: bool,
+        *,
+        is_foreign: bool = False,
+        is_lent: bool = False,
     ) -> None:
         self.listen = listen
         self.socket = sock
         # One socket for several processes: each accepts one connection a wake-up, so that they spread.
         self.is_shared = is_shared
         # systemd's: another process of the same unit will accept on it when we are gone.
-        self.is_borrowed = is_borrowed
+        self.is_foreign = is_foreign
+        # The version before ours or after ours accepts on it too, and one of us will be the last.
+        self.is_lent = is_lent
 
     def __repr__(self) -> str:
         return f"<BoundListener {self.text}>"
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Not ours to shut, nor to unlink."""
+        return self.is_foreign or self.is_lent
 
     @property
     def scheme(self) -> str:
@@ -81,6 +94,16 @@ class Listeners:
     def for_process(self, index: int) -> list[BoundListener]:
         """The sockets of process `index`: always the same, so that its backlog waits for its successor."""
         return [group[index % len(group)] for group in self._groups]
+
+    def every(self) -> Iterator[BoundListener]:
+        """Each socket, also those of one address."""
+        return (listener for group in self._groups for listener in group)
+
+    def lend(self, is_lent: bool = True) -> None:
+        """A successor serves them from now on; or, False, our predecessor does no more."""
+        for listener in self.every():
+            listener.is_lent = is_lent
+        self._inodes = {path: path.lstat().st_ino for path in self._paths()}
 
     def close(self) -> None:
         for group in self._groups:
@@ -134,7 +157,7 @@ def _take_over(listen: Listen, processes: int, inherited: Inherited) -> list[lis
     """The groups for one listener out of what stood before us, if any of it did."""
     if listen.kind == "fd":
         return [
-            [BoundListener(listen, sock, True, is_borrowed=True)] for sock in adopt_named(listen, inherited)
+            [BoundListener(listen, sock, True, is_foreign=True)] for sock in adopt_named(listen, inherited)
         ]
     if listen.kind == "unix":
         numbers = [inherited.at(socket.AF_UNIX, os.fspath(listen.path or ""))]
@@ -149,11 +172,11 @@ def _groups(
     listen: Listen, numbers: Sequence[int], processes: int, inherited: Inherited
 ) -> list[list[BoundListener]]:
     sockets = [adopt(listen, number) for number in numbers]
-    borrowed = not inherited.is_ours
+    whose = {"is_foreign": bool(inherited.foreign & set(numbers)), "is_lent": inherited.is_ours}
     if len(sockets) == processes > 1:
-        return [[BoundListener(listen, sock, False, is_borrowed=borrowed) for sock in sockets]]
+        return [[BoundListener(listen, sock, False, **whose) for sock in sockets]]
     # Another number of processes than before: whoever waits in a backlog is served by all of them.
-    return [[BoundListener(listen, sock, True, is_borrowed=borrowed)] for sock in sockets]
+    return [[BoundListener(listen, sock, True, **whose)] for sock in sockets]
 
 
 def _bind_one(listen: Listen, processes: int, until: float) -> list[list[BoundListener]]:

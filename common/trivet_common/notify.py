@@ -48,6 +48,15 @@ class Notifier:
         every = int(micros) / 4e6 if micros.isdecimal() and int(micros) and is_ours else None
         return cls(address, every)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What was taken, for a successor that will be the one who is asked."""
+        if self._socket is None or self._address is None:
+            return {}
+        every = {"WATCHDOG_USEC": str(round(self.pulse_every * 4e6))} if self.pulse_every else {}
+        address = "@" + self._address[1:] if self._address[0] == "\0" else self._address
+        return {"NOTIFY_SOCKET": address, **every}
+
     def begin(self, later: Later, summary: Callable[[], str], is_turning: Callable[[], bool]) -> None:
         """From now on show figures and give signs of life, out of the loop that `later` belongs to.
 

@@ -103,6 +103,16 @@ class Master:
         """One worker fewer (TTOU)."""
         self.log.warning(f"{self.title} has no workers to take from")
 
+    def upgrade(self) -> None:
+        """Start the program as it is installed now beside us (USR2)."""
+        self.log.warning(f"{self.title}: only `trivet serve` can be upgraded in place; restart it")
+
+    def succeeded(self) -> None:
+        """Another process goes on with our listening sockets; we are about to be told to leave."""
+
+    def alone(self) -> None:
+        """The process that our listening sockets came from accepts no more: they are ours."""
+
     def answer(self, request: dict[str, Any], reply: Reply) -> None:
         """An operator's request that not every master knows."""
         reply.finish({"ok": False, "problem": f"unknown request {request.get('do')!r:.40}"})
@@ -245,6 +255,8 @@ class Master:
             self.more()
         elif signum == signal.SIGTTOU:
             self.less()
+        elif signum == signal.SIGUSR2:
+            self.upgrade()
 
     def _hear_parent(self) -> None:
         assert self.parent is not None
@@ -265,7 +277,7 @@ class Master:
             self.stop()
         elif verb == b"turning":
             self.tell_parent(b"turning")
-        elif verb in (b"quit", b"reopen", b"more", b"less"):
+        elif verb in (b"quit", b"reopen", b"more", b"less", b"succeeded", b"alone"):
             getattr(self, verb.decode())()
 
     def _orphaned(self) -> None:

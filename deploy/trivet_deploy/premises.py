@@ -3,6 +3,7 @@
 Takes over what a killed run left, and leaves nothing behind. Knows nothing of processes.
 """
 
+import contextlib
 import grp
 import os
 import pwd
@@ -19,7 +20,7 @@ from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
 from . import running
 from .refusal import Refusal
-from .whereabouts import forget_parent, prepare_parent
+from .whereabouts import SECOND, forget_parent, prepare_parent
 
 # How long the children of a killed run may take to leave: they promise 2 s (docs/architecture.md).
 PATIENCE = 3.0
@@ -59,6 +60,8 @@ class Premises:
             self.run.create()
             self._open_to_groups()
             self._lock()
+            if not self.predecessor and is_listening(RunDir(self.run.path / SECOND).control):
+                raise PlaceError(f"this site runs already, in {self.run.path / SECOND}; stop it first")
             os.register_at_fork(after_in_child=self._forget_locks)
             self._sweep()
             try:
@@ -75,7 +78,7 @@ class Premises:
         """Remove what is ours, once; only after the last child is gone."""
         if not self._locks:
             return
-        for listeners in self._bound():
+        for listeners in self.bound():
             listeners.unlink()
             listeners.close()
         for places in self.places.values():
@@ -85,6 +88,9 @@ class Premises:
         if self._is_alone():
             self.run.remove()
             forget_parent(self.run.path)
+            if self.run.path.name == SECOND:
+                with contextlib.suppress(OSError):  # not empty: a successor has moved in
+                    self.run.path.parent.rmdir()
         for descriptor in self._locks.values():
             os.close(descriptor)
         self._locks.clear()
@@ -174,7 +180,18 @@ class Premises:
     def _is_alone(self) -> bool:
         return not any(self.run.path.glob("*.lock"))
 
-    def _bound(self) -> list[Listeners]:
+    @property
+    def predecessor(self) -> int:
+        """The process that passed its sockets on to us, 0 if there was none."""
+        return self._inherited.predecessor
+
+    def lend(self, is_lent: bool = True) -> None:
+        """Our successor serves what we listen on; or, False, our predecessor does no more."""
+        for listeners in self.bound():
+            listeners.lend(is_lent)
+
+    def bound(self) -> list[Listeners]:
+        """Of the site and of pools that listen themselves."""
         return [*([self.listeners] if self.listeners else []), *self.pool_listeners.values()]
 
 

@@ -5,6 +5,7 @@ Owns their order in a start, a reload and a stop. Knows no request; the sockets 
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from trivet_common.channel import Channel
 from trivet_common.children import Child, Pause
 from trivet_common.config import Settings
 from trivet_common.control import ControlServer
+from trivet_common.inherited import Inherited
 from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.pool.figures import figures
 from trivet_common.prefork import QUIT_GRACE, Master, Phase
@@ -28,6 +30,7 @@ from .refusal import FAILED
 from .roll_call import RollCall
 from .rollout import Rollout, needs_restart
 from .site import Site
+from .upgrade import choose_run_dir, start_successor
 from .watcher import CANNOT_WATCH, run_watcher
 from .words import ending
 
@@ -39,7 +42,8 @@ PATIENCE = 10.0
 
 def serve(site: Site, started: float, *, proxy: bool = True) -> int:
     """Serve until told to stop; `started` is when the command began (time.monotonic). Raises Refusal."""
-    premises = Premises(site.settings, site.run_dir, proxy=proxy, pools=site.settings.pools)
+    run_dir = choose_run_dir(site.run_dir, Inherited.read(os.environ))
+    premises = Premises(site.settings, run_dir, proxy=proxy, pools=site.settings.pools)
     premises.take()
     try:
         log = open_log(site.settings, "serve")
@@ -68,6 +72,7 @@ class ServeMaster(Master):
         self._began = started
         self._roll_call = RollCall()
         self._is_turning = True
+        self._successor = 0  # its pid, while it lives beside us
         self._pauses = {part: Pause() for part in (*self.parts, WATCHER)}
         # this release
         self.settings = settings
@@ -162,6 +167,46 @@ class ServeMaster(Master):
     def less(self) -> None:
         self._tell_pools(b"less")
 
+    def upgrade(self) -> None:
+        if self._successor or self.is_leaving() or not self._was_ready:
+            self.log.warning("not now: a start, an upgrade or a stop is going on")
+            return
+        if os.getpid() == 1:
+            self.log.error("process 1 of a container cannot be succeeded; start another container")
+            return
+        listeners = [one for bound in self.premises.bound() for one in bound.every()]
+        environ = os.environ | self.notifier.environment
+        try:
+            self._successor = start_successor(listeners, self.premises.run.path, environ, self.log.error)
+            end = os.pidfd_open(self._successor)
+        except OSError as error:
+            self._successor = 0
+            self.log.error(f"no successor could be started: {error.strerror}")
+            return
+        self.log.info(f"upgrade: process {self._successor} was started on the same sockets")
+        self.watch(end, lambda: self._successor_ended(end))
+
+    def _successor_ended(self, end: int) -> None:
+        self._loop.unwatch(end)
+        os.close(end)
+        self._successor = 0
+        self.log.error("upgrade failed: the new version has ended, this one goes on")
+
+    def stop(self, status: int = 0) -> None:
+        self._hand_over()
+        super().stop(status)
+
+    def quit(self) -> None:
+        self._hand_over()
+        super().quit()
+
+    def _hand_over(self) -> None:
+        """To a successor that lives: nothing of what it serves is shut or removed by us."""
+        if self._successor:
+            self.premises.lend()
+            self._tell(PROXY, b"succeeded")
+            self.notifier.main_pid(self._successor)
+
     def drain(self) -> None:
         """The proxy first: what it has accepted may still need the pools."""
         self._tell(WATCHER, b"quit")
@@ -255,7 +300,16 @@ class ServeMaster(Master):
         if not self._was_ready and self.ready >= set(self.parts):
             self._was_ready = True
             self.notifier.ready()
+            self._take_over()
             screen.tell(f"ready in {time.monotonic() - self._began:.1f} s")
+
+    def _take_over(self) -> None:
+        """From a predecessor that still serves beside us, who may leave now."""
+        if self.premises.predecessor:
+            self.premises.lend(False)
+            self._tell(PROXY, b"alone")
+            if self.premises.predecessor == os.getppid():
+                os.kill(self.premises.predecessor, signal.SIGTERM)
 
     def _explain_wait(self) -> None:
         """Say what a start waits for, before its user wonders."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .refusal import USAGE, Refusal
 
+# Below a run directory, the one of every second version that was started by USR2; no pool's name begins so.
+SECOND = ".b"
 SUFFIXES = (".yaml", ".yml")
 # As the configuration's own bound; a file above it is refused there with words.
 _LARGEST_FILE = 1024 * 1024
@@ -43,6 +45,12 @@ def find_file(argument: str | None, environ: Mapping[str, str] = os.environ) -> 
 
 def locate(argument: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, Path]:
     """What the user calls the site, and its run directory; also when the file has mistakes by now."""
+    asked, run_dir = _locate(argument, environ)
+    is_upgraded = (run_dir / SECOND / "control.sock").exists() and not (run_dir / "control.sock").exists()
+    return asked, run_dir / SECOND if is_upgraded else run_dir
+
+
+def _locate(argument: str | None, environ: Mapping[str, str]) -> tuple[str, Path]:
     if is_app(argument):
         assert argument is not None
         return argument, default_run_dir(name_of_app(argument), environ, os.geteuid())

@@ -206,6 +206,12 @@ class ProxyMaster(Master):
         except PairError as error:
             self.log.error(str(error))
 
+    def succeeded(self) -> None:
+        self._listeners.lend()
+
+    def alone(self) -> None:
+        self._listeners.lend(False)
+
     def cleanup(self) -> None:
         self._run_dir.front_board.unlink(missing_ok=True)
 

@@ -56,9 +56,11 @@ def test_descriptors_without_names_have_systemds_word_for_them() -> None:
 
 
 def test_what_a_version_passes_to_the_next(one: int) -> None:
-    environ = Inherited.environment(7, 1, predecessor=5) | {"HOME": "/"}
+    name = Inherited.name_of_path("/run/a:b")
+    environ = Inherited.environment(7, ["trivet", name], 5, Path("/run/x")) | {"HOME": "/"}
     found = Inherited.read(environ, pid=7)
-    assert (found.names, found.is_ours, found.predecessor) == (["trivet"], True, 5)
+    assert (found.names, found.is_ours, found.predecessor) == (["trivet", name], True, 5)
+    assert found.predecessor_dir == Path("/run/x")
     Inherited.forget(environ)
     assert environ == {"HOME": "/"}
 
@@ -97,7 +99,10 @@ def test_as_many_as_processes_are_one_for_each() -> None:
     inherited = Inherited({first: "trivet", second: "trivet"}, predecessor=5)
     listeners = bind([tcp("127.0.0.1", port_of(first))], 2, inherited=inherited)
     assert [listeners.for_process(index)[0].socket.fileno() for index in (0, 1)] == [first, second]
-    assert not listeners.for_process(0)[0].is_borrowed
+    bound = listeners.for_process(0)[0]
+    assert bound.is_borrowed  # the version before ours accepts on it too
+    listeners.lend(False)
+    assert not bound.is_borrowed
     listeners.close()
 
 

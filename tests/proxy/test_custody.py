@@ -32,7 +32,7 @@ class FakeSocket:
 
 def listeners_of(kind, count):
     def bound():
-        return BoundListener(Listen("x", kind), FakeSocket(), count == 1, is_borrowed=kind == "fd")
+        return BoundListener(Listen("x", kind), FakeSocket(), count == 1, is_foreign=kind == "fd")
 
     return Listeners([[bound() for _ in range(count)]])
 
