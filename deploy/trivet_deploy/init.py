@@ -52,6 +52,7 @@ def render(found: Found, folder: Path) -> str:
         "# Written by `trivet init`. `trivet check` reads it, `trivet serve` serves it.",
         "",
         "listen: 127.0.0.1:8000        # `listen: 80` for every address",
+        '# listen: [80, {address: ":443", tls: {certificate: fullchain.pem, key: privkey.pem}}]',
         "",
         "routes:                       # the first that matches answers",
     ]
