@@ -34,10 +34,9 @@ RECIPES = {
     "heads": Recipe(b"GET / HTTP/1.1\r\nHost: a.example\r\n", _LINE),
     "bodies": Recipe(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000\r\n\r\n", b"x"),
     "reads": Recipe(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n", receives=256),
-    # To a TLS port: who says nothing, who never ends his hello, and who says something else.
+    # To a TLS port: who says nothing, and who never ends his hello.
     "mute": Recipe(b"", every=3600.0),
     "hello": Recipe(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), b"\0", every=1.0),
-    "garbage": Recipe(b"\x16\x03\x01\x00\x40" + bytes(range(64)), every=3600.0),
     "idle": Recipe(b"GET /here HTTP/1.1\r\nHost: a.example\r\n\r\n", every=3600.0, returns=False),
 }
 
