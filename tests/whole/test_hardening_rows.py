@@ -2,7 +2,7 @@
 
 S framing and smuggling, H fields and identity, P paths and files, D exhaustion, L processes and local
 attackers, F faults. The inputs of the corpus are sent by test_corpus_wire to the proxy, to a slot and to
-both; the rest stands beside it. Rows of HTTP/2, TLS and a cache come with those.
+both; the rest stands beside it. Rows of HTTP/2 and a cache come with those.
 """
 
 import re
@@ -41,6 +41,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "D2": ("backend/test_slot.py::test_a_body_that_drips_is_408", "proxy/test_body.py"),
     "D3": ("whole/test_slow_client.py::test_a_slow_download_delays_nobody",
            "backend/test_slot.py::test_a_client_that_does_not_read_is_closed_after_write_timeout"),
+    "D10": ("endurance/test_tls_crowds.py::test_honest_clients_beside_handshakes_that_stall",
+            "whole/test_tls_clients.py::test_alpn_compression_and_renegotiation",
+            "proxy/test_door.py::test_not_at_another_door",
+            "proxy/test_tls_connection.py::test_who_shakes_no_hands_is_let_go"),
     "D11": ("whole/test_flask_bodies.py::test_a_body_above_the_limit_is_refused_before_it_is_sent",),
     "L5": ("whole/test_socket_rights.py::test_for_two_users",
            "whole/test_socket_rights.py::test_another_user_cannot_connect",
@@ -53,15 +57,17 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "F9": ("whole/test_stop.py::test_a_request_in_flight_is_finished",
            "whole/test_stop.py::test_who_comes_while_it_leaves_is_served_or_refused",
            "whole/test_stop.py::test_a_request_that_does_not_end"),
+    "F30": ("whole/test_tls_certificates.py::test_swaps_under_load",
+            "whole/test_tls_certificates.py::test_a_broken_pair_leaves_the_old_one"),
     "F18": ("whole/test_hardening_upstream.py",),
 }  # fmt: skip
 # Of the faults, those that concern the pool's processes.
-FAULTS = (*range(3, 14), 18, 19, 32, 33)
+FAULTS = (*range(3, 14), 18, 19, 30, 32, 33)
 ROWS = [
     *(f"S{number}" for number in range(1, 22) if number != 20),
     *(f"H{number}" for number in range(1, 15) if number != 12),
     *(f"P{number}" for number in range(1, 12)),
-    *(f"D{number}" for number in range(1, 13) if number not in (7, 8, 10)),
+    *(f"D{number}" for number in range(1, 13) if number not in (7, 8)),
     *(f"L{number}" for number in range(1, 10)),
     *(f"F{number}" for number in FAULTS),
 ]
