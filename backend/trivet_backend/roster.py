@@ -25,6 +25,7 @@ class PoolWorker:
     """What the master knows of one of its workers."""
 
     __slots__ = (
+        "absent_ticks",
         "board",
         "child",
         "incarnation",
@@ -53,6 +54,7 @@ class PoolWorker:
         self.problem = ""
         self.tired = ""  # why it asked for a successor
         self.is_absent = False  # it takes no further request
+        self.absent_ticks = 0  # for how long it seems to
         self.late_id = ""  # of the request that was interrupted last
 
     def __repr__(self) -> str:

@@ -93,6 +93,9 @@ class Flow:
         """Claims, late ones, and the oldest wait (s). `now`: CLOCK_MONOTONIC in nanoseconds."""
         claims = late = 0
         oldest = 0.0
+        views = list(views)
+        if not views:
+            return 0, 0, 0.0  # no proxy; or the board could not be read, and its counts are no new ones then
         seen = {}
         for view in views:
             key = (view.process, view.pid)

@@ -13,6 +13,7 @@ from trivet_backend.boards import busy, claim_rows, describe, is_removed, rows, 
 from trivet_backend.crew import CallLater, Crew
 from trivet_backend.knock import knock
 from trivet_backend.overdue import Case, Overdue
+from trivet_backend.retirement import LONGEST_RETIREMENT
 from trivet_backend.roster import PoolWorker, Seat, WorkerState
 from trivet_backend.sizing import Flow, Sample, Sizing
 from trivet_backend.standstill import Standstill
@@ -25,6 +26,8 @@ from trivet_common.pool.queue_board import read_queue_board
 
 # In seconds; the rule of the repair: docs/architecture.md, "How a request finds a slot".
 TICK = 0.2
+# How much longer (s) than its slots a worker may take to leave of its own accord.
+_MOMENTS = 3.0
 # Of workers added by hand, where the configuration names no range.
 MOST = 1024
 
@@ -69,8 +72,8 @@ class Tick:
                 name = f"worker {worker.incarnation} (pid {worker.child.pid})"
                 self._log.error(f"{name} is killed: it stands still")
                 worker.child.kill()
-            if worker.tired and worker.state is WorkerState.READY and not worker.is_absent:
-                worker.is_absent = _serves_no_more(worker)
+            if worker.state is WorkerState.READY and not worker.is_absent and _serves_no_more(worker):
+                self._note_absence(worker)
         self._size()
         self._crew.tick()
         self._announce()
@@ -91,6 +94,16 @@ class Tick:
         self._crew.resize(wanted, _leaver)
 
     # ------------------------------------------------------------ private
+
+    def _note_absence(self, worker: PoolWorker) -> None:
+        """It retires. Of its own accord, it leaves within moments; one that does not is to be replaced.
+
+        It may have said so when nobody could hear it (our side of the channel was full), or hang in a hook.
+        """
+        worker.absent_ticks += 1
+        if worker.tired or worker.absent_ticks * TICK > LONGEST_RETIREMENT + _MOMENTS:
+            worker.is_absent = True
+            self._crew.worker_tired(worker, "timeout")
 
     def _announce(self) -> None:
         found = [row for worker in self._crew.roster for row in claim_rows(worker)]

@@ -149,9 +149,11 @@ class Watchdog:
         return self._see_to_its_end(alarm)
 
     def _see_to_its_end(self, alarm: Alarm) -> int:
-        at = alarm.deadline + self._kill_grace
-        if monotonic_ns() < at:
-            return at
+        deadline, now = alarm.deadline, monotonic_ns()
+        if not deadline:
+            return now + _SOON  # it has just ended, and its slot is about to say so
+        if now < deadline + self._kill_grace:
+            return deadline + self._kill_grace
         if alarm.is_late and alarm.name not in self._stuck:
             self._stuck.add(alarm.name)
             self._duties.stuck(alarm)

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from tests.backend.pools import PATIENCE, PoolProcess, is_alive, until
+from tests.backend.pools import APP, PATIENCE, PoolProcess, is_alive, until
 from trivet_common.control import ask
 from trivet_common.pool.queue_board import QueueCounts, QueueRow
 
@@ -208,3 +208,15 @@ def test_a_reload_ends_no_request_that_is_within_its_timeout(pool: PoolProcess) 
     asking.join(PATIENCE)
     assert answers[0].startswith(b"one ")
     assert "killed" not in pool.log()
+
+
+def test_a_worker_that_serves_no_more_and_never_leaves_is_replaced(pool: PoolProcess) -> None:
+    """It was told to leave, by nobody's master, and hangs in its own hook; it has said nothing about it."""
+    app = APP.format(version="one") + "def hang():\n    time.sleep(60)\n"
+    pool.write(app=app, workers=1, worker_exit="shop:hang")
+    pool.start()
+    (worker,) = pool.pids()
+    os.kill(worker, signal.SIGTERM)
+    until(lambda: pool.pids() not in ([], [worker]) and pool.ready() == 1)
+    assert pool.get().startswith(b"one ")
+    os.kill(worker, signal.SIGKILL)

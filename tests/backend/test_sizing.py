@@ -113,6 +113,13 @@ def test_flow_is_what_was_counted_between_two_looks() -> None:
     assert flow.since_last([view(0, 12, 3, 1), view(1, 11, 1, 0)], 0) == (3, 1, 0.0)
 
 
+def test_what_could_not_be_read_once_is_not_new_the_next_time() -> None:
+    flow = Flow()
+    flow.since_last([view(0, 10, 500, 50)], 0)
+    assert flow.since_last([], 0) == (0, 0, 0.0)
+    assert flow.since_last([view(0, 10, 501, 50)], 0) == (1, 0, 0.0)
+
+
 def test_the_oldest_of_all_queues_is_the_oldest() -> None:
     now = 10_000_000_000
     views = [view(0, 1, 0, 0, 2, now - 500_000_000), view(1, 2, 0, 0, 1, now - 2_000_000_000)]

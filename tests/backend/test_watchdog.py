@@ -583,3 +583,26 @@ def test_requests_that_end_at_their_deadline(start: Start, where: str) -> None:
 @WHERE
 def test_ten_thousand_requests_that_end_at_their_deadline(start: Start, where: str) -> None:
     run_race(start, where, 10_000)
+
+
+def test_one_that_is_just_ending_is_not_stuck(tmp_path: Path) -> None:
+    """Its deadline is gone from the board, and its slot has not yet said that it is over."""
+    row = Board.create(tmp_path / "w1.board", 1, 1, 0).slot(0)
+    stuck: list[Alarm] = []
+    ours, theirs = Channel.pair()
+    duties = Duties(lambda message, fds: None, lambda request: None, stuck.append, lambda: None)
+    watchdog = Watchdog(theirs, FakeLog(), duties, kill_grace=0.1, orphan_grace=60)
+    alarm = Alarm(row, "w1.0", watchdog)
+    alarm.begin(monotonic_ns() - 10**9, 10**8)
+    alarm.armed = True
+    assert alarm.judge()
+    row.words[DEADLINE] = 0
+    again = watchdog._see_to_its_end(alarm)
+    assert stuck == []
+    assert not watchdog.is_stuck(alarm)
+    assert again < monotonic_ns() + 10**8
+    row.words[DEADLINE] = monotonic_ns() - 10**9
+    watchdog._see_to_its_end(alarm)
+    assert stuck == [alarm]
+    watchdog.let_go()
+    ours.close(), theirs.close()
