@@ -2,6 +2,9 @@
 
 import signal
 
+# What a child may say of why it fails, in characters: a traceback, and no day's work for the log.
+LONGEST_REASON = 64 * 1024
+
 
 def manner(status: int) -> str:
     """`status` as os.waitstatus_to_exitcode gives it."""

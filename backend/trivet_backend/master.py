@@ -16,6 +16,7 @@ from trivet_backend.boards import what_runs
 from trivet_backend.changeover import Changeover
 from trivet_backend.crew import Crew
 from trivet_backend.dumps import Dumps
+from trivet_backend.ending import LONGEST_REASON
 from trivet_backend.prepare import PREPARE, Preparation
 from trivet_backend.release import Release
 from trivet_backend.report import crew_status, queue_status
@@ -270,7 +271,7 @@ class PoolMaster(Master):
         self._crew.worker_ready(worker)
 
     def _hear_failed(self, worker: PoolWorker, text: str) -> None:
-        worker.problem = text
+        worker.problem = text[:LONGEST_REASON]
 
     def _hear_tired(self, worker: PoolWorker, why: str) -> None:
         self._crew.worker_tired(worker, why)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from trivet_backend.ending import manner
+from trivet_backend.ending import LONGEST_REASON, manner
 from trivet_backend.release import Release
 from trivet_common.channel import Channel
 from trivet_common.children import Child, Pause
@@ -56,7 +56,7 @@ class Templates:
             held.is_ready = True
             self._changed()
         elif verb == b"failed":
-            held.problem = text.decode("utf-8", "replace")
+            held.problem = text.decode("utf-8", "replace")[:LONGEST_REASON]
 
     def exited(self, child: Child, status: int) -> None:
         held = self._held_by(child)

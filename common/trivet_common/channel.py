@@ -3,6 +3,7 @@
 Owns the packing of messages; knows no verbs. A message is bytes: a verb, and after a space what it carries.
 """
 
+import fcntl
 import os
 import select
 import socket
@@ -78,10 +79,11 @@ class Channel:
             raise ChannelClosed("end of file")
         return packet[1:], fds
 
-    def receive(self) -> bytes | None:
+    def receive(self, longest: int = _LARGEST) -> bytes | None:
         """The next message, or None when none is there. Raises ChannelClosed at the end.
 
-        A child runs other people's code, which may write here: what is no message of ours arrives empty.
+        A child runs other people's code, which may write here: what is no message of ours arrives empty, what
+        is longer than `longest` is cut.
         """
         try:
             packet, fds = self._take(1)
@@ -91,7 +93,7 @@ class Channel:
             raise ChannelClosed(str(error)) from error
         try:
             if packet[:1] == _FILE and fds:
-                return _read_file(fds[0])
+                return _read_file(fds[0], longest)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -137,16 +139,28 @@ def wait_readable(channel: Channel, seconds: float | None) -> bool:
     return bool(poll.poll(None if seconds is None else int(seconds * 1000)))
 
 
-def _read_file(fd: int) -> bytes:
-    """What the file holds; b"" for anything else that can be sent (a pipe would hold us for ever)."""
+def _read_file(fd: int, longest: int) -> bytes:
+    """What a file in memory holds; b"" for anything else that can be sent.
+
+    A pipe would hold us for ever, and so would a file of a FUSE that its owner has mounted for that.
+    """
     info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
+    if not stat.S_ISREG(info.st_mode) or not _is_in_memory(fd):
         return b""
-    pieces, at = [], 0
-    while at < info.st_size:
-        piece = os.pread(fd, info.st_size - at, at)
+    pieces, at, size = [], 0, min(info.st_size, longest)
+    while at < size:
+        piece = os.pread(fd, size - at, at)
         if not piece:
             break
         pieces.append(piece)
         at += len(piece)
     return b"".join(pieces)
+
+
+def _is_in_memory(fd: int) -> bool:
+    """Only what lies there can be sealed (memfd_create(2))."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        return False
+    return True

@@ -20,6 +20,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 # What a child has to say is a word now and then; one that floods us must not keep us from the others. More
 # than this does not fit its socket's buffer, so that nothing of a dead child's last words is left out.
 _MOST_AT_ONCE = 1000
+# In bytes: the longest word (the stacks of some hundred threads), and how much of long ones at once.
+_LONGEST, _MUCH_AT_ONCE = 4 * 1024 * 1024, 16 * 1024 * 1024
 # EX_OSERR of sysexits.h: the exit status of a child that could not be forked.
 _NOT_FORKED = 71
 
@@ -189,11 +191,12 @@ class Children:
         return target(theirs)
 
     def _hear(self, child: Child) -> None:
+        left = _MUCH_AT_ONCE
         for _ in range(_MOST_AT_ONCE):
-            if child.channel is None or child.channel.fileno() < 0:
+            if left < 0 or child.channel is None or child.channel.fileno() < 0:
                 return
             try:
-                message = child.channel.receive()
+                message = child.channel.receive(_LONGEST)
             except ChannelClosed:
                 self._loop.unwatch(child.channel)
                 if child.is_ours is not None:
@@ -201,6 +204,7 @@ class Children:
                 return
             if message is None:
                 return
+            left -= len(message)
             if child.is_ours is None:
                 self._said(child, message)
             else:

@@ -8,6 +8,7 @@ import pytest
 
 from trivet_common.pool.board import (
     DEADLINE,
+    H_SLOTS,
     HEADER_WORDS,
     NONCE,
     NUMBER,
@@ -195,3 +196,14 @@ def test_its_worker_keeps_no_descriptor_of_it(tmp_path: Path) -> None:
     assert board.incarnation == 7
     links = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
     assert str(tmp_path / "w7.board") not in links
+
+
+def test_a_worker_cannot_grow_it_behind_a_readers_back() -> None:
+    """Between the check of the header and its use; readers index by what it says."""
+    words = memoryview(bytearray((HEADER_WORDS + 2 * ROW_WORDS) * 8)).cast("Q")
+    words[H_SLOTS] = 1000
+    board = Board(words.cast("B"), 0)
+    assert board.slots == 2
+    assert board.words(1)[NUMBER] == 0
+    with pytest.raises(IndexError):
+        board.words(2)

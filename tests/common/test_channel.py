@@ -125,3 +125,19 @@ def test_one_who_expects_none_is_left_with_none() -> None:
     ours.close(), theirs.close()
     with pytest.raises(ChannelClosed):
         ours.send_fds(b"birth 7", [0])
+
+
+def test_only_files_in_memory_are_read() -> None:
+    """One of a FUSE that a worker's user has mounted could hold its master for ever."""
+    ours, theirs = Channel.pair()
+    with open(__file__, "rb") as file:
+        socket.send_fds(ours._socket, [b"f"], [file.fileno()])
+    assert theirs.receive() == b""
+    ours.close(), theirs.close()
+
+
+def test_more_than_the_hearer_wants_is_cut() -> None:
+    ours, theirs = Channel.pair()
+    ours.send(b"x" * 100_000)
+    assert theirs.receive(50_000) == b"x" * 50_000
+    ours.close(), theirs.close()

@@ -103,6 +103,16 @@ def test_a_child_that_floods_is_heard_in_turns(family: Family, monkeypatch: pyte
     ours.close(), theirs.close()
 
 
+def test_one_that_says_too_much_is_too(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MUCH_AT_ONCE", 1000)
+    ours, theirs = Channel.pair()
+    for _ in range(5):
+        theirs.send(b"x" * 400)
+    family.children._hear(Child("worker", 0, 0, ours))
+    assert len(family.said) == 3
+    ours.close(), theirs.close()
+
+
 @pytest.mark.parametrize("what", ["pair", "fork"])
 def test_one_that_cannot_be_forked_is_one_that_dies_at_once(
     family: Family, monkeypatch: pytest.MonkeyPatch, what: str

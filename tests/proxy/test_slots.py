@@ -200,6 +200,21 @@ async def test_without_a_descriptor_the_token_is_put_back(pool, slots, autojump_
     first.discard(), second.discard()
 
 
+async def test_without_a_descriptor_for_a_board_its_token_goes_back(pool, slots):
+    """Thrown away, the master would write it again and take the slot for deaf."""
+    pool.worker()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        assert slots.try_claim() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert slots.is_starved
+    link = slots.try_claim()
+    assert link is not None
+    link.discard()
+
+
 async def test_a_board_of_the_same_number_in_a_directory_made_anew(pool, slots):
     pool.worker()
     first = slots.try_claim()

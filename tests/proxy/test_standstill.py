@@ -51,3 +51,12 @@ def test_one_that_was_killed_is_forgotten(words, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert still.give_back() == []
     assert not still.workers
+
+
+def test_of_a_worker_that_counts_as_fast_as_it_can_one_token_a_slot_is_kept(words):
+    still = Standstill()
+    still.note(3, words, 5)
+    for number in range(100):
+        assert still.has_put_aside(Token(1, 3, number))
+    words[NUMBER] = 6
+    assert still.give_back() == [Token(1, 3, 99)]

@@ -149,7 +149,8 @@ class Board:
         self._bytes = memoryview(mapping)
         self._words = self._bytes.cast("Q")
         self.incarnation = self._words[H_INCARNATION]
-        self.slots = self._words[H_SLOTS]
+        # Not its word alone: the worker may have changed it since it was checked.
+        self.slots = min(self._words[H_SLOTS], (len(self._words) - HEADER_WORDS) // ROW_WORDS)
 
     def __repr__(self) -> str:
         return f"<Board w{self.incarnation} slots={self.slots}>"

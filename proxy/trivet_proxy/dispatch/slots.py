@@ -5,6 +5,7 @@ is a hint, a board is bounds-checked, a kept connection with anything to read is
 request.
 """
 
+import errno
 import os
 import random
 import socket
@@ -28,6 +29,7 @@ _KEPT = 2
 # As many tokens as the pipe can hold: bounds one look at a FIFO that somebody fills as fast as we read.
 _MOST_TOKENS = 4096
 _LOOK_AGAIN = 0.25
+_STARVING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class SlotLink(Link):
@@ -127,6 +129,9 @@ class Slots:
             if token is None:
                 return None
             slot = self._slots.get((token.incarnation, token.slot)) or self._find(token)
+            if slot is None and self.is_starved:
+                fifo.try_write(token)
+                return None
             if slot is None or slot.words[NUMBER] != token.number:
                 continue  # its worker is gone, or the token stale or doubled
             if self._still.workers and self._still.has_put_aside(token):
@@ -192,7 +197,9 @@ class Slots:
                 self._boards[token.incarnation] = board
             path = self._places.slot_socket(token.incarnation, token.slot)
             slot = Slot(board, token.slot, os.fspath(path))
-        except (OSError, BoardError, IndexError):
+        except (OSError, BoardError, IndexError) as error:
+            # Without a descriptor for its board it is as good a slot as any: its token goes back.
+            self.is_starved = isinstance(error, OSError) and error.errno in _STARVING
             return None
         self._slots[token.incarnation, token.slot] = slot
         return slot

@@ -21,7 +21,7 @@ class Standstill:
     def __init__(self) -> None:
         # By incarnation: the words of the slot, its number then, and until when (time.monotonic) it counts.
         self.workers: dict[int, tuple[memoryview, int, float]] = {}
-        self._aside: set[Token] = set()
+        self._aside: dict[tuple[int, int], Token] = {}  # of each slot the last: others are stale
 
     def __repr__(self) -> str:
         return f"<Standstill {', '.join(f'w{number}' for number in self.workers)} aside={len(self._aside)}>"
@@ -33,16 +33,15 @@ class Standstill:
     def has_put_aside(self, token: Token) -> bool:
         if not self._stands(token.incarnation):
             return False
-        self._aside.add(token)
+        self._aside[token.incarnation, token.slot] = token
         return True
 
     def give_back(self) -> list[Token]:
         """What was put aside of workers that go on. Some of it is stale by then; whoever claims sees that."""
         for incarnation in list(self.workers):
             self._stands(incarnation)  # one that was killed writes no token, and its board would stay mapped
-        back = [token for token in self._aside if token.incarnation not in self.workers]
-        self._aside.difference_update(back)
-        return sorted(back)
+        back = [key for key in self._aside if key[0] not in self.workers]
+        return sorted(self._aside.pop(key) for key in back)
 
     def _stands(self, incarnation: int) -> bool:
         if incarnation not in self.workers:
