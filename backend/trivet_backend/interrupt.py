@@ -206,7 +206,7 @@ class Alarm:
                 return False
             if self._is_by_signal:
                 signal.pthread_kill(self._thread, SIGNAL)
-            elif not offspring.is_forking:
+            elif not offspring.forks:
                 self._is_wanted = False
                 _raise_in(self._thread, RequestTimeout)
             return self._is_wanted
@@ -228,7 +228,7 @@ class Alarm:
         _take_from(self._thread, None)
 
     def _on_signal(self, _signum: int, _frame: object) -> None:
-        if self._is_wanted and not offspring.is_forking:
+        if self._is_wanted and not offspring.forks:
             self._is_wanted = False
             raise RequestTimeout
 

@@ -5,15 +5,15 @@ that lives on would keep our connections open when the worker is killed. Knows n
 """
 
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
 # Of this process: false in the worker, true in whatever was forked from it after `watch`.
 is_copy = False
-# While some thread of this process forks, and for ever in the copy: no request is interrupted then.
-is_forking = False
+# Not empty while threads of this process fork (one entry each), and for ever in the copy: no request is
+# interrupted then.
+forks: list[None] = []
 
 
 def watch(let_go: Callable[[], None]) -> None:
@@ -28,12 +28,7 @@ def watch(let_go: Callable[[], None]) -> None:
 
     # Not functions of ours: an exception on its way to this thread would strike in their first line, where it
     # is printed and forgotten. What is registered last runs first.
-    this = sys.modules[__name__]
-    os.register_at_fork(
-        before=partial(setattr, this, "is_forking", True),
-        after_in_parent=partial(setattr, this, "is_forking", False),
-        after_in_child=be_copy,
-    )
+    os.register_at_fork(before=partial(forks.append, None), after_in_parent=forks.pop, after_in_child=be_copy)
 
 
 def leave(error: BaseException | None = None) -> NoReturn:

@@ -36,6 +36,19 @@ def test_a_copy_knows_that_it_is_one_and_closes_what_is_the_workers(tmp_path: Pa
     os.close(held)
 
 
+def test_one_thread_that_has_forked_does_not_speak_for_the_others() -> None:
+    def worker() -> None:
+        offspring.watch(lambda: None)
+        offspring.forks.append(None)  # another thread is about to
+        in_a_child(lambda: os._exit(0))
+        left = len(offspring.forks)
+        offspring.forks.pop()
+        copy = in_a_child(lambda: os._exit(len(offspring.forks)))
+        os._exit(10 * left + copy)
+
+    assert in_a_child(worker) == 11
+
+
 def test_a_copy_of_a_copy_has_nothing_to_let_go_of() -> None:
     times: list[int] = []
 
