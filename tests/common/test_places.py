@@ -216,3 +216,21 @@ def test_a_file_system_without_fifos_or_mappings_is_told_in_a_line(
     assert "no file can be mapped here (No such device); run_dir needs a file system" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in places.directory.iterdir()) == ["idle.fifo", "queue.board"]
+
+
+def test_what_a_killed_process_left_does_not_stop_the_next(tmp_path: Path) -> None:
+    """In a container it has the same number; and another group may have been configured meanwhile."""
+    places = PoolPlaces(tmp_path / "web")
+    places.create()
+    trial = places.directory / f".trial.{os.getpid()}"
+    trial.touch()
+    for path in (places.idle_fifo, places.queue_board):
+        path.chmod(0o660)
+    places.create()
+    assert not trial.exists()
+    for path in (places.idle_fifo, places.queue_board):
+        assert path.stat().st_mode & 0o777 == 0o600
+    shared = PoolPlaces(tmp_path / "web", os.getgid())
+    shared.create()
+    for path in (places.idle_fifo, places.queue_board):
+        assert path.stat().st_mode & 0o777 == 0o660

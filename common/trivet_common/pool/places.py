@@ -60,6 +60,7 @@ class PoolPlaces:
         """What a worker will do with its board: some file systems cannot, and would say so late."""
         trial = self.directory / f".trial.{os.getpid()}"
         try:
+            trial.unlink(missing_ok=True)  # of a killed process with our number, as in a container
             fd = os.open(trial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 trial.unlink()
@@ -78,8 +79,12 @@ class PoolPlaces:
         try:
             os.mkfifo(self.idle_fifo)
         except FileExistsError:
-            if not stat.S_ISFIFO(self.idle_fifo.lstat().st_mode):
+            info = self.idle_fifo.lstat()
+            if not stat.S_ISFIFO(info.st_mode):
                 raise PlaceError(f"{self.idle_fifo} exists and is no FIFO; remove it") from None
+            if info.st_uid == os.geteuid():  # made for another group, or for none, by a run that was killed
+                _give(self.idle_fifo, self.group)
+                os.chmod(self.idle_fifo, 0o600 if self.group is None else 0o660)
         except OSError as error:
             raise PlaceError(
                 f"{self.directory}: no FIFO can be made here ({error.strerror}); run_dir needs a file system "

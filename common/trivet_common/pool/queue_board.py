@@ -101,16 +101,15 @@ class QueueRow:
 
 
 def make_queue_board(path: Path, group: int | None = None) -> None:
-    """Once in the life of the directory; one that is there is adopted. Raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    """Once in the life of the directory; one that is there is adopted, for this group. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o600)
     try:
-        fd = os.open(path, flags, 0o600)
-    except FileExistsError:
-        return
-    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            return
         if group is not None:
             os.fchown(fd, -1, group)
-            os.fchmod(fd, 0o660)  # after the group: never open to another one
+        os.fchmod(fd, 0o600 if group is None else 0o660)  # after the group: never open to another one
     finally:
         os.close(fd)
 
