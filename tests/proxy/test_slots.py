@@ -215,6 +215,17 @@ async def test_without_a_descriptor_for_a_board_its_token_goes_back(pool, slots)
     link.discard()
 
 
+async def test_a_flood_of_tokens_of_nobody_is_read_in_turns(pool, slots):
+    for _ in range(150):
+        pool.fifo.try_write(Token(0, 99, 1))
+    pool.worker()
+    links = []
+    while not links or links[-1] is None:
+        links.append(slots.try_claim())
+    assert len(links) == 3
+    links[-1].discard()
+
+
 async def test_a_board_of_the_same_number_in_a_directory_made_anew(pool, slots):
     pool.worker()
     first = slots.try_claim()

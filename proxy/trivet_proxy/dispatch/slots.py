@@ -26,8 +26,9 @@ from .standstill import Standstill
 
 # A slot may announce itself before its answer has left; then it is claimed over a second connection.
 _KEPT = 2
-# As many tokens as the pipe can hold: bounds one look at a FIFO that somebody fills as fast as we read.
-_MOST_TOKENS = 4096
+# Of tokens in one look: a FIFO that a worker fills with names of nobody as fast as we read would hold up the
+# requests of all other pools (0.2 s for a full pipe). Who waits looks again when others had their turn.
+_MOST_TOKENS = 64
 _LOOK_AGAIN = 0.25
 _STARVING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
