@@ -24,7 +24,8 @@ drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m drill -s
 
 test-deploy: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -m deployed -s tests/deployed
+	@$(BIN)/python -m pytest -q -m deployed -n 2 --dist loadfile --no-loadscope-reorder \
+	  tests/deployed/test_compose.py tests/deployed
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzzing $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \

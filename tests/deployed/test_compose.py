@@ -92,7 +92,7 @@ def test_status_and_reload_reach_both_containers(site: Engine) -> None:
         told = site.compose("exec", "-T", service, "trivet", "status")
         assert "proxy: " in told
         assert "pool web: " in told
-        assert "reloaded" in site.compose("exec", "-T", service, "trivet", "reload")
+    assert "reloaded" in site.compose("exec", "-T", "proxy", "trivet", "reload")
 
 
 def test_no_container_can_do_more_than_it_must(site: Engine) -> None:
