@@ -34,7 +34,7 @@ pools: {web: {app: echo, workers: 1, threads: 2}}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(over: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("connections")
     with running(folder, CONFIG, echo=ECHO) as site:
         yield site
