@@ -88,7 +88,6 @@ class Changeover:
             "reloading": self._crew.takeover is not None,
             "reload_progress": self._progress,
             "last_reload": self._last,
-            "last_reload_problem": self._last and self._last["problem"],
             "template": template,
         }
 

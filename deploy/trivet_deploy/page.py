@@ -111,13 +111,13 @@ def _bounds(pool: Answer) -> str:
 
 
 def _events(pool: Answer, done: int) -> Iterator[str]:
-    """What waits, and what has happened as far as anything has. `done` is of the workers there are now."""
+    """What waits, and what has happened as far as anything has. `done` grows less when a worker leaves."""
     queue, recycled = pool.get("queue") or {}, pool.get("recycled") or {}
     told = [
         _waiting([queue]) if queue else "",
-        f"{count(done, 'request')} done",
+        f"{count(done, 'request')} done by these workers",
         _times(pool.get("timeouts"), "timeout"),
-        _times(pool.get("crashes", pool.get("restarts")), "crash" if "crashes" in pool else "restart"),
+        _times(pool.get("crashes"), "crash"),
         _times(queue.get("retries"), "retried request"),
         _times(queue.get("full"), "request refused by a full queue", "requests refused by a full queue"),
         _times(queue.get("expired"), "request that waited too long", "requests that waited too long"),
@@ -157,7 +157,7 @@ def _reload_lines(pool: Answer) -> Iterator[Line]:
     if pool.get("reloading"):
         progress = pool.get("reload_progress")
         yield Line(f"  reloading{f': {progress}' if progress else ''}")
-    last = pool.get("last_reload") or {"problem": pool.get("last_reload_problem")}
+    last = pool.get("last_reload") or {}
     problem = last.get("problem")
     when = ""
     if "at" in last:

@@ -186,7 +186,7 @@ def test_a_broken_release_leaves_the_old_one_serving(pool: PoolProcess, case: st
     assert text in answer["problem"]
     assert pool.pids() == before
     assert pool.get().startswith(b"one ")
-    assert text in pool.status()["last_reload_problem"]
+    assert text in pool.status()["last_reload"]["problem"]
     until(lambda: len(pool.status()["workers"]) == 2)
     os.kill(before[0], signal.SIGKILL)  # even a replacement is of the old settings
     until(lambda: before[0] not in pool.pids())

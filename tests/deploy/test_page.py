@@ -62,7 +62,7 @@ def cells(pool: dict[str, Any]) -> list[list[str]]:
 def test_an_ordinary_pool_needs_two_lines() -> None:
     assert text(POOL) == [
         "pool web: shop.wsgi, release 1, 2 of 2 workers ready, 1 of 2 slots busy",
-        "  0 waiting, 4 requests done",
+        "  0 waiting, 4 requests done by these workers",
     ]
     assert not any(line.is_bad for line in page.lines(told(POOL)))
     assert cells(POOL) == [
@@ -85,13 +85,13 @@ def test_what_has_happened() -> None:
     first, second, third = text(happened)
     assert "2 of 2 workers ready (2 to 8), 1 of 2 slots busy" in first
     assert second == (
-        "  3 waiting (the oldest for 1.2 s), 4 requests done, 2 timeouts, 1 crash, "
+        "  3 waiting (the oldest for 1.2 s), 4 requests done by these workers, 2 timeouts, 1 crash, "
         "1 retried request, 7 requests refused by a full queue, "
         "1 request that waited too long, 3 workers recycled for their requests, "
         "1 worker recycled for its memory, 2 workers replaced after timeouts"
     )
     assert third == "  template: process 99, ready"
-    assert text(POOL | {"crashes": 2})[1] == "  0 waiting, 4 requests done, 2 crashes"
+    assert text(POOL | {"crashes": 2})[1] == "  0 waiting, 4 requests done by these workers, 2 crashes"
 
 
 def test_what_is_wrong() -> None:
@@ -145,15 +145,11 @@ def test_what_an_older_master_leaves_out() -> None:
         "app": "shop.wsgi",
         "ready": 1,
         "wanted": 2,
-        "restarts": 1,
-        "last_reload_problem": "it does not load\nTraceback (most recent call last)",
         "workers": [{"incarnation": 3, "pid": 11, "age": 1, "slots": [{"state": "idle", "done": 0}]}],
     }
     assert text(old) == [
         "pool web: shop.wsgi, 1 of 2 workers ready, 0 of 1 slots busy",
-        "  0 requests done, 1 restart",
-        "  the last reload failed, the release before it goes on:",
-        "    it does not load",
+        "  0 requests done by these workers",
     ]
     assert page.table(told(old))[0] == ("pool", "worker", "pid", "age", "slot", "state", "done")
     assert text({})[0].startswith("pool web: None")

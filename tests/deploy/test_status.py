@@ -35,8 +35,8 @@ POOL = {
     "app": "shop.wsgi",
     "ready": 1,
     "wanted": 2,
-    "restarts": 1,
-    "last_reload_problem": "it does not load\nTraceback (most recent call last):",
+    "crashes": 1,
+    "last_reload": {"ok": False, "problem": "it does not load\nTraceback (most recent call last):"},
     "workers": [
         {"incarnation": 3, "pid": 11, "age": 3700, "slots": [BUSY, {"state": "idle", "done": 0}]},
         {"incarnation": 4, "pid": 12, "age": 0.2, "state": "starting", "slots": []},
@@ -74,7 +74,7 @@ def test_everything_on_one_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         "listening: [::]:80",
         "proxy: 2 processes (8, 9), 9 connections, 71 requests, 3 waiting (the oldest for 1.2 s)",
         "pool web: shop.wsgi, 1 of 2 workers ready, 1 of 2 slots busy",
-        "  4 requests done, 1 restart",
+        "  4 requests done by these workers, 1 crash",
         "  the last reload failed, the release before it goes on:",
         "    it does not load",
     ]
