@@ -71,7 +71,7 @@ class Overdue:
         self._stuck = stuck
         self._killed = killed
         self._knock = knock
-        self._examined: set[int] = set()  # incarnations
+        self._examined: set[int] = set()  # incarnations; now, or killed and not gone yet
 
     def __repr__(self) -> str:
         return f"<Overdue examined={sorted(self._examined)}>"
@@ -89,10 +89,6 @@ class Overdue:
             self._knock(worker, case.slot, lambda is_there: self._heard(worker, case, deaf, is_there))
             return True
         return self._proceed(worker, case, deaf)
-
-    def is_examined(self, worker: PoolWorker) -> bool:
-        """Now, or killed and not gone yet."""
-        return worker.incarnation in self._examined
 
     def forget(self, worker: PoolWorker) -> None:
         """It is gone."""

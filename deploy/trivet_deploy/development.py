@@ -21,7 +21,7 @@ from .watcher import Watched
 _AGAIN = 0.3
 
 
-class Crew(Protocol):
+class Renewer(Protocol):
     """What the master of `serve` does for us."""
 
     def is_renewing(self) -> bool: ...
@@ -32,9 +32,9 @@ class Crew(Protocol):
 class Development:
     """For one `serve --reload`. `tell` prints a line for the developer."""
 
-    def __init__(self, settings: Settings, crew: Crew, tell: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, renewer: Renewer, tell: Callable[[str], None]) -> None:
         self._settings = settings
-        self._crew = crew
+        self._renewer = renewer
         self._tell = tell
         self._changed: dict[str, None] = {}
         self._is_waiting = False
@@ -58,9 +58,9 @@ class Development:
     def _begin(self) -> None:
         if self._is_waiting or not self._changed:
             return
-        if self._crew.is_renewing():
+        if self._renewer.is_renewing():
             self._is_waiting = True
-            self._crew.call_later(_AGAIN, self._try_again)
+            self._renewer.call_later(_AGAIN, self._try_again)
             return
         paths, self._changed = list(self._changed), {}
         pools = affected(self._settings, paths)
@@ -74,7 +74,7 @@ class Development:
             if problem is not None:
                 self._tell(f"not renewed: {without_trace(problem)}")
 
-        self._crew.renew(pools, done)
+        self._renewer.renew(pools, done)
 
     def _try_again(self) -> None:
         self._is_waiting = False

@@ -28,7 +28,7 @@ def site(tmp_path: Path) -> Settings:
     return load(tmp_path / "trivet.yaml", environ={})
 
 
-class Crew:
+class Renewer:
     """Stands for the master of `serve`."""
 
     def __init__(self) -> None:
@@ -71,40 +71,40 @@ def test_a_change_renews_its_pool_and_says_so(
     site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    crew = Crew()
-    changes = Development(site, crew, crew.said.append)
+    renewer = Renewer()
+    changes = Development(site, renewer, renewer.said.append)
     changes.note([str(tmp_path / "web" / "a.py"), str(tmp_path / "web" / "b.py")])
-    assert crew.renewed == [["web"]]
-    assert crew.said == ["web/a.py and 1 more changed: renewing pool web"]
-    crew.done[0](None)
+    assert renewer.renewed == [["web"]]
+    assert renewer.said == ["web/a.py and 1 more changed: renewing pool web"]
+    renewer.done[0](None)
     changes.note([str(tmp_path / "trivet.yaml")])
-    assert crew.renewed == [["web"], None]
-    crew.done[1]("trivet.yaml:3: unknown key\nTraceback (most recent call last)")
-    assert crew.said[1:] == [
+    assert renewer.renewed == [["web"], None]
+    renewer.done[1]("trivet.yaml:3: unknown key\nTraceback (most recent call last)")
+    assert renewer.said[1:] == [
         "trivet.yaml changed: renewing everything",
         "not renewed: trivet.yaml:3: unknown key",
     ]
     changes.note([str(tmp_path / "elsewhere.py")])
-    assert len(crew.renewed) == 2
+    assert len(renewer.renewed) == 2
 
 
 def test_what_changes_meanwhile_waits_and_is_one(site: Settings, tmp_path: Path) -> None:
-    crew = Crew()
-    crew.is_busy = True
-    changes = Development(site, crew, crew.said.append)
+    renewer = Renewer()
+    renewer.is_busy = True
+    changes = Development(site, renewer, renewer.said.append)
     changes.note([str(tmp_path / "web" / "a.py")])
     changes.note([str(tmp_path / "api" / "a.py")])
-    assert (crew.renewed, len(crew.alarms)) == ([], 1)
-    crew.alarms.pop()()
-    assert (crew.renewed, len(crew.alarms)) == ([], 1)
-    crew.is_busy = False
-    crew.alarms.pop()()
-    assert crew.renewed == [["web", "api"]]
+    assert (renewer.renewed, len(renewer.alarms)) == ([], 1)
+    renewer.alarms.pop()()
+    assert (renewer.renewed, len(renewer.alarms)) == ([], 1)
+    renewer.is_busy = False
+    renewer.alarms.pop()()
+    assert renewer.renewed == [["web", "api"]]
 
 
 def test_a_configuration_read_again_is_watched(site: Settings, tmp_path: Path) -> None:
-    crew = Crew()
-    changes = Development(site, crew, crew.said.append)
+    renewer = Renewer()
+    changes = Development(site, renewer, renewer.said.append)
     (tmp_path / "trivet.yaml").write_text(SITE.replace("directory: web,", "directory: lib,"))
     changes.adopt(load(tmp_path / "trivet.yaml", environ={}))
     assert tmp_path / "web" not in changes.watched.roots
