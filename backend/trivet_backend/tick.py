@@ -28,6 +28,8 @@ from trivet_common.pool.queue_board import read_queue_board
 TICK = 0.2
 # How much longer (s) than its slots a worker may take to leave of its own accord.
 _MOMENTS = 3.0
+# How often, in ticks, the folder is looked through.
+_SELDOM = 25
 # Of workers added by hand, where the configuration names no range.
 MOST = 1024
 
@@ -51,6 +53,7 @@ class Tick:
         self._flow = Flow()
         self._sizing: Sizing | None = None
         self._release = 0  # for which the sizing was made
+        self._ticks = 0
 
     def __repr__(self) -> str:
         return f"<Tick {self._repair!r} {self._overdue!r} {self._sizing!r}>"
@@ -77,6 +80,9 @@ class Tick:
         self._size()
         self._crew.tick()
         self._announce()
+        self._ticks += 1
+        if self._ticks % _SELDOM == 0:
+            self._sweep()
 
     def worker_exited(self, worker: PoolWorker) -> None:
         self._overdue.forget(worker)
@@ -109,6 +115,15 @@ class Tick:
         found = [row for worker in self._crew.roster for row in claim_rows(worker)]
         for token in self._repair.tick(self._fifo.is_empty(), found):
             self._fifo.try_write(token)
+
+    def _sweep(self) -> None:
+        """What nobody could remove when its worker ended, without a descriptor left to list the folder with.
+
+        A dead worker's board that shows an idle slot would be taken for a live one by health checks.
+        """
+        for incarnation in self._places.incarnations():
+            if incarnation not in self._crew.roster.workers:
+                self._places.remove_incarnation(incarnation)
 
     def _size(self) -> None:
         release, roster = self._crew.release, self._crew.roster

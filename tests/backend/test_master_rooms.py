@@ -220,3 +220,13 @@ def test_a_worker_that_serves_no_more_and_never_leaves_is_replaced(pool: PoolPro
     until(lambda: pool.pids() not in ([], [worker]) and pool.ready() == 1)
     assert pool.get().startswith(b"one ")
     os.kill(worker, signal.SIGKILL)
+
+
+def test_a_board_that_could_not_be_removed_is_removed_later(pool: PoolProcess) -> None:
+    pool.write(workers=1)
+    pool.start()
+    for name in ("w77.board", "w77.0.sock"):
+        (pool.places.directory / name).touch()
+    until(lambda: pool.places.incarnations() == [1])
+    assert not (pool.places.directory / "w77.0.sock").exists()
+    assert pool.get().startswith(b"one ")
