@@ -23,7 +23,7 @@ def call_hook(key: str, name: str | None) -> None:
     try:
         hook()
     except BaseException as error:  # sys.exit() too: a worker leaves when its master says so
-        raise HookError(f"{key}: {name} failed: {_one_line(error)}\n{_trace(error)}") from None
+        raise _failed(key, name, error) from None
 
 
 def find_hook(key: str, name: str) -> Callable[[], object]:
@@ -34,18 +34,17 @@ def find_hook(key: str, name: str) -> Callable[[], object]:
         for part in function.split("."):
             found = getattr(found, part)
     except BaseException as error:
-        raise HookError(f"{key}: {name} failed: {_one_line(error)}\n{_trace(error)}") from None
+        raise _failed(key, name, error) from None
     if not callable(found):
         raise HookError(f"{key}: {name} is not a function")
     hook: Callable[[], object] = found
     return hook
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _trace(error: BaseException) -> str:
-    """Without our own frame at the top."""
-    trace = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, trace.tb_next if trace else None)).rstrip()
+def _failed(key: str, name: str, error: BaseException) -> HookError:
+    """One line, and the traceback below our own frame, where there is any."""
+    what = f"{key}: {name} failed: " + " ".join(f"{type(error).__name__}: {error}".split())
+    trace = error.__traceback__.tb_next if error.__traceback__ else None
+    if trace is None:
+        return HookError(what)
+    return HookError(f"{what}\n{''.join(traceback.format_exception(type(error), error, trace)).rstrip()}")

@@ -91,7 +91,7 @@ def nothing_runs(asked: str, run_dir: Path) -> Refusal:
     """Say that nothing runs there, and what does."""
     text = f"nothing runs for {asked} (no master answers in {run_dir})"
     others = list(islice(what_runs(), _MOST_NAMED))
-    return Refusal(text + (f"; running: {', '.join(others)}" if others else ""), NOTHING_RUNS)
+    return Refusal(text + ("; running:\n  " + "\n  ".join(others) if others else ""), NOTHING_RUNS)
 
 
 def unanswered(error: ControlError, asked: str, run_dir: Path) -> Refusal:

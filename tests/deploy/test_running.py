@@ -148,7 +148,7 @@ def test_nothing_runs_says_what_does(run_dir: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(running, "what_runs", lambda: iter(["shop (x.yaml) by www, process 7"]))
     refusal = running.nothing_runs("trivet.yaml", run_dir)
     assert refusal.status == NOTHING_RUNS
-    assert str(refusal).endswith("; running: shop (x.yaml) by www, process 7")
+    assert str(refusal).endswith("; running:\n  shop (x.yaml) by www, process 7")
 
 
 def test_a_socket_without_a_master_is_a_killed_runs(run_dir: Path) -> None:
