@@ -1,4 +1,4 @@
-"""Workers that stand still: with a request long after it was interrupted, or deaf to every request.
+"""Workers with a slot that has a request long after it was interrupted, or that is deaf to every request.
 
 Stopped, looked at again, killed: the look again is what makes it exact, only the process that still stands at
 that very claim dies. Reads boards' rows; knows no seats.

@@ -1,6 +1,7 @@
 """Workers whose process somebody has stopped (SIGSTOP) and left so for longer than any request may take.
 
-Boards do not tell them from busy ones: where it was stopped no deadline may have run. Knows no slot.
+Boards do not tell them from busy ones, so that overdue.py does not find them: where such a one was stopped no
+deadline may have run. Knows no slot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Workers that stand still: one of their slots let a request lie until it was taken back.
 
-Owns which they are, and the tokens of theirs that are put aside until they go on. Knows no connection.
+Owns which they are, and the tokens of theirs that are put aside until they go on. Knows no connection, and
+kills nobody: that is the pool's master's.
 """
 
 import time
