@@ -74,9 +74,6 @@ class MemoryWear:
             warn(f"max_memory is {most >> 20} MiB, and {size >> 20} MiB are held before the first request")
             self._early = self._most = 1 << 63
 
-    def close(self) -> None:
-        self._memory.close()
-
     def __repr__(self) -> str:
         return f"<MemoryWear {self._memory!r} of {self._most >> 20} MiB>"
 
