@@ -97,7 +97,7 @@ class LogTarget:
 
     @property
     def path(self) -> str:
-        """"" for what is no file."""
+        """ "" for what is no file."""
         return str(self._name) if isinstance(self._name, Path) else ""
 
     def take(self, fd: int, path: str) -> None:

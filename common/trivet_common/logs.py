@@ -69,7 +69,7 @@ class ErrorLog:
 
     @property
     def path(self) -> str:
-        """"" for a log that is no file."""
+        """ "" for a log that is no file."""
         return self._target.path
 
     def take(self, fd: int, path: str) -> None:
