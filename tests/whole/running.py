@@ -1,5 +1,6 @@
 """A whole site in real processes: started by the command a user types, stopped by it, nothing left behind."""
 
+import ctypes
 import json
 import os
 import re
@@ -15,8 +16,14 @@ from typing import Any, TypeVar
 from tests.whole.over import LISTEN, Choice, SecureAddress, listen_over
 
 Found = TypeVar("Found")
+_LIBC = ctypes.CDLL(None)
 TRIVET = [sys.executable, "-c", "import sys; from trivet_deploy.cli import main; sys.exit(main())"]
 _URL = re.compile(r"https?://127\.0\.0\.1:(\d+)/")
+
+
+def _die_with_us() -> None:
+    """A site must not outlive tests that are killed. prctl(PR_SET_PDEATHSIG), of its topmost process."""
+    _LIBC.prctl(1, signal.SIGKILL)
 
 
 def wait_until(look: Callable[[], Found | None], seconds: float = 10.0, what: str = "") -> Found:
@@ -64,6 +71,7 @@ class Site:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=_die_with_us,
             )
         wait_until(self._is_up, seconds, f"the start; it said:\n{self.said()}")
         return self
