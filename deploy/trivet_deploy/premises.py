@@ -56,6 +56,8 @@ class Premises:
     def take(self) -> None:
         """Take it all or nothing. Raises Refusal with one sentence."""
         try:
+            for name in self.settings.pools:
+                self.run.pool(name)  # also where the pools are run by another: too long a path is told here
             prepare_parent(self.run.path)
             self.run.create()
             self._open_to_groups()

@@ -220,3 +220,13 @@ def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(Refusal, match="run"):
         whole(tmp_path).take()
+
+
+def test_a_proxy_alone_is_told_that_its_pools_sockets_would_not_fit(tmp_path: Path) -> None:
+    room = 107 - len(str(tmp_path)) - len("/run/.control.sock.new") - 2
+    folder = tmp_path / ("x" * room)
+    folder.mkdir()
+    premises = Premises(site(tmp_path), folder / "run", proxy=True, pools=())
+    with pytest.raises(Refusal, match="the path is too long for Unix sockets"):
+        premises.take()
+    assert names(folder) == []
