@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +111,16 @@ class Site:
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
+
+    def pool_status(self, name: str = "web") -> dict[str, Any]:
+        """What the pool's master tells `trivet status`, at once: without the half second of a command."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(os.fspath(self.run_dir / name / "control.sock"))
+            sock.sendall(b'{"do": "status"}\n')
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        status: dict[str, Any] = json.loads(answer)
+        return status
 
     def processes(self) -> dict[int, str]:
         """pid and title of every process of ours that lives, found by the session we started it in."""

@@ -148,7 +148,7 @@ def test_f13_nobody_else_notices(spoiled: Site, what: str) -> None:
 
 
 def workers(site: Site) -> list[int]:
-    found = site.status()["pools"]["web"]["workers"]
+    found = site.pool_status()["workers"]
     return [worker["pid"] for worker in found if worker["state"] == "ready"]
 
 

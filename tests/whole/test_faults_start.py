@@ -210,5 +210,5 @@ def last_incarnation(site: Site) -> int:
 
 
 def ready(site: Site) -> list[int]:
-    found = site.status()["pools"]["web"]["workers"]
+    found = site.pool_status()["workers"]
     return [worker["pid"] for worker in found if worker["state"] == "ready"]

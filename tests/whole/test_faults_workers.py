@@ -67,7 +67,7 @@ class Asked:
 
 
 def ready(site: Site) -> list[int]:
-    found = site.status()["pools"]["web"]["workers"]
+    found = site.pool_status()["workers"]
     return [worker["pid"] for worker in found if worker["state"] == "ready"]
 
 

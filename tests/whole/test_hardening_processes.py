@@ -172,7 +172,7 @@ def site_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def ready_workers(site: Site) -> list[int]:
-    workers = site.status()["pools"]["web"]["workers"]
+    workers = site.pool_status()["workers"]
     return [worker["pid"] for worker in workers if worker["state"] == "ready"]
 
 

@@ -91,7 +91,7 @@ class Asked:
 
 def _busy_worker(site: Site) -> int:
     """The pid of the worker that runs a request."""
-    workers = site.status()["pools"]["web"]["workers"]
+    workers = site.pool_status()["workers"]
     return next(
         int(worker["pid"])
         for worker in workers

@@ -1,15 +1,11 @@
 """max_requests and max_memory: workers are replaced all the time, nobody notices, few are absent at once."""
 
-import json
-import os
 import re
-import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -73,22 +69,11 @@ class Watch:
             self.looks += 1
 
 
-def pool_status(site: Site) -> dict[str, Any]:
-    """As `trivet status` asks the pool's master, without a process for it."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(5)
-        sock.connect(os.fspath(site.run_dir / "web" / "control.sock"))
-        sock.sendall(b'{"do": "status"}\n')
-        answer = b"".join(iter(lambda: sock.recv(65536), b""))
-    status: dict[str, Any] = json.loads(answer)
-    return status
-
-
 def present(site: Site) -> int:
     """How many workers take requests."""
     return sum(
         worker["state"] == "ready" and any(slot["state"] != "retiring" for slot in worker["slots"])
-        for worker in pool_status(site)["workers"]
+        for worker in site.pool_status()["workers"]
     )
 
 
