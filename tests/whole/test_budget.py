@@ -23,7 +23,7 @@ from trivet_common.config import load
 from trivet_common.listeners import bind
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.idle import IdleFifo
-from trivet_proxy import folder, shelf
+from trivet_proxy import folder, forwarded, shelf
 from trivet_proxy.front import Front
 
 HELLO = """
@@ -116,6 +116,7 @@ async def ask(client: socket.socket, fifo: IdleFifo, path: str, times: int) -> N
 async def test_budget(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "_SETTLED", 0)  # the file is as if it had been there for a while
     monkeypatch.setattr(folder, "LOOK_AGAIN", 60)  # and no request is the one of its second
+    forwarded._FROM_CLIENTS.clear()  # other tests of this process may have filled what it remembers of names
     (tmp_path / "hello.py").write_text(HELLO)
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "one.txt").write_bytes(b"x" * 1024)
