@@ -56,6 +56,8 @@ class Watchdog:
         self._kill_grace = int(kill_grace * 1e9)
         self._orphan_grace = int(orphan_grace * 1e9)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread: threading.Thread | None = None
+        self._is_over = False
         self._alarms: Sequence[Alarm] = ()
         self._stuck: set[str] = set()
         self._shortest = FOR_EVER
@@ -65,7 +67,16 @@ class Watchdog:
         return f"<Watchdog of {len(self._alarms)}, stuck {sorted(self._stuck)}>"
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Look and listen no more: the numbers of its descriptors may soon be other files'."""
+        self._is_over = True
+        os.eventfd_write(self._wake, 1)
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self._wake)
 
     def watch(self, alarms: Sequence[Alarm]) -> None:
         self._alarms = alarms
@@ -92,7 +103,7 @@ class Watchdog:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         poll.register(self._channel.fileno(), select.POLLIN)
-        while True:
+        while not self._is_over:
             try:
                 self._look()
                 self._wait(poll)

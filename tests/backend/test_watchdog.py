@@ -123,6 +123,7 @@ class Timed:
             self.slot.leave()
             self.thread.join(PATIENCE)
             assert not self.thread.is_alive()
+            self.watchdog.end()
         else:
             os.kill(self.pid, signal.SIGTERM)
             status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -448,6 +449,7 @@ def test_it_hears_the_master_and_leaves_without_one(tmp_path: Path) -> None:
     ours.close()
     until(lambda: heard == [b"dump", None])
     assert died.wait(PATIENCE)
+    watchdog.end()
     theirs.close()
     assert log.errors == []
     assert "Watchdog of 0" in repr(watchdog)
@@ -464,13 +466,15 @@ def test_what_goes_wrong_in_a_duty_does_not_end_it() -> None:
 
     log = FakeLog()
     duties = Duties(hear, lambda text: None, lambda alarm: None, lambda: None)
-    Watchdog(theirs, log, duties, kill_grace=1, orphan_grace=60).start()
+    watchdog = Watchdog(theirs, log, duties, kill_grace=1, orphan_grace=60)
+    watchdog.start()
     ours.send(b"bad")
     ours.send(b"good")
     until(lambda: heard == [b"bad", b"good"])
     assert "ValueError: bad" in log.errors[0]
     ours.close()
     until(lambda: heard[-1] is None)
+    watchdog.end()
     theirs.close()
 
 
@@ -605,4 +609,16 @@ def test_one_that_is_just_ending_is_not_stuck(tmp_path: Path) -> None:
     watchdog._see_to_its_end(alarm)
     assert stuck == [alarm]
     watchdog.let_go()
+    ours.close(), theirs.close()
+
+
+def test_it_ends_when_it_is_told() -> None:
+    ours, theirs = Channel.pair()
+    before = threading.active_count()
+    duties = Duties(lambda message, fds: None, lambda request: None, lambda alarm: None, lambda: None)
+    watchdog = Watchdog(theirs, FakeLog(), duties, kill_grace=1, orphan_grace=60)
+    watchdog.start()
+    assert threading.active_count() == before + 1
+    watchdog.end()
+    assert threading.active_count() == before
     ours.close(), theirs.close()
