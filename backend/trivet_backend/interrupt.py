@@ -6,6 +6,7 @@ Knows no response and no log: a watchdog judges and strikes, from another thread
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
 from collections.abc import Callable
@@ -24,9 +25,6 @@ SIGNAL = signal.SIGRTMIN
 _raise_in = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
 )
-_take_from = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
-    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
-)
 
 
 class RequestTimeout(BaseException):
@@ -34,6 +32,10 @@ class RequestTimeout(BaseException):
 
     def __str__(self) -> str:
         return "the request is past its deadline"
+
+
+class _Nothing(BaseException):
+    """Raised in place of what was on its way, and caught at once."""
 
 
 class Watcher(Protocol):
@@ -178,8 +180,10 @@ class Alarm:
         """In a process that the application forked: nobody watches it, and nothing may strike it."""
         self._lock = RLock()  # the watcher, who is not here, may hold the other one
         self._watcher = _Nobody()
+        was_late = self.is_late
         self.armed = self.is_aimed = self.is_late = self._is_wanted = False
-        _take_from(self._thread, None)
+        if was_late:
+            _drop_what_comes()
 
     # ------------------------------------------------------------ what the watcher calls
 
@@ -205,7 +209,8 @@ class Alarm:
             if not self._is_wanted:
                 return False
             if self._is_by_signal:
-                signal.pthread_kill(self._thread, SIGNAL)
+                with contextlib.suppress(BlockingIOError):  # as many wait for it as the system keeps
+                    signal.pthread_kill(self._thread, SIGNAL)
             elif not offspring.forks:
                 self._is_wanted = False
                 _raise_in(self._thread, RequestTimeout)
@@ -225,12 +230,27 @@ class Alarm:
         # there is taken back.
         if is_wanted:
             raise RequestTimeout
-        _take_from(self._thread, None)
+        if self.is_late and not self._is_by_signal:
+            _drop_what_comes()
 
     def _on_signal(self, _signum: int, _frame: object) -> None:
         if self._is_wanted and not offspring.forks:
             self._is_wanted = False
             raise RequestTimeout
+
+
+def _drop_what_comes() -> None:
+    """Take an exception back that was set in this thread and not raised yet.
+
+    Not by setting NULL: that leaves the flag of CPython 3.11 and 3.12 up for ever, so that each call
+    and loop of the process looks for an exception, and one that is profiled never goes on.
+    """
+    try:
+        _raise_in(get_ident(), _Nothing)
+        for _ in range(1000):
+            pass
+    except _Nothing:
+        pass
 
 
 # Of this process: the alarm of each thread that runs a slot.
