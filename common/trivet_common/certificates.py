@@ -77,7 +77,7 @@ def read_certificate(der: bytes) -> Certificate:
     """Raises CertificateError."""
     try:
         return _read(der)
-    except (ValueError, IndexError, StopIteration):
+    except (ValueError, IndexError, StopIteration, RuntimeError):  # PEP 479: an end inside a generator
         raise CertificateError("holds a certificate that cannot be read") from None
 
 

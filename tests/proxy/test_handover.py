@@ -114,24 +114,20 @@ async def test_twice_is_too_much(pool, dispatch, file):
     assert await fail(dispatch) == "worker_twice"
 
 
-async def test_a_file_that_is_shorter_than_it_was(pool, dispatch, file):
+async def test_a_file_that_is_shorter_than_the_answer_promises(pool, dispatch, file):
     pool.worker(handing(file, count=len(DATA) * 2))
+    assert await fail(dispatch) == "upstream_bad"
+
+
+@pytest.mark.parametrize("offset", [b"0", b"9999999999999999999"])
+async def test_a_length_nobody_can_have_keeps_nobody_busy(pool, dispatch, file, offset):
+    pool.worker(handing(file, offset=offset, count=9 * 10**18))
+    assert await fail(dispatch) == "upstream_bad"
+
+
+async def test_an_answer_without_a_body_brings_no_file(pool, dispatch):
+    pool.worker(lambda peer, asked: (HEAD % (b"0", 9 * 10**18)).replace(b"200 OK", b"304 Not Modified"))
     client = FakeClient(dispatch.process)
-    found = []
-
-    async def run() -> None:
-        try:
-            await Exchange(dispatch, client.request, client.writer).run()
-        except HttpError as error:
-            found.append(error.why)
-
     with trio.fail_after(PATIENCE):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.to_thread.run_sync, _drain, client.theirs, REST)
-            nursery.start_soon(run)
-    assert found == ["file_changed"]
-
-
-def _drain(sock, count):
-    while count > 0 and (data := sock.recv(65536)):
-        count -= len(data)
+        await Exchange(dispatch, client.request, client.writer).run()
+    assert client.writer.status == 304

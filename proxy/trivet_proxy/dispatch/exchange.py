@@ -114,7 +114,7 @@ class Exchange:
             return False
         if head.status >= 500:
             self._judge_marker(link, head)
-        offset, sieve = offset_in(head), self._dispatch.sieve
+        offset, sieve = offset_in(head, self._request.head.method), self._dispatch.sieve
         try:
             if offset is not None:
                 await relay_file(link, head, offset, self._writer, sieve)

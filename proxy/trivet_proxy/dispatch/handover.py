@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 # A slot that has just sent the head has only to answer a byte by a byte.
 _PATIENCE = 10.0  # seconds
+_BODILESS = frozenset({204, 304})  # RFC 9110, 6.4.1
 
 
-def offset_in(head: ResponseHead) -> int | None:
+def offset_in(head: ResponseHead, method: bytes) -> int | None:
     """Where the body begins in the file that the slot hands over; None for a body that it sends itself."""
     if head.content_length is None or head.content_length < SMALLEST:
+        return None
+    if method == b"HEAD" or head.status in _BODILESS:
         return None
     value = head.get(b"trivet-file")
     return None if value is None else parse_offset(value)
@@ -41,12 +44,17 @@ async def relay_file(
 ) -> None:
     """The whole answer. Raises HttpError while nothing went to the client, and where the file fell short."""
     assert head.content_length is not None
+    end = offset + head.content_length
     fd = await _take(link)
     try:
+        if os.fstat(fd).st_size < end:
+            # Not only a file that was cut: a length nobody checked would keep the writer busy for ever.
+            link.discard()
+            raise refuse("upstream_bad", "The file that the slot handed over is shorter than its answer.")
         headers = response_headers_for_client(head, sieve)
         let_go(link, head, NoBody(Source.UPSTREAM))
         writer.start(head.status, None, headers, head.content_length)
-        await send_from_disk(writer, fd, offset, offset + head.content_length)
+        await send_from_disk(writer, fd, offset, end)
         await writer.finish()
     finally:
         os.close(fd)

@@ -151,6 +151,4 @@ class PoolDispatch:
         if now >= self._told.get(header, 0.0):
             self._told[header] = now + _TELL_AGAIN
             name = header.decode("latin-1")
-            self._warn(
-                f"pool {self.name}: the application's {name} was dropped: no route has internal: true"
-            )
+            self._warn(f"pool {self.name}: the application's {name} was dropped: no route has internal: true")
