@@ -21,6 +21,8 @@ test: $(VENV)/.dev
 	  tests/backend/test_master.py tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
 
 drills: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -m "slow and not drill" -n 3 --dist loadfile --no-loadscope-reorder \
+	  tests/backend tests/whole tests/endurance
 	@$(BIN)/python -m pytest -q -m drill -s
 
 test-deploy: $(VENV)/.dev

@@ -8,6 +8,8 @@ import pytest
 
 from tests.backend.pools import PATIENCE, PoolProcess, is_alive, until
 
+pytestmark = pytest.mark.slow
+
 LOADED = """
 import os
 print("loaded", flush=True)

@@ -187,7 +187,7 @@ def test_no_room_leaves_no_half_board(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space"):
         Board.create(tmp_path / "w1.board", 1, 1, 0)
     assert not (tmp_path / "w1.board").exists()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # what others left may be collected meanwhile
 
 
 def test_its_worker_keeps_no_descriptor_of_it(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.whole.crowd import Browser
 from tests.whole.running import running
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 import time
 def application(environ, start_response):

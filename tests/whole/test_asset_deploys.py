@@ -6,8 +6,12 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 proxy: {processes: 2}

@@ -21,6 +21,8 @@ from tests.whole.leaks import Quiet
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk
 
+pytestmark = pytest.mark.slow
+
 NOTING = """
 import hashlib, os, time
 here = os.path.dirname(__file__)

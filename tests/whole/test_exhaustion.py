@@ -7,8 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.whole.crowd import Browser
 from tests.whole.running import Site, running
+
+pytestmark = pytest.mark.slow
 
 HELLO = """
 def application(environ, start_response):

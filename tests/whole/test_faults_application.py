@@ -15,6 +15,8 @@ from tests.whole.leaks import Quiet
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk, ask
 
+pytestmark = pytest.mark.slow
+
 # ------------------------------------------------------------ F11 an application that raises
 
 RAISES = """

@@ -18,6 +18,8 @@ from tests.whole.crowd import Browser, Crowd
 from tests.whole.drills import Inventory, print_report, seconds
 from tests.whole.running import Site, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 TIMES = 20
 TIMEOUT, GRACE, SIBLING = 0.5, 0.5, 0.8
 # What is promised of twenty on a machine that has time, in seconds: in the middle, and at most.

@@ -12,6 +12,8 @@ from tests.whole.crowd import Crowd
 from tests.whole.running import Site, running, started, wait_until
 from tests.whole.talking import ask
 
+pytestmark = pytest.mark.slow
+
 DATABASE = """
 import os, socket
 connection = None

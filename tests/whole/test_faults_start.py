@@ -16,6 +16,8 @@ from tests.whole.crowd import Crowd
 from tests.whole.running import Site, running, started, wait_until
 from tests.whole.talking import ask
 
+pytestmark = pytest.mark.slow
+
 HELLO = """
 import os
 def application(environ, start_response):

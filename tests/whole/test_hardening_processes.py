@@ -23,6 +23,8 @@ from tests.whole.others import NOBODY, as_nobody, needs_root, public_folder
 from tests.whole.running import Site, running, started, wait_until
 from tests.whole.talking import ask
 
+pytestmark = pytest.mark.slow
+
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 24, 36
 CAP_SETGID, CAP_SETUID = 6, 7
 # An application that does what its query says to the process it runs in.

@@ -16,6 +16,8 @@ import pytest
 from tests.whole.crowd import Browser, Crowd
 from tests.whole.running import Site, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 # What the issue promises, in seconds.
 AGAIN = 2.0
 GONE = 2.0

@@ -9,6 +9,8 @@ from tests.whole.crowd import Crowd
 from tests.whole.record import APPLICATION, Record, idle_while_waiting
 from tests.whole.running import running
 
+pytestmark = pytest.mark.slow
+
 # From the end of one request in the application to the begin of the next on that slot lie the first one's
 # answer, a token through the FIFO, a turn of a proxy's loop and one of the worker's: about 1 ms when a
 # processor is free, and a scheduler's delay more when it is not. So the median is tight, and no gap may be as

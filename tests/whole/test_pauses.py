@@ -8,6 +8,8 @@ import pytest
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk, ask, logged
 
+pytestmark = pytest.mark.slow
+
 PACED = """
 import time
 def application(environ, start_response):

@@ -11,6 +11,8 @@ import pytest
 
 from tests.whole.running import Site, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 APP = """
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])

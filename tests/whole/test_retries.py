@@ -9,6 +9,8 @@ from tests.whole.running import running, wait_until
 from tests.whole.talking import Answer, Talk
 from trivet_common.pool.queue_board import read_queue_board
 
+pytestmark = pytest.mark.slow
+
 # /once kills its worker the first time, /always each time; what began is written down.
 DEADLY = """
 import os

@@ -18,6 +18,8 @@ import pytest
 from tests.whole.others import NOBODY, as_nobody, needs_root, public_folder
 from tests.whole.running import Site, running
 
+pytestmark = pytest.mark.slow
+
 TELLING = """
 import json
 

@@ -14,6 +14,8 @@ from tests.whole.record import APPLICATION, Record
 from tests.whole.running import running, wait_until
 from trivet_common.pool.queue_board import read_queue_board
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 proxy: {processes: 2}
 log: {access: access.log}
@@ -28,8 +30,10 @@ def test_what_a_stopped_worker_has_not_read_is_run_by_another(
     config = CONFIG.replace("WORKERS", str(workers)).replace("THREADS", str(threads))
     with running(tmp_path, config, marks=APPLICATION) as site:
         browsers = [Browser(site.address) for _ in range(4)]  # of both proxy processes, most likely
+        wait_until(lambda: site.pool_status()["ready"] == workers, 10, "all workers")
         stopped = site.pids("trivet: worker ")[0]
         os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: _stands_still(stopped), 5, "every thread to stop")
         took: list[float] = []
         try:
             for number in range(60):
@@ -54,6 +58,14 @@ def test_what_a_stopped_worker_has_not_read_is_run_by_another(
     times = Record(tmp_path).times_run()
     assert set(times.values()) == {1}
     assert {str(number) for number in range(60)} <= set(times)
+
+
+def _stands_still(pid: int) -> bool:
+    """A signal stops one thread after the other: one may still begin a request."""
+    states = [
+        stat.read_text().rsplit(")", 1)[1].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return set(states) == {"T"}
 
 
 @pytest.mark.drill

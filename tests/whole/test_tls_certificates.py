@@ -15,6 +15,8 @@ from tests.whole.crowd import Crowd
 from tests.whole.over import NAMES, SecureAddress, authority, put, usual_pair, write_pair
 from tests.whole.running import Site, running, wait_until
 
+pytestmark = pytest.mark.slow
+
 ECHO = """
 def application(environ, start_response):
     environ["wsgi.input"].read()

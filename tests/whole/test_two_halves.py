@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.whole.running import Site
 from tests.whole.talking import Answer, ask
+
+pytestmark = pytest.mark.slow
 
 HELLO = """
 import os

@@ -13,6 +13,8 @@ from tests.deployed.machine import LOAD, Load
 from tests.whole.running import Site, wait_until
 from tests.whole.talking import ask
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import os, time
 VERSION = "one"

@@ -13,6 +13,8 @@ from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk, logged
 from trivet_common.pool.queue_board import QueueCounts, read_queue_board
 
+pytestmark = pytest.mark.slow
+
 # /hold keeps its slot until the file `go` is there; everything is written down as it begins.
 HELD = """
 import os, time
