@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
+# How long a drill keeps up its load, if its own length is not shorter. DRILL_SECONDS=60: each at full length.
+DRILL_SECONDS ?= 10
 
 .PHONY: demo test drills test-deploy fuzz check format clean
 .DELETE_ON_ERROR:
@@ -23,7 +25,7 @@ test: $(VENV)/.dev
 drills: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m "slow and not drill" -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/backend tests/whole tests/endurance
-	@$(BIN)/python -m pytest -q -m drill -s
+	@TRIVET_DRILL_SECONDS=$(DRILL_SECONDS) $(BIN)/python -m pytest -q -m drill -s
 
 test-deploy: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m deployed -n 2 --dist loadfile --no-loadscope-reorder \

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.crowd import Crowd, Visit
-from tests.whole.drills import Inventory
+from tests.whole.drills import Inventory, seconds
 from tests.whole.record import APPLICATION, Record, idle_while_waiting
 from tests.whole.running import Site, running
 
@@ -43,9 +43,9 @@ class Killer:
         self._random = random.Random(seed)
         self._stopped: dict[int, float] = {}
 
-    def rage(self, seconds: float) -> None:
+    def rage(self, length: float) -> None:
         at = time.monotonic()
-        until = at + seconds
+        until = at + length
         while at < until:
             self._strike()
             at += self._random.uniform(0.02, 0.12)
@@ -94,12 +94,12 @@ def _waits(visits: list[Visit], record: Record) -> list[tuple[float, float]]:
     return [(visit.sent, begun.get(visit.mark, visit.ended)) for visit in visits]
 
 
-def _drill(folder: Path, seconds: float, seed: int) -> None:
+def _drill(folder: Path, length: float, seed: int) -> None:
     with running(folder, CONFIG, marks=MARKS) as site:
         inventory = Inventory(site, SLOTS)
         with Crowd(site.address, CLIENTS) as crowd:
             killer = Killer(site, seed)
-            killer.rage(seconds)
+            killer.rage(length)
             time.sleep(QUIET)
             over = time.monotonic()
             workers = site.pids(TITLES["worker"])
@@ -139,4 +139,4 @@ def test_a_short_drill(tmp_path: Path) -> None:
 @pytest.mark.drill
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_drill(tmp_path: Path, seed: int) -> None:
-    _drill(tmp_path, 30.0, seed)
+    _drill(tmp_path, seconds(30.0), seed)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.crowd import Browser, Crowd
+from tests.whole.drills import seconds
 from tests.whole.record import APPLICATION, Record
 from tests.whole.running import running, wait_until
 from trivet_common.pool.queue_board import read_queue_board
@@ -45,7 +46,7 @@ def test_what_a_stopped_worker_has_not_read_is_run_by_another(
                 assert answer.body.split(b" ") != [mark.encode(), b"%d" % stopped]
         finally:
             os.kill(stopped, signal.SIGCONT)
-        held_up = sorted(seconds for seconds in took if seconds > 0.5)
+        held_up = sorted(one for one in took if one > 0.5)
         print(f"\n{workers} x {threads}: of {len(took)} POSTs {len(held_up)} were held up, {held_up}")
         assert held_up
         # One of each process, and perhaps once more after 5 s.
@@ -80,7 +81,7 @@ def test_workers_that_stop_and_go_on_all_the_time(tmp_path: Path, threads: int) 
     with running(tmp_path, config, marks=APPLICATION) as site, Crowd(site.address, 24) as crowd:
         stopped: dict[int, float] = {}
         stops = 0
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + seconds(30.0)
         while time.monotonic() < until or stopped:
             for pid in [pid for pid, at in stopped.items() if at <= time.monotonic()]:
                 del stopped[pid]
