@@ -86,6 +86,10 @@ def _run(command: str, log: ErrorLog) -> str | None:
     import subprocess  # in the child that prepares; the master and its workers do without
 
     log.info(f"prepare: {command}")
+    leave = signal.getsignal(signal.SIGTERM)
+    # Noted, and acted on once there is a process to end: in between it would be nobody's.
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda signum, _: told.append(signum))
     # A shell, as in every other deployment file: commands come from the operator's own configuration.
     process = subprocess.Popen(
         command,
@@ -100,6 +104,9 @@ def _run(command: str, log: ErrorLog) -> str | None:
     assert process.stdout is not None
     last: list[str] = []
     try:
+        signal.signal(signal.SIGTERM, leave)
+        if told:
+            _leave()
         with process.stdout:
             for line in process.stdout:
                 line = line.rstrip("\n")[:2000]

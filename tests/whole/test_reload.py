@@ -143,11 +143,19 @@ def _try_broken_releases(site: Site) -> None:
     (site.folder / "release.py").write_text(good)
 
 
+def _are_all_ready(site: Site) -> bool:
+    status = site.pool_status()
+    return bool(status["ready"] == status["wanted"])
+
+
 def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     with (
         running(tmp_path, CONFIG, release=_release("r0")) as site,
         Crowd(site.address, 4, pause=0.02) as crowd,
     ):
+        wait_until(
+            lambda: _are_all_ready(site), 20, "all workers"
+        )  # or the last would load what is written next
         workers = site.pids("trivet: worker")
         (tmp_path / "release.py").write_text(_release("r1"))
         site.file.write_text(site.file.read_text() + "worker: 4\n")
@@ -166,6 +174,9 @@ def test_a_broken_release_leaves_the_old_one(tmp_path: Path) -> None:
         running(tmp_path, CONFIG, release=_release("r0")) as site,
         Crowd(site.address, 4, pause=0.02) as crowd,
     ):
+        wait_until(
+            lambda: _are_all_ready(site), 20, "all workers"
+        )  # or the last would load what is written next
         workers, before = site.pids("trivet: worker"), files(site)
         for case, (text, words) in BROKEN.items():
             (tmp_path / "release.py").write_text(text)
