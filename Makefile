@@ -10,7 +10,7 @@ PORT   ?= 8000
 # How long a drill keeps up its load, if its own length is not shorter. DRILL_SECONDS=60: each at full length.
 DRILL_SECONDS ?= 10
 
-.PHONY: demo test drills test-deploy fuzz check format clean
+.PHONY: demo test drills slow long test-deploy fuzz check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,9 +22,13 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/backend/test_master.py tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
 
-drills: $(VENV)/.dev
+drills: slow long
+
+slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m "slow and not drill" -n 3 --dist loadfile --no-loadscope-reorder \
 	  tests/backend tests/whole tests/endurance
+
+long: $(VENV)/.dev
 	@TRIVET_DRILL_SECONDS=$(DRILL_SECONDS) $(BIN)/python -m pytest -q -m drill -s
 
 test-deploy: $(VENV)/.dev
