@@ -47,7 +47,8 @@ FLOORS = {
     """,
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names introduction locations ranges rollover router shape spool ticket_keys tls_groups validators wire
-        backlog body clients door introduction_wait listing manifests omissions orders preconditions presentation stall templates tls_wire
+        presentation
+        backlog body clients door introduction_wait listing manifests omissions orders preconditions stall templates tls_wire
         admission delivery doors folder internal_routes request writer
         forwarded note resources shelf
         catalogue kept_assets

@@ -12,6 +12,7 @@ from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 from trivet_common.http1.target import decode_path
 
+from .presentation import ATTACHMENT, NOSNIFF, is_active
 from .validators import Header
 
 ORDERS = (b"x-accel-", b"x-sendfile")
@@ -46,9 +47,11 @@ class Order:
 
     def dress(self, full: list[Header]) -> list[Header]:
         """The file's headers under those of the application: its cookies, names and caching stay its own."""
-        said = [field for field in self._headers if not _is_usual_type(field, full)]
+        is_upload = NOSNIFF in full
+        said = [field for field in self._headers if not _is_usual_type(field, full, is_upload)]
         names = {name for name, _ in said} - {b"vary"}
-        return [field for field in full if field[0] not in names] + said
+        dressed = [field for field in full if field[0] not in names] + said
+        return _disarmed(dressed) if is_upload else dressed
 
 
 # The next route in the file that matches.
@@ -90,8 +93,21 @@ def _bad(name: bytes, value: bytes, why: str) -> HttpError:
     return refuse("upstream_bad", f"{name.decode()}: {shown!r} {why}.")
 
 
-def _is_usual_type(field: Header, full: list[Header]) -> bool:
-    """A framework's own text/html, where the file's name says better."""
+def _disarmed(headers: list[Header]) -> list[Header]:
+    """An upload that a browser would run is an attachment, whatever the application says of it."""
+    if not any(name == b"content-type" and is_active(value) for name, value in headers):
+        return headers
+    kept = [(name, value) for name, value in headers if name != b"content-disposition" or _is_attached(value)]
+    has_one = any(name == b"content-disposition" for name, _ in kept)
+    return kept if has_one else [*kept, ATTACHMENT]
+
+
+def _is_attached(disposition: bytes) -> bool:
+    return disposition.partition(b";")[0].strip().lower() == b"attachment"
+
+
+def _is_usual_type(field: Header, full: list[Header], is_upload: bool) -> bool:
+    """A framework's own text/html, where the file's name says better; of an upload it is never believed."""
     if field[0] != b"content-type" or field[1].partition(b";")[0].strip().lower() != _SAID_BY_ITSELF:
         return False
-    return any(name == b"content-type" and value != _UNKNOWN for name, value in full)
+    return is_upload or any(name == b"content-type" and value != _UNKNOWN for name, value in full)

@@ -18,8 +18,8 @@ _FOR_EVER: Header = (b"cache-control", b"public, max-age=31536000, immutable")
 _ASK_FIRST: Header = (b"cache-control", b"no-cache")
 # Behind an application's decision no shared cache may decide.
 _FOR_ONE: Header = (b"cache-control", b"private, no-cache")
-_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
-_ATTACHMENT: Header = (b"content-disposition", b"attachment")
+NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+ATTACHMENT: Header = (b"content-disposition", b"attachment")
 
 # What runs scripts in the site's own name when a browser opens it.
 _ACTIVE = ("text/html", "text/xsl")
@@ -48,9 +48,9 @@ class Presentation:
         """All but the type. `listed`: names that a manifest calls hashed."""
         headers = [self._freshness(name, listed)] if self._is_auto else list(self._cache)
         if self._uploads:
-            headers.append(_NOSNIFF)
+            headers.append(NOSNIFF)
             if is_active(self.content_type(name)):
-                headers.append(_ATTACHMENT)
+                headers.append(ATTACHMENT)
         return headers
 
     def _freshness(self, name: bytes, listed: Collection[bytes]) -> Header:

@@ -85,3 +85,17 @@ def test_a_frameworks_usual_type_is_not_meant():
     order = of(("x-accel-redirect", b"/a"))
     order.take_headers([html])
     assert order.dress([(b"content-type", b"application/octet-stream")]) == [html]
+
+
+def test_an_upload_is_never_run_in_the_sites_name():
+    """A framework's text/html of `evil.dat`, and an inline SVG (stored cross-site scripting)."""
+    nosniff = (b"x-content-type-options", b"nosniff")
+    unknown, svg = (b"content-type", b"application/octet-stream"), (b"content-type", b"image/svg+xml")
+    order = of(("x-accel-redirect", b"/a"))
+    order.take_headers([(b"content-type", b"text/html; charset=utf-8")])
+    assert order.dress([unknown, nosniff]) == [unknown, nosniff]
+    order.take_headers([(b"content-disposition", b"inline; filename=evil.svg")])
+    assert order.dress([svg, nosniff]) == [svg, nosniff, (b"content-disposition", b"attachment")]
+    own = (b"content-disposition", b'attachment; filename="a.svg"')
+    order.take_headers([own])
+    assert order.dress([svg, nosniff]) == [svg, nosniff, own]
