@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.backend.fakes import FakeLog
+from tests.backend.pools import until
 from trivet_backend import RequestTimeout
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
@@ -33,16 +34,6 @@ from trivet_common.pool.places import PoolPlaces
 PATIENCE = 10.0
 TIMEOUT = 0.1
 WHERE = pytest.mark.parametrize("where", ["thread", "process"])
-
-
-def until(found: Callable[[], Any]) -> Any:
-    end = monotonic() + PATIENCE
-    while monotonic() < end:
-        value = found()
-        if value:
-            return value
-        threading.Event().wait(0.002)
-    raise AssertionError("waited in vain")
 
 
 class Timed:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.backend.pools import until
 from trivet_backend.place import Berth
 from trivet_backend.worker import run_worker
 from trivet_common.channel import Channel, ChannelClosed
@@ -163,16 +164,6 @@ class Asked:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         return self.answer
-
-
-def until(found: Callable[[], Any]) -> Any:
-    end = monotonic() + PATIENCE
-    while monotonic() < end:
-        value = found()
-        if value:
-            return value
-        threading.Event().wait(0.005)
-    raise AssertionError("waited in vain")
 
 
 Start = Callable[..., WorkerProcess]
