@@ -34,7 +34,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
-        certificates
+        certificates foreign
         channel config forking http1 inherited log_target loop notify pool pulse
         access_log binding control logs
         children listeners reloads
@@ -61,7 +61,7 @@ FLOORS = {
         master
     """,  # noqa: E501
     "proxy/dispatch": """
-        link standstill tally terms
+        link slot_wire standstill tally terms
         answer servers slots upload
         queue
         pool

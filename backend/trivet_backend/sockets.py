@@ -7,11 +7,14 @@ import os
 import socket
 from pathlib import Path
 
+from trivet_common.foreign import refuse_descriptors
+
 
 def bind_unix(path: Path, group: int | None) -> socket.socket:
     """A bound socket that does not listen yet: for its user (0600), or for a group too (0660)."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
+    refuse_descriptors(sock)  # and with it whatever it accepts
     before = os.umask(0o177 if group is None else 0o117)
     try:
         sock.bind(os.fspath(path))

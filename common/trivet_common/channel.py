@@ -8,17 +8,17 @@ import os
 import select
 import socket
 import stat
-import struct
 from collections.abc import Sequence
+
+from trivet_common.foreign import Closer, receive
 
 # Larger messages (settings with a thousand routes) travel as a file in memory: a packet must fit the socket's
 # buffer, and net.core.wmem_max is 208 KiB on a stock kernel. In memory, so that a full disk stops no reload.
 _PACKET = 32 * 1024
 _LARGEST = 64 * 1024 * 1024
 _INLINE, _FILE, _DESCRIPTORS = b"i", b"f", b"d"
-# Descriptors a message may carry: Linux takes 253 (SCM_MAX_FD).
-MOST_FDS = 253
-_INT = struct.Struct("i")
+# More than a socket's buffer holds.
+_MOST_UNREAD = 2048
 
 
 class ChannelClosed(Exception):
@@ -72,7 +72,7 @@ class Channel:
         For a child that trusts its master. Raises ChannelClosed, also when nothing is there.
         """
         try:
-            packet, fds = self._take(MOST_FDS)
+            packet, fds = self._take()
         except OSError as error:
             raise ChannelClosed(str(error)) from error
         if not packet:
@@ -86,7 +86,7 @@ class Channel:
         is longer than `longest` is cut.
         """
         try:
-            packet, fds = self._take(1)
+            packet, fds = self._take()
         except BlockingIOError:
             return None
         except OSError as error:
@@ -96,7 +96,7 @@ class Channel:
                 return _read_file(fds[0], longest)
         finally:
             for fd in fds:
-                os.close(fd)
+                _give_back(fd)
         if not packet:
             raise ChannelClosed("end of file")
         return packet[1:] if packet[:1] == _INLINE else b""
@@ -104,20 +104,26 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
-    def _take(self, most_fds: int) -> tuple[bytes, list[int]]:
-        """A packet. socket.recv_fds ignores its flags: what it returns a program we start would inherit."""
-        room = socket.CMSG_LEN(most_fds * _INT.size)
+    def end(self) -> None:
+        """Close it for all that hold this end: descriptors that lie unread must not be closed with it."""
         try:
-            packet, extra, _, _ = self._socket.recvmsg(_PACKET + 1, room, socket.MSG_CMSG_CLOEXEC)
+            self._socket.shutdown(socket.SHUT_RDWR)  # nothing more is put in
+            for _ in range(_MOST_UNREAD):
+                packet, fds = self._take()
+                for fd in fds:
+                    _give_back(fd)
+                if not packet and not fds:
+                    break
+        except OSError:
+            pass
+        self._socket.close()
+
+    def _take(self) -> tuple[bytes, list[int]]:
+        try:
+            packet, fds, _ = receive(self._socket, _PACKET + 1)
         except ConnectionResetError:
             # Said once when the other side has left what we sent unread; its last words come after that.
-            packet, extra, _, _ = self._socket.recvmsg(_PACKET + 1, room, socket.MSG_CMSG_CLOEXEC)
-        fds = [
-            fd
-            for level, kind, data in extra
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
-            for (fd,) in _INT.iter_unpack(data[: len(data) - len(data) % _INT.size])
-        ]
+            packet, fds, _ = receive(self._socket, _PACKET + 1)
         return packet, fds
 
     def _send_file(self, message: bytes) -> None:
@@ -155,6 +161,21 @@ def _read_file(fd: int, longest: int) -> bytes:
         pieces.append(piece)
         at += len(piece)
     return b"".join(pieces)
+
+
+_closers: dict[int, Closer] = {}
+
+
+def _give_back(fd: int) -> None:
+    """Close it. What is not ours may take any time: a socket that lingers, a file of the sender's FUSE."""
+    if _is_in_memory(fd) and os.fstat(fd).st_size <= _LARGEST:
+        os.close(fd)
+        return
+    here = os.getpid()
+    if here not in _closers:  # a child has none of its parent's threads
+        _closers.clear()
+        _closers[here] = Closer()
+    _closers[here].close(fd)
 
 
 def _is_in_memory(fd: int) -> bool:

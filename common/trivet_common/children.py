@@ -242,7 +242,7 @@ class Children:
     def _forget(self, child: Child) -> None:
         if child.channel is not None:
             self._loop.unwatch(child.channel)
-            child.channel.close()
+            child.channel.end()
 
 
 class Pause:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from trivet_common.foreign import refuse_descriptors
 from trivet_common.loop import Loop
 
 # A request is a few words; an answer (status of hundreds of workers) may be long. Both are bounded.
@@ -290,6 +291,7 @@ def _listen(path: Path) -> socket.socket:
     before = os.umask(0o177)
     try:
         listener.setblocking(False)
+        refuse_descriptors(listener)  # and with it whatever it accepts
         fresh.unlink(missing_ok=True)
         listener.bind(os.fspath(fresh))
         listener.listen(_MOST_ASKERS)

@@ -28,7 +28,6 @@ _TURN = 16 * 1024
 _FILE_PIECE = 256 * 1024
 
 _LOOK_AGAIN = 0.01
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: the close is a reset
 
 
@@ -88,23 +87,6 @@ class Wire:
         if self._spent >= _BUDGET:
             await self.give_way()
         return data
-
-    async def receive_descriptor(self, mark: bytes) -> int | None:
-        """An open file that comes with `mark` (SCM_RIGHTS); None at the end, and for anything else."""
-        while True:
-            await self.wait_until_readable()
-            try:
-                data, descriptors, _, _ = socket.recv_fds(self._sock, len(mark) + 1, 1, _CLOSE_ON_EXEC)
-                break
-            except BlockingIOError:
-                continue  # woken for nothing
-            except OSError:
-                return None
-        if data == mark and len(descriptors) == 1:
-            return descriptors[0]
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return None
 
     async def wait_until_readable(self) -> None:
         """Returns for nothing after wake()."""

@@ -3,10 +3,20 @@
 import contextlib
 import os
 import socket
+import time
 
 import pytest
 
+from tests.common.lingering import LONG, lingering
 from trivet_common.channel import Channel, ChannelClosed, wait_readable
+
+
+def wait_for_descriptors(before: int) -> None:
+    """Until there are no more: a thread closes what is not ours."""
+    deadline = time.monotonic() + 10
+    while len(os.listdir("/proc/self/fd")) > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [0, 1, 32 * 1024 - 1, 32 * 1024, 3_000_000])
@@ -70,7 +80,7 @@ def test_rubbish_and_descriptors_of_others_arrive_empty_and_leave_nothing_open()
     socket.send_fds(other, [b"iword"], [pipe_read])  # a descriptor nobody asked for
     other.send(b"\xff\0rubbish")
     assert [channel.receive() for _ in range(5)] == [b"", b"", b"word", b"", None]
-    assert len(os.listdir("/proc/self/fd")) == before
+    wait_for_descriptors(before)
     os.close(pipe_read), os.close(pipe_write)
     other.close(), channel.close()
 
@@ -121,7 +131,7 @@ def test_one_who_expects_none_is_left_with_none() -> None:
     before = len(os.listdir("/proc/self/fd"))
     ours.send_fds(b"birth 7", [0])
     assert theirs.receive() == b""
-    assert len(os.listdir("/proc/self/fd")) == before
+    wait_for_descriptors(before)
     ours.close(), theirs.close()
     with pytest.raises(ChannelClosed):
         ours.send_fds(b"birth 7", [0])
@@ -141,3 +151,21 @@ def test_more_than_the_hearer_wants_is_cut() -> None:
     ours.send(b"x" * 100_000)
     assert theirs.receive(50_000) == b"x" * 50_000
     ours.close(), theirs.close()
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_socket_that_lingers_stops_no_master(is_read: bool) -> None:
+    """A worker may send one in a message, and end before it is read."""
+    ours, theirs = Channel.pair()
+    with lingering() as trap:
+        theirs.send(b"before")
+        theirs.send_fds(b"x", [trap.fileno()])
+        theirs.send_fds(b"x", [trap.fileno()] * 3)
+        theirs.close()
+        trap.close()
+        started = time.monotonic()
+        if is_read:
+            assert [ours.receive() for _ in range(3)] == [b"before", b"", b""]
+        ours.end()
+        assert time.monotonic() - started < LONG / 4
+    assert ours.fileno() == -1

@@ -1,14 +1,20 @@
 """A slot hands an open file over: it is sent whole from here; whatever else comes costs only this answer."""
 
+import contextlib
 import os
 import socket
+import threading
+import time
 
 import pytest
 import trio
 
-from tests.proxy.fakes_pool import PATIENCE, FakeClient, FakePool, Process
+from tests.common.lingering import LONG, lingering
+from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, FakePool, Process
+from trivet_common import foreign
 from trivet_common.http1.errors import HttpError
 from trivet_common.pool.handover import MARK
+from trivet_proxy.dispatch import slot_wire
 from trivet_proxy.dispatch.exchange import Exchange
 
 DATA = os.urandom(200_000)
@@ -131,3 +137,128 @@ async def test_an_answer_without_a_body_brings_no_file(pool, dispatch):
     with trio.fail_after(PATIENCE):
         await Exchange(dispatch, client.request, client.writer).run()
     assert client.writer.status == 304
+
+
+@pytest.mark.parametrize("flags", [os.O_PATH, os.O_WRONLY])
+async def test_a_file_that_is_not_open_for_reading(pool, dispatch, tmp_path, flags):
+    (tmp_path / "file").write_bytes(DATA)
+    fd = os.open(tmp_path / "file", flags)
+    pool.worker(handing(fd))
+    assert await fail(dispatch) == "upstream_bad"
+    os.close(fd)
+
+
+async def test_no_descriptor_left_is_no_death(pool, dispatch, file, monkeypatch):
+    def receive(sock, count):
+        data, fds, _ = foreign.receive(sock, count)
+        for fd in fds:
+            os.close(fd)
+        return data, [], True
+
+    monkeypatch.setattr(slot_wire, "receive", receive)
+    pool.worker(handing(file))
+    assert await fail(dispatch) == "no_descriptors"
+    assert dispatch.tally.deaths == 0
+
+
+async def test_a_slot_that_does_not_hand_it_over_is_late_and_not_dead(pool, dispatch, monkeypatch):
+    monkeypatch.setattr("trivet_proxy.dispatch.handover._PATIENCE", 0.05)
+    done = threading.Event()
+
+    def act(peer, asked):
+        peer.send(HEAD % (b"0", 100_000))
+        peer.sock.recv(10)
+        done.wait(PATIENCE)
+
+    pool.worker(act)
+    try:
+        assert await fail(dispatch) == "deadline"
+    finally:
+        done.set()
+    assert (dispatch.tally.deaths, dispatch.tally.timeouts) == (0, 1)
+
+
+async def longest_turn(work):
+    """How long, in seconds, the loop stood still meanwhile."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await trio.sleep(0.005)
+            longest = max(longest, time.monotonic() - before)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await work()
+        await trio.sleep(0.05)
+        nursery.cancel_scope.cancel()
+    return longest
+
+
+@pytest.fixture(params=["this kernel", "an old kernel"])
+def kernel(request, monkeypatch):
+    if request.param == "an old kernel":
+        monkeypatch.setattr(slot_wire, "refuse_descriptors", lambda sock, is_refusing=True: False)
+    return request.param
+
+
+async def test_a_socket_that_lingers_stops_nobody(pool, dispatch, kernel):
+    with lingering() as trap:
+        fd = trap.detach()  # the descriptor on its way is the last one
+
+        def act(peer, asked):
+            result = handing(fd)(peer, asked)
+            os.close(fd)
+            return result
+
+        pool.worker(act)
+
+        async def work():
+            assert await fail(dispatch) == "upstream_bad"
+
+        assert await longest_turn(work) < LONG / 4
+
+
+@pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 200 OK\r\n\r\nno end", b"nonsense\r\n\r\n", b""])
+async def test_one_that_nobody_asked_for_stops_nobody(pool, dispatch, kernel, answer):
+    """With the answer, where recv(2) would have the kernel close it; or unread when the connection goes."""
+    refused = []
+    with lingering() as trap:
+        fd = trap.detach()
+
+        def act(peer, asked):
+            for data in (answer, b"x") if answer else (b"x",):
+                try:
+                    socket.send_fds(peer.sock, [data], [fd])
+                except PermissionError:
+                    refused.append(data)
+                    peer.sock.send(data)
+            if not refused:
+                os.close(fd)
+            if answer == OK:
+                return b""
+
+        pool.worker(act)
+        client = FakeClient(dispatch.process, timeout=0.2)
+
+        async def work():
+            with contextlib.suppress(HttpError), trio.fail_after(PATIENCE):
+                await Exchange(dispatch, client.request, client.writer).run()
+            dispatch.slots.close()
+
+        assert await longest_turn(work) < LONG / 4
+        if refused:
+            trap_again = socket.socket(fileno=fd)
+            trap_again.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(8))
+            trap_again.close()
+    if kernel == "an old kernel":
+        assert not refused
+
+
+async def test_a_pool_whose_descriptors_are_not_to_be_closed_gets_no_more(pool, dispatch, file, monkeypatch):
+    monkeypatch.setattr(foreign, "_WAITING", 0)
+    pool.worker(handing(file))
+    assert dispatch.try_claim() is None
+    assert dispatch.slots.is_starved

@@ -109,6 +109,7 @@ REASONS: dict[str, Reason] = {
     "spool_full": Reason(507, _US, "There is no room left to hold this body."),
     "draining": Reason(503, _US, "The server is stopping."),
     "overloaded": Reason(503, _US, "The server has as many connections as limits.connections allows."),
+    "no_descriptors": Reason(503, _US, "The server had no file descriptor left for this answer."),
     "per_client": Reason(
         503, _CLIENT, "This address has as many connections as limits.connections_per_client allows."
     ),

@@ -5,13 +5,14 @@ Knows the marks of the handover and the writer; the descriptor is believed to be
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
 
-from trivet_common.http1.errors import Source
+from trivet_common.http1.errors import HttpError, Source
 from trivet_common.http1.framing import NoBody
-from trivet_common.http1.reasons import refuse
+from trivet_common.http1.reasons import REASONS, refuse
 from trivet_common.http1.response import ResponseHead
 from trivet_common.pool.handover import MARK, SMALLEST, parse_offset
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # A slot that has just sent the head has only to answer a byte by a byte.
 _PATIENCE = 10.0  # seconds
+_PATH_ONLY = getattr(os, "O_PATH", 0)
 _BODILESS = frozenset({204, 304})  # RFC 9110, 6.4.1
 
 
@@ -47,34 +49,59 @@ async def relay_file(
     end = offset + head.content_length
     fd = await _take(link)
     try:
-        if os.fstat(fd).st_size < end:
-            # Not only a file that was cut: a length nobody checked would keep the writer busy for ever.
+        try:
+            _judge(fd, end)
+            headers = response_headers_for_client(head, sieve)
+        except BaseException:
             link.discard()
-            raise refuse("upstream_bad", "The file that the slot handed over is shorter than its answer.")
-        headers = response_headers_for_client(head, sieve)
+            raise
         let_go(link, head, NoBody(Source.UPSTREAM))
         writer.start(head.status, None, headers, head.content_length)
         await send_from_disk(writer, fd, offset, end)
         await writer.finish()
     finally:
-        os.close(fd)
+        link.wire.give_back(fd)
 
 
 async def _take(link: SlotLink) -> int:
+    wire = link.wire
+    if wire.is_choked:
+        link.discard()
+        raise refuse("no_descriptors", "Too many descriptors of this pool wait for being closed.")
     link.start_clock(_PATIENCE)
     try:
-        link.wire.try_send(MARK)
-        fd = await link.wire.receive_descriptor(MARK)
-    except WireClosed:
-        fd = None
+        wire.admit(True)
+        wire.try_send(MARK)
+        handed = await wire.receive_handed(MARK)
+        wire.admit(False)
+    except WireClosed as closed:
+        link.discard()
+        if wire.ended_by is None or closed.why not in REASONS:
+            raise _lost() from None
+        raise refuse(closed.why, "The slot did not hand over its file in time.") from None
     except BaseException:
         link.discard()
         raise
-    if fd is None:
-        link.discard()
-        raise refuse("worker_died", "The slot was lost while it handed over a file.")
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        link.discard()
+    if handed.fd >= 0:
+        return handed.fd
+    link.discard()
+    if handed.is_lost:
+        raise refuse("no_descriptors", "There was no descriptor left for the file that the slot handed over.")
+    raise _lost()
+
+
+def _lost() -> HttpError:
+    return refuse("worker_died", "The slot was lost while it handed over a file.")
+
+
+def _judge(fd: int, end: int) -> None:
+    """Raises HttpError for what cannot be sent up to `end`."""
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
         raise refuse("upstream_bad", "What the slot handed over is no regular file.")
-    return fd
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if flags & _PATH_ONLY or flags & os.O_ACCMODE == os.O_WRONLY:
+        raise refuse("upstream_bad", "The file that the slot handed over is not open for reading.")
+    if info.st_size < end:
+        # Not only a file that was cut: a length nobody checked would keep the writer busy for ever.
+        raise refuse("upstream_bad", "The file that the slot handed over is shorter than its answer.")

@@ -20,8 +20,8 @@ from trivet_common.pool.idle import IdleFifo, Token
 from trivet_common.pool.places import PoolPlaces
 
 from ..deadlines import Deadlines
-from ..wire import Wire
 from .link import Link
+from .slot_wire import SlotWire, new_closer, slot_wire
 from .standstill import Standstill
 
 # A slot may announce itself before its answer has left; then it is claimed over a second connection.
@@ -42,9 +42,10 @@ class SlotLink(Link):
 
     __slots__ = ("is_patient", "nonce", "number", "sent", "slot")
 
+    wire: SlotWire
     why_late = "deadline"
 
-    def __init__(self, wire: Wire, deadlines: Deadlines, slot: "Slot") -> None:
+    def __init__(self, wire: SlotWire, deadlines: Deadlines, slot: "Slot") -> None:
         super().__init__(wire, deadlines, slot.title)
         self.slot = slot
         self.number = 0
@@ -107,6 +108,7 @@ class Slots:
         # 64 random bits to begin with: no two processes ever name a claim alike.
         self._nonces: Iterator[int] = count(random.SystemRandom().randrange(1, 2**63))
         self._still = Standstill()
+        self.closer = new_closer()  # of what workers of this pool send; a thread stuck is theirs alone
         self.is_starved = False  # no descriptor was left to connect with
         self._open_fifo()
 
@@ -217,14 +219,18 @@ class Slots:
 
     def _connect(self, slot: Slot) -> SlotLink | None:
         """Never waits: on a Unix socket a connection is made at once or not at all (unix(7))."""
+        if self.closer.is_full:
+            self.is_starved = True
+            return None
         try:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError:
             self.is_starved = True
             return None
         try:
+            wire = slot_wire(sock, self.closer)
             sock.connect(slot.path)
-            return SlotLink(Wire(sock), self._deadlines, slot)
+            return SlotLink(wire, self._deadlines, slot)
         except OSError:
             sock.close()
             return None
