@@ -46,17 +46,17 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath codings complaints content_types crumbs custody deadlines disk error_pages front_board garbage hashed_names introduction locations ranges rollover router shape spool ticket_keys tls_groups validators wire
-        presentation
-        backlog body clients door introduction_wait listing manifests omissions orders preconditions stall templates tls_wire
-        admission delivery doors folder internal_routes request writer
-        forwarded note resources shelf
+        beneath codings complaints content_types crumbs custody deadlines disk error_pages file_tree front_board garbage hashed_names introduction locations one_record ranges rollover router shape spool ticket_keys tls_groups validators vigil wire
+        presentation shown tls_profile
+        backlog body clients introduction_wait listing manifests omissions orders preconditions showcase stall templates tls_wire
+        admission delivery door folder internal_routes request writer
+        doors forwarded note resources shelf
         catalogue kept_assets
         dispatch
         handlers
         connection
         site tls_connection
-        reception
+        reception succession
         front
         master
     """,  # noqa: E501
@@ -87,8 +87,10 @@ FLOORS = {
         apart certificates discovery running
         page whereabouts
         dump reload site status upgrade
-        container_plan premises probe systemd_plan
-        compose_file kubernetes_files screen systemd_units
+        container_ports premises probe systemd_plan
+        container_plan screen systemd_units
+        container_image
+        compose_file kubernetes_files
         check compress development halves init manifests tls_dev
         serve
         commands

@@ -6,9 +6,10 @@ too many, or too many bytes. Knows no HTTP; `take` works in a thread, one proces
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
-import json
+import math
 import os
 import stat
 import time
@@ -18,15 +19,24 @@ from pathlib import Path
 
 import trio
 
+from trivet_common.config.units import size_text
+
 from . import disk
 from .beneath import ROOT, Links, open_beneath
+from .file_tree import DEEPEST, MOST, FileTree
 from .folder import LOOK_AGAIN, Folder, Pinned, is_hidden
-from .hashed_names import is_hashed
+from .hashed_names import is_built, is_hashed
 
 LARGEST = 1024 * 1024 * 1024  # bytes of all kept assets of a route
-_MOST_FILES = 100_000  # of one tree: what has more is no build
 _FILES, _TREES, _NEW = "files", "trees", ".new"
 _PIECE = 1024 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PATIENCE = 60.0  # seconds until another process that keeps assets in the same place has done so
+_AGAIN = 600.0  # seconds until what could not be kept is tried again: disks are emptied
+
+
+def _go_on() -> None:
+    """Nobody is in a hurry."""
 
 
 class KeptAssets:
@@ -60,23 +70,64 @@ class KeptAssets:
 
     @property
     def hashed_names(self) -> Collection[bytes]:
-        return _EVERYTHING
+        """None: what was only kept because it may be hashed is asked for again."""
+        return ()
 
-    def take(self, root: Pinned, listed: Collection[bytes]) -> str:
-        """Keep what is hashed in the tree; what could not be kept, as a sentence. Raises OSError."""
-        with self._alone():
-            names = [name for name in _names_in(root) if name in listed or is_hashed(name)]
-            problem = ""
-            for name in names:
-                try:
-                    self._keep(root, name)
-                except OSError as error:
-                    problem = f"{os.fsdecode(name)} cannot be kept in {self.path}: {error.strerror}"
-            self._note(names)
-            self._forget()
+    def take(self, root: Pinned, listed: Collection[bytes], pause: Callable[[], None] = _go_on) -> str:
+        """Keep what is hashed in the tree; what could not be kept, as a sentence. Raises OSError.
+
+        `pause` is called again and again, and raises what ends it.
+        """
+        with self._alone(pause):
+            sizes, problem = self._choose(root, listed)
+            note = b"\0".join(sorted(sizes))
+            # One file a tree, named for its contents: a tree that comes back becomes the youngest.
+            tree = self.path / _TREES / hashlib.sha256(note).hexdigest()[:32]
+            try:
+                # First: a disk that is full has room again only for who gives some back.
+                self._forget(sizes, tree)
+                self._note(note, tree)
+                return self._keep_all(root, sizes, pause) or problem
+            finally:
+                (self.path / _NEW).unlink(missing_ok=True)
+
+    def _choose(self, root: Pinned, listed: Collection[bytes]) -> tuple[dict[bytes, int], str]:
+        """Sizes by name, the smallest first: a page breaks for want of a script, not of a film."""
+        names = FileTree(os.fsencode(f"/proc/self/fd/{root.fd}/"), is_hidden, MOST)
+        found = [
+            (_size_of(name, root.fd), name)
+            for name in names
+            if name in listed or is_hashed(name) or is_built(name)
+        ]
+        sizes: dict[bytes, int] = {}
+        room = LARGEST
+        for size, name in sorted(found):
+            room -= size
+            if room < 0:
+                break
+            sizes[name] = size
+        left_out = len(found) - len(sizes)
+        if left_out:
+            kept = f"{len(sizes)} assets of this tree are kept, {left_out} larger ones are not"
+            return sizes, f"{self.path} holds {size_text(LARGEST)} at most: {kept}"
+        if names.is_cut:
+            bounds = f"more than {MOST} names, or folders more than {DEEPEST} deep"
+            return sizes, f"{self.path} holds only a part of this tree: it has {bounds}"
+        return sizes, ""
+
+    def _keep_all(self, root: Pinned, names: Collection[bytes], pause: Callable[[], None]) -> str:
+        problem = ""
+        for name in names:
+            pause()
+            try:
+                self._keep(root, name, pause)
+            except OSError as error:
+                problem = f"{os.fsdecode(name)} cannot be kept in {self.path}: {error.strerror}"
+                if error.errno in _FULL:
+                    return f"{problem}, nor what is larger"
         return problem
 
-    def _keep(self, root: Pinned, name: bytes) -> None:
+    def _keep(self, root: Pinned, name: bytes, pause: Callable[[], None]) -> None:
         target = os.path.join(os.fsencode(self.path / _FILES), name)
         fd = root.open(name)
         try:
@@ -85,55 +136,50 @@ class KeptAssets:
                 return
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
             new = os.fsencode(self.path / _NEW)
-            _link_or_copy(fd, info, new)
+            _link_or_copy(fd, info, new, pause)
             os.replace(new, target)
         finally:
             os.close(fd)
 
-    def _note(self, names: list[bytes]) -> None:
-        """One file a tree, named for its contents: a tree that comes back becomes the youngest."""
-        text = json.dumps(sorted(os.fsdecode(name) for name in names))
-        path = self.path / _TREES / hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    def _note(self, text: bytes, tree: Path) -> None:
         new = self.path / _NEW
-        new.write_text(text, "utf-8", "surrogateescape")
+        new.write_bytes(text)
         os.utime(new, ns=(time.time_ns(),) * 2)
-        new.replace(path)
+        new.replace(tree)
 
-    def _forget(self) -> None:
-        """Trees beyond the number, or beyond the bytes that are left to them; then what no tree names."""
-        youngest_first = sorted((self.path / _TREES).iterdir(), key=_mtime, reverse=True)
-        kept: set[bytes] = set()
-        for place, tree in enumerate(youngest_first):
-            names = kept | _names_of(tree)
-            if place > self.trees or (place and self._size(names) > LARGEST):
+    def _forget(self, sizes: dict[bytes, int], present: Path) -> None:
+        """Trees beyond the number, or beyond the bytes that this one leaves; then what no tree names."""
+        others = [tree for tree in (self.path / _TREES).iterdir() if tree != present]
+        kept = set(sizes)
+        room = LARGEST - sum(sizes.values())
+        for place, tree in enumerate(sorted(others, key=_mtime, reverse=True), 1):
+            more = _names_of(tree) - kept
+            size = self._size(more)
+            if place > self.trees or size > room:
                 tree.unlink(missing_ok=True)
             else:
-                kept = names
+                kept |= more
+                room -= size
         files = os.fsencode(self.path / _FILES)
-        for folder, _, found in os.walk(files, topdown=False):
-            for name in found:
-                path = os.path.join(folder, name)
-                if os.path.relpath(path, files) not in kept:
-                    os.unlink(path)
-            if folder != files and not os.listdir(folder):
-                os.rmdir(folder)
+        for name in list(FileTree(files, _hides_nothing, MOST * (self.trees + 2))):
+            if name not in kept:
+                os.unlink(os.path.join(files, name))
+                _remove_empty(files, os.path.dirname(name))
 
     def _size(self, names: set[bytes]) -> int:
-        files = os.fsencode(self.path / _FILES)
-        total = 0
-        for name in names:
-            try:
-                total += os.stat(os.path.join(files, name)).st_size
-            except OSError:
-                continue
-        return total
+        return sum(_size_of(name, self._root) for name in names)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, pause: Callable[[], None]) -> Iterator[None]:
         """Two processes, of an old and a new master, may want to at once."""
         fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            end = time.monotonic() + _PATIENCE
+            while not _is_locked(fd):
+                pause()
+                if time.monotonic() > end:
+                    raise OSError(errno.EBUSY, "another process is at it")
+                time.sleep(0.1)  # in a thread of its own
             yield
         finally:
             os.close(fd)
@@ -142,12 +188,13 @@ class KeptAssets:
 class Keeper:
     """Has the tree of a folder kept: at once, and whenever the folder is another directory."""
 
-    __slots__ = ("_folder", "_kept", "_scope", "_tell")
+    __slots__ = ("_folder", "_kept", "_said", "_scope", "_tell")
 
     def __init__(self, folder: Folder, kept: KeptAssets, tell: Callable[[str], None]) -> None:
         self._folder = folder
         self._kept = kept
         self._tell = tell
+        self._said = ""
         self._scope = trio.CancelScope()
 
     def stop(self) -> None:
@@ -155,66 +202,72 @@ class Keeper:
 
     async def run(self) -> None:
         taken: object = None
+        again = math.inf
         with self._scope:
             while True:
                 self._folder.look()
-                if self._folder.identity != taken:
+                if self._folder.identity != taken or trio.current_time() >= again:
                     taken = self._folder.identity
-                    await self._take()
+                    is_kept = await self._is_taken()
+                    again = math.inf if is_kept else trio.current_time() + _AGAIN
                 await trio.sleep(LOOK_AGAIN)
 
-    async def _take(self) -> None:
+    async def _is_taken(self) -> bool:
         try:
             root = self._folder.pin()
         except OSError:
-            return  # there is none; who asks for its files says so
+            return True  # there is none; who asks for its files says so
         try:
             listed = self._folder.hashed_names
-            problem = await disk.run(lambda: self._kept.take(root, listed))
+            # Who stops it does not wait for a gigabyte to be copied.
+            pause = trio.from_thread.check_cancelled
+            problem = await disk.run(lambda: self._kept.take(root, listed, pause))
         except OSError as error:
             problem = f"assets cannot be kept in {self._kept.path}: {error.strerror}"
+        except Exception as error:  # one tree, however odd, must not end the process that serves it
+            problem = f"assets cannot be kept in {self._kept.path}: {error!r}"
         finally:
             root.close()
-        if problem:
+        if problem and problem != self._said:
             self._tell(problem)
+        self._said = problem
+        return not problem
 
 
-class _Everything(Collection[bytes]):
-    """All names: what is kept is hashed, or it would not have been."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-_EVERYTHING = _Everything()
-
-
-def _names_in(root: Pinned) -> Iterator[bytes]:
-    """Files below the root that may be served, without following links to folders."""
-    left = _MOST_FILES
-    top = os.fsencode(f"/proc/self/fd/{root.fd}/")
-    for folder, folders, files in os.walk(top):
-        here = folder[len(top) :]
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in files:
-            left -= 1
-            if left < 0:
-                return
-            if not is_hidden(name):
-                yield os.path.join(here, name)
+def _hides_nothing(name: bytes) -> bool:
+    return False
 
 
 def _names_of(tree: Path) -> set[bytes]:
     try:
-        return {os.fsencode(name) for name in json.loads(tree.read_text("utf-8", "surrogateescape"))}
-    except (OSError, ValueError, TypeError):
+        return set(tree.read_bytes().split(b"\0"))
+    except OSError:
         return set()
+
+
+def _size_of(name: bytes, folder: int) -> int:
+    try:
+        return os.stat(name, dir_fd=folder).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _remove_empty(top: bytes, folder: bytes) -> None:
+    """A folder below the top, and those above it that held nothing else."""
+    while folder:
+        try:
+            os.rmdir(os.path.join(top, folder))
+        except OSError:
+            return
+        folder = os.path.dirname(folder)
+
+
+def _is_locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_there(target: bytes, info: os.stat_result) -> bool:
@@ -225,7 +278,7 @@ def _is_there(target: bytes, info: os.stat_result) -> bool:
     return (found.st_size, found.st_mtime_ns) == (info.st_size, info.st_mtime_ns)
 
 
-def _link_or_copy(fd: int, info: os.stat_result, new: bytes) -> None:
+def _link_or_copy(fd: int, info: os.stat_result, new: bytes, pause: Callable[[], None]) -> None:
     """The opened file, whatever its name leads to by now."""
     try:
         os.unlink(new)
@@ -241,8 +294,10 @@ def _link_or_copy(fd: int, info: os.stat_result, new: bytes) -> None:
         os.close(folder)
     with open(new, "xb") as copy:
         offset = 0
-        while piece := os.pread(fd, _PIECE, offset):
+        # No more than there was: who writes on it for ever has no asset.
+        while piece := os.pread(fd, min(_PIECE, info.st_size - offset), offset):
             copy.write(piece)
+            pause()
             offset += len(piece)
     os.utime(new, ns=(info.st_mtime_ns,) * 2)
 

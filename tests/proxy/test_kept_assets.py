@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 
 import pytest
 import trio
 
+from tests.proxy.abyss import abyss
 from trivet_proxy import kept_assets
 from trivet_proxy.folder import Folder
 from trivet_proxy.kept_assets import Keeper, KeptAssets
@@ -119,16 +122,88 @@ def test_a_bound_of_bytes(deploys, monkeypatch):
         deploys.release(number, name)
         deploys.take()
     assert deploys.files() == {TWO, THREE}
-    monkeypatch.setattr(kept_assets, "LARGEST", 1)
+    monkeypatch.setattr(kept_assets, "LARGEST", 25)
     deploys.take()
     assert deploys.files() == {THREE}
 
 
-def test_a_bound_of_files(deploys, monkeypatch):
-    monkeypatch.setattr(kept_assets, "_MOST_FILES", 1)
+def test_a_bound_of_bytes_of_the_present_tree(deploys, monkeypatch):
+    """The smallest are kept: scripts and styles. It was the bound of earlier trees alone."""
+    monkeypatch.setattr(kept_assets, "LARGEST", 100)
     deploys.release(1, ONE, TWO)
-    deploys.take()
+    (deploys.path / "r1" / "film.27e20196a850.mp4").write_bytes(b"x" * 101)
+    (deploys.path / "r1" / "film.27e20196a851.mp4").write_bytes(b"x" * 102)
+    said = deploys.take()
+    assert said.endswith("holds 100B at most: 2 assets of this tree are kept, 2 larger ones are not")
+    assert deploys.files() == {ONE, TWO}
+
+
+def test_a_bound_of_names(deploys, monkeypatch):
+    monkeypatch.setattr(kept_assets, "MOST", 2)
+    deploys.release(1, ONE, TWO)
+    assert "holds only a part of this tree: it has more than 2 names" in deploys.take()
     assert len(deploys.files()) == 1
+
+
+def test_a_tree_of_an_abyss(deploys):
+    """It raised RecursionError, which nobody expected."""
+    deploys.release(1, ONE)
+    with abyss(deploys.path / "r1"):
+        assert "holds only a part of this tree" in deploys.take()
+    assert deploys.files() == {ONE}
+
+
+class FullDisk:
+    """Room for so many files; what is removed makes room."""
+
+    def __init__(self, deploys, room, monkeypatch):
+        self.deploys, self.room = deploys, room
+        monkeypatch.setattr(kept_assets.os, "link", self.link)
+        monkeypatch.setattr(kept_assets.os, "pread", self.pread)
+
+    def link(self, *arguments, **keys):
+        raise OSError(18, "Invalid cross-device link")
+
+    def pread(self, fd, count, offset):
+        if len(self.deploys.files()) >= self.room:
+            raise OSError(28, "No space left on device")
+        return os.preadv(fd, [buffer := bytearray(count)], offset) and bytes(buffer)
+
+
+def test_a_full_disk_has_room_again_for_a_new_tree(deploys, monkeypatch):
+    """What no tree needs goes first: otherwise the disk stays full for ever."""
+    FullDisk(deploys, 3, monkeypatch)
+    for number, name in enumerate((ONE, TWO, THREE, FOUR), 1):
+        deploys.release(number, name)
+        assert deploys.take() == ""
+    assert deploys.files() == {TWO, THREE, FOUR}
+    (deploys.path / "r4" / "b.27e20196a850.js").write_bytes(b"x")
+    (deploys.path / "r4" / "c.27e20196a850.js").write_bytes(b"xx")
+    deploys.kept.trees = 0
+    said = deploys.take()
+    assert "c.27e20196a850.js cannot be kept" not in said
+    assert deploys.files() == {FOUR, "b.27e20196a850.js", "c.27e20196a850.js"}
+    (deploys.path / "r4" / "d.27e20196a850.js").write_bytes(b"x")
+    assert "d.27e20196a850.js cannot be kept in" in (said := deploys.take())
+    assert said.endswith("No space left on device, nor what is larger")
+    assert not (deploys.kept.path / ".new").exists()
+
+
+def test_scripts_that_may_be_hashed_are_kept_and_asked_for_again(deploys):
+    """A guess may keep a file too long, but not in a browser for a year."""
+    names = ("assets/index-DiwrgTda.js", "assets/logo-DiwrgTda.png", "app.js")
+    deploys.release(1, *names)
+    deploys.take()
+    assert deploys.files() == {"assets/index-DiwrgTda.js"}
+    assert b"assets/index-DiwrgTda.js" not in deploys.kept.hashed_names
+
+
+def test_two_at_once_wait_for_each_other_but_not_for_ever(deploys, monkeypatch):
+    monkeypatch.setattr(kept_assets, "_PATIENCE", 0.0)
+    deploys.release(1, ONE)
+    with deploys.kept._alone(kept_assets._go_on), pytest.raises(OSError, match="another process is at it"):
+        deploys.take()
+    assert deploys.take() == ""
 
 
 def test_links_and_what_is_no_file(deploys):
@@ -179,17 +254,41 @@ async def test_the_keeper_takes_at_once_and_at_every_change(deploys):
     assert said == []
 
 
-async def test_a_store_that_cannot_be_written_is_said(deploys, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RecursionError("too deep")])
+async def test_what_goes_wrong_is_said_once_and_tried_again(deploys, monkeypatch, error):
     said: list[str] = []
+    tries: list[None] = []
 
     def fail(*arguments):
-        raise OSError(28, "No space left on device")
+        tries.append(None)
+        raise error
 
     monkeypatch.setattr(KeptAssets, "take", fail)
+    monkeypatch.setattr(kept_assets, "_AGAIN", 0.0)
+    monkeypatch.setattr(kept_assets, "LOOK_AGAIN", 0.01)
     deploys.release(1, ONE)
     async with trio.open_nursery() as nursery:
         keeper = Keeper(Folder(deploys.current), deploys.kept, said.append)
         nursery.start_soon(keeper.run)
-        await until(lambda: said)
+        await until(lambda: len(tries) > 2)
         keeper.stop()
-    assert "No space left" in said[0]
+    assert len(said) == 1
+    assert "No space left" in said[0] or "too deep" in said[0]
+
+
+async def test_a_keeper_that_is_stopped_leaves_the_rest(deploys, monkeypatch):
+    deploys.release(1, *(f"{number}a{number}.27e20196a850.js" for number in range(9)))
+    begun = threading.Event()
+    link = os.link
+
+    def slow(*arguments, **keys):
+        begun.set()
+        time.sleep(0.1)
+        link(*arguments, **keys)
+
+    monkeypatch.setattr(kept_assets.os, "link", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Keeper(Folder(deploys.current), deploys.kept, [].append).run)
+        await until(begun.is_set)
+        nursery.cancel_scope.cancel()
+    assert 0 < len(deploys.files()) < 9
