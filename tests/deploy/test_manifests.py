@@ -26,11 +26,43 @@ def test_written_and_not_over_anything(file: str, tmp_path: Path, capsys: pytest
     told = capsys.readouterr().out.splitlines()
     assert all(Path(line).is_file() for line in told)
     assert any(line.endswith("-backend@.service") for line in told)
+    Path(told[-1]).write_text("# mine\n")
     with pytest.raises(Refusal, match="it is not overwritten"):
         write("systemd", file, str(tmp_path / "new"), halves=True)
+    assert Path(told[-1]).read_text() == "# mine\n"
 
 
 def test_a_folder_that_cannot_be_is_told(file: str, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(Refusal, match="cannot be written"):
         write("systemd", file, str(tmp_path / "taken"), halves=False)
+
+
+def test_all_or_nothing_is_written(file: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(Refusal, match="Dockerfile is here already"):
+        write("compose", file, str(tmp_path), halves=False)
+    assert not (tmp_path / "docker-compose.yml").exists()
+
+
+def test_what_is_the_same_already_is_no_obstacle(file: str, tmp_path: Path) -> None:
+    write("compose", file, str(tmp_path), halves=False)
+    write("kubernetes", file, str(tmp_path), halves=False)
+
+
+def test_a_dockerignore_of_ones_own_stays_and_what_it_lacks_is_told(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".dockerignore").write_text(".git\n")
+    write("compose", file, str(tmp_path), halves=False)
+    assert (tmp_path / ".dockerignore").read_text() == ".git\n"
+    told = capsys.readouterr().err
+    assert "it lacks: **/.env " in told
+    assert " .git " not in told
+
+
+def test_what_has_to_be_done_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hello.py").write_text("def application(environ, start_response): ...\n")
+    (tmp_path / "trivet.yaml").write_text("pools: {web: {app: hello}}\n")
+    write("compose", str(tmp_path / "trivet.yaml"), None, halves=False)
+    assert "warning: listen: 127.0.0.1:8000" in capsys.readouterr().err
