@@ -38,12 +38,18 @@ class Folder:
     )
 
     def __init__(
-        self, path: Path, clock: Callable[[], float] = time.monotonic, links: Links = Links.INSIDE
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        links: Links = Links.INSIDE,
+        *,
+        has_manifests: bool = True,
     ) -> None:
+        """`has_manifests`: whether what looks like one is believed."""
         self.path = path
         self._clock = clock
         self._links = links
-        self._manifests = Manifests()
+        self._manifests = Manifests() if has_manifests else None
         self._root = -1
         self._problem: OSError | None = None  # why the root could not be opened
         self._identity = (0, 0)
@@ -86,12 +92,17 @@ class Folder:
     @property
     def hashed_names(self) -> frozenset[bytes]:
         """What a manifest in it says is hashed."""
-        return self._manifests.names
+        return self._manifests.names if self._manifests is not None else frozenset()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether `hashed_names` are complete: large manifests take a moment."""
+        return self._manifests is None or self._manifests.is_read
 
     @property
     def problem(self) -> str:
         """What is wrong with a manifest; to be told, no reason to serve nothing."""
-        return self._manifests.problem
+        return self._manifests.problem if self._manifests is not None else ""
 
     @property
     def is_there(self) -> bool:
@@ -113,7 +124,8 @@ class Folder:
             now = os.stat(self.path)
             if (now.st_dev, now.st_ino) != self._identity:
                 self._reopen()
-            self._manifests.look(self._root)
+            if self._manifests is not None:
+                self._manifests.look(self._root)
         except OSError as problem:
             # Between two steps of a deploy what was opened last serves on.
             self._problem = problem.with_traceback(None)

@@ -32,6 +32,7 @@ _FILES, _TREES, _NEW = "files", "trees", ".new"
 _PIECE = 1024 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATIENCE = 60.0  # seconds until another process that keeps assets in the same place has done so
+_SOON = 0.05
 _AGAIN = 600.0  # seconds until what could not be kept is tried again: disks are emptied
 
 
@@ -213,6 +214,8 @@ class Keeper:
                 await trio.sleep(LOOK_AGAIN)
 
     async def _is_taken(self) -> bool:
+        while not self._folder.is_read:
+            await trio.sleep(_SOON)
         try:
             root = self._folder.pin()
         except OSError:

@@ -229,7 +229,12 @@ class _Builder:
     def _files(self, order: int, route: Route) -> Handler:
         if route.files is not None:
             self._judge(route, why_not_a_folder(route.files.root))
-            folder = Folder(route.files.root, links=Links(route.files.follow_links))
+            folder = Folder(
+                route.files.root,
+                links=Links(route.files.follow_links),
+                # Others may write there, or its name makes nothing fresh: read for nothing, or for harm.
+                has_manifests=not (route.files.uploads or route.internal),
+            )
             return files_handler(
                 route.files,
                 (route.path or "/").encode(),

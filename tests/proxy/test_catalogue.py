@@ -178,6 +178,15 @@ async def test_names_of_a_manifest_are_kept_for_a_year(tmp_path):
     assert (await place.get(b"a.css")).headers[b"cache-control"] == b"no-cache"
 
 
+async def test_a_manifest_that_comes_later_counts_for_files_that_are_known(tmp_path):
+    place = Place(tmp_path)
+    place.write("a.v2.css", b"")
+    assert (await place.get(b"a.v2.css")).headers[b"cache-control"] == b"no-cache"
+    (tmp_path / "staticfiles.json").write_text('{"paths": {"a.css": "a.v2.css"}}')
+    place.now = 2.0
+    assert b"immutable" in (await place.get(b"a.v2.css")).headers[b"cache-control"]
+
+
 async def test_head_and_conditions_of_a_kept_file(place):
     await place.get(b"a.txt")
     sent = await place.get(b"a.txt", method=b"HEAD")

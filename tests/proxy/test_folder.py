@@ -58,6 +58,14 @@ def test_it_gives_its_descriptors_back(tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_manifest_is_read_only_where_it_is_believed(tmp_path):
+    (tmp_path / "staticfiles.json").write_text('{"paths": {"a": "b"}}')
+    assert Folder(tmp_path).hashed_names == {b"b"}
+    (tmp_path / "staticfiles.json").write_text("no manifest")
+    folder = Folder(tmp_path, has_manifests=False)
+    assert (folder.hashed_names, folder.problem, folder.is_read) == (frozenset(), "", True)
+
+
 @pytest.mark.parametrize(
     "name",
     [
