@@ -1,130 +1,169 @@
-"""`python -m benchmarks [hello] [flask] [static] [large]`: Trivet beside nginx + gunicorn, as ratios.
+"""`python -m benchmarks [NAME ...]`: Trivet beside what a user could pick instead (docs/benchmarks.md).
 
-Both stacks run in the same minute with the same application, worker counts and an access log to a file;
-rounds alternate and medians are shown. Absolute times are the machine's; read the ratios.
+Rounds go over all that was chosen, one stack after the other, so that what changes in the machine meets all.
+Absolute times are the machine's; read the ratios.
 """
 
-import platform
-import re
-import shutil
-import statistics
-import subprocess
+import argparse
+import json
+import os
+import resource
 import sys
-import tempfile
-from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benchmarks.processes import cpu_seconds, pss_kib, title, tree
+from benchmarks import goals, machine, peers, plots, table
+from benchmarks.figures import Results, Row
+from benchmarks.launch import StartFailed
+from benchmarks.measure import measure
+from benchmarks.scenarios import SCENARIOS
 from benchmarks.stacks import STACKS
 
-HELLO = """
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "14")])
-    return [b"Hello, world!\\n"]
-"""
-FLASK = """
-from flask import Flask
-application = Flask(__name__)
-@application.get("/")
-def hello():
-    return "Hello, world!\\n"
-"""
-SCENARIOS = {
-    "hello": ("hello_app", "/"),
-    "flask": ("flask_app", "/"),
-    "static": ("hello_app", "/static/one.txt"),  # 1 KiB
-    "large": ("hello_app", "/static/large.bin"),  # 10 MiB
-}
-# What the figures are held against (issue 5): CPU a request at most, requests a second at least, of nginx's.
-GOALS = {"static": (2.2, None), "large": (None, 0.95)}
-LARGE = 10 * 1024 * 1024
-SECONDS, ROUNDS, CONNECTIONS, PROCESSES, WORKERS = 4, 3, 64, 2, 2
+OVERHEAD = 3.5  # seconds that a measurement takes beside its load: start, first answer, warming up, stop
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> int:
+    options = _options().parse_args(arguments)
+    rows = list(chosen(options))
+    found = peers.find(options.venv, options.python)
     for needed in ("wrk", "nginx"):
-        if shutil.which(needed) is None:
-            raise SystemExit(f"{needed} is not installed; on Debian: apt install {needed}")
-    unknown = [name for name in names if name not in SCENARIOS]
-    if unknown:
-        raise SystemExit(f"unknown: {' '.join(unknown)}; there are {' '.join(SCENARIOS)}")
-    print(f"Python {platform.python_version()} {sys.executable}, kernel {platform.release()}")
-    for name in names or SCENARIOS:
-        compare(name)
-
-
-def compare(name: str) -> None:
-    app, path = SCENARIOS[name]
-    cost: dict[str, list[float]] = defaultdict(list)
-    rate: dict[str, list[float]] = defaultdict(list)
-    shares: dict[str, dict[str, float]] = {}
-    grown: dict[str, int] = {}
-    for _ in range(ROUNDS):
-        for stack in STACKS:
-            per_request, per_second, shares[stack], grown[stack] = measure(stack, app, path)
-            cost[stack].append(per_request)
-            rate[stack].append(per_second)
-    base, base_rate = statistics.median(cost["nginx+gunicorn"]), statistics.median(rate["nginx+gunicorn"])
+        if reason := found.missing((needed,)):
+            raise SystemExit(reason)
+    _raise_descriptor_limit()
+    about = machine.describe(found)
+    print("\n".join(machine.lines(about)))
+    minutes = options.rounds * len(rows) * (options.seconds + OVERHEAD) / 60
     print(
-        f"\n{name}: {CONNECTIONS} connections, {PROCESSES} proxy processes, {WORKERS} workers, access log on"
+        f"{len(rows)} measurements in each of {options.rounds} rounds: about {minutes:.0f} minutes",
+        flush=True,
     )
-    for stack in STACKS:
-        mine = statistics.median(cost[stack])
-        spread = f"{min(cost[stack]):.0f}-{max(cost[stack]):.0f}"
-        speed = statistics.median(rate[stack])
-        print(
-            f"  {stack:16s} {mine:6.0f} us CPU a request ({spread})  {mine / base:5.2f} x"
-            f"   {speed:7.0f} requests/s  {speed / base_rate:5.2f} x"
-        )
-        for who, share in sorted(shares[stack].items(), key=lambda item: -item[1])[:6]:
-            print(f"      {share:6.1f} us  {who}")
-        print(f"      memory grew by {grown[stack]} KiB under load")
-    most, least = GOALS.get(name, (None, None))
-    cpu = statistics.median(cost["trivet"]) / base
-    speed = statistics.median(rate["trivet"]) / base_rate
-    if most is not None:
-        print(f"  goal: CPU at most {most} x nginx's: {cpu:.2f} x {'reached' if cpu <= most else 'MISSED'}")
-    if least is not None:
-        print(f"  goal: speed at least {least} x: {speed:.2f} x {'reached' if speed >= least else 'MISSED'}")
-
-
-def measure(stack: str, app: str, path: str) -> tuple[float, float, dict[str, float], int]:
-    folder = Path(tempfile.mkdtemp(prefix="trivet-bench-"))
-    folder.chmod(0o755)
-    (folder / "hello_app.py").write_text(HELLO)
-    (folder / "flask_app.py").write_text(FLASK)
-    (folder / "static").mkdir()
-    (folder / "static" / "one.txt").write_bytes(b"x" * 1024)
-    (folder / "static" / "large.bin").write_bytes(b"x" * LARGE)
-    module = f"{app}:application"
+    results = Results()
     try:
-        with STACKS[stack](folder, module, PROCESSES, WORKERS, True) as (url, roots):
-            while not _load(url + path, 1)[0]:
-                pass  # warm; and the processes that answer are there
-            pids = tree(roots)
-            memory = sum(map(pss_kib, pids))
-            before = cpu_seconds(pids)
-            requests, seconds = _load(url + path, SECONDS)
-            after = cpu_seconds(pids)
-            spent = {pid: after[pid] - before[pid] for pid in after if pid in before}
-            shares: dict[str, float] = defaultdict(float)
-            for pid, cpu in spent.items():
-                shares[f"{title(pid)} ({pss_kib(pid)} KiB)"] += cpu / requests * 1e6
-            grown = sum(map(pss_kib, pids)) - memory
-            return sum(spent.values()) / requests * 1e6, requests / seconds, dict(shares), grown
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        run(results, rows, options.rounds, options.seconds, found)
+    except KeyboardInterrupt:
+        print("\nended early; what there is until here:", file=sys.stderr)
+    about["load_after"] = os.getloadavg()[0]
+    report(results, about, options)
+    return 1 if any(results.error(row) for row in rows) else 0
 
 
-def _load(url: str, seconds: int) -> tuple[int, float]:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "20s", url]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"errors void the figure:\n{said}")
-    found = re.search(r"(\d+) requests in ([\d.]+)s", said)
-    assert found is not None, said
-    return int(found[1]), float(found[2])
+def chosen(options: argparse.Namespace) -> Iterator[Row]:
+    logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.access_log]
+    wanted = set(goals.cells()) if options.goals else None
+    for name in options.names or SCENARIOS:
+        for stack in SCENARIOS[name].stacks:
+            if wanted is not None and (name, stack) not in wanted:
+                continue
+            if options.stacks and stack not in options.stacks:
+                continue
+            yield from (Row(name, stack, log) for log in logs)
+
+
+def run(results: Results, rows: list[Row], rounds: int, seconds: float, found: peers.Peers) -> None:
+    for round_ in range(1, rounds + 1):
+        for number, row in enumerate(rows, 1):
+            if row in results.skipped:
+                continue
+            try:
+                sample = measure(SCENARIOS[row.scenario], row, round_, seconds, found)
+            except StartFailed as error:
+                results.skipped[row] = str(error)
+                said = f"skipped: {error}"
+            else:
+                results.samples.append(sample)
+                said = sample.error or ", ".join(
+                    f"{name} {sample.figures[name]:.4g}"
+                    for name in ("cpu", "rate", "p99")
+                    if name in sample.figures
+                )
+            place = f"[{round_}/{rounds} {number}/{len(rows)}]"
+            print(f"{place} {row.scenario} {row.label}: {said}", file=sys.stderr, flush=True)
+
+
+def report(results: Results, about: dict[str, Any], options: argparse.Namespace) -> None:
+    for scenario in SCENARIOS.values():
+        if results.rows(scenario.name) or any(row.scenario == scenario.name for row in results.skipped):
+            print("\n".join(table.scenario_lines(results, scenario, options.processes)))
+    print("\n".join(table.goal_lines(results)))
+    print(f"\nload after: {about['load_after']:.2f}")
+    if options.json:
+        options.json.write_text(json.dumps(_as_json(results, about, options), indent=1) + "\n")
+    if options.svg:
+        python = about["python"]["version"]
+        subtitle = f"{about['cores']} cores, Python {python}, {about['when'][:10]}, {options.rounds} rounds"
+        for path in plots.write(results, options.svg, subtitle):
+            print(f"wrote {path}", file=sys.stderr)
+
+
+def _as_json(results: Results, about: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    reached = []
+    for goal in goals.GOALS:
+        value = goal.value(results)
+        reached.append({
+            "point": goal.point, "text": goal.text, "bound": goal.bound,
+            "value": asdict(value) if value else None,
+            "reached": goal.is_reached(value.median) if value else None,
+        })  # fmt: skip
+    return {
+        "machine": about,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "samples": [asdict(sample) for sample in results.samples],
+        "skipped": [{**asdict(row), "why": why} for row, why in results.skipped.items()],
+        "goals": reached,
+    }
+
+
+def _raise_descriptor_limit() -> None:
+    """Eight thousand connections have two ends; servers inherit the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Trivet beside its peers, as ratios."
+    )
+    add = parser.add_argument
+    add(
+        "names",
+        nargs="*",
+        type=_scenario,
+        metavar="NAME",
+        help=f"scenarios; without any, all: {' '.join(SCENARIOS)}",
+    )
+    add("--goals", action="store_true", help="only what the goals of issue 8 need, about ten minutes")
+    add("--stacks", type=_stacks, default=(), help=f"with commas between, of: {' '.join(STACKS)}")
+    add("--access-log", choices=("on", "off", "both"), default="on", help="to a file; default on")
+    add("--rounds", type=int, default=3)
+    add("--seconds", type=float, default=4, help="of load in each measurement; wrk knows whole ones")
+    add("--processes", action="store_true", help="show what each process took, too")
+    add("--json", type=Path, metavar="FILE", help="all samples, the machine, the goals")
+    add("--svg", type=Path, metavar="FOLDER", help="plots")
+    add(
+        "--venv",
+        type=Path,
+        metavar="FOLDER",
+        help=f"where the peers are installed; default below {peers.CACHE}",
+    )
+    add("--python", type=Path, help=f"what that environment is made with; default {peers.SYSTEM_PYTHON}")
+    return parser
+
+
+def _scenario(name: str) -> str:
+    if name not in SCENARIOS:
+        raise argparse.ArgumentTypeError(f"{name} is unknown; there are {' '.join(SCENARIOS)}")
+    return name
+
+
+def _stacks(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, text.split(",")))
+    if unknown := [name for name in names if name not in STACKS]:
+        raise argparse.ArgumentTypeError(f"unknown: {' '.join(unknown)}; there are {' '.join(STACKS)}")
+    return names
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

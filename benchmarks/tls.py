@@ -19,8 +19,8 @@ from pathlib import Path
 
 import trustme
 
+from benchmarks.launch import free_port, running
 from benchmarks.processes import cpu_seconds, tree
-from benchmarks.stacks import _started, free_port
 
 NGINX = """
 worker_processes 2;
@@ -120,7 +120,7 @@ def serving(stack: str, folder: Path) -> Iterator[tuple[int, int]]:
         command = ["nginx", "-c", str(folder / name), "-p", str(folder)]
     else:
         command = [str(Path(sys.executable).parent / "trivet"), "serve", str(folder / name)]
-    with _started(command, folder, port) as pid:
+    with running(command, folder, port) as pid:
         wait_until_it_answers(port)
         yield port, pid
 

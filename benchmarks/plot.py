@@ -1,0 +1,79 @@
+"""Horizontal bars as SVG, written by hand: no library, one file, readable on light and on dark pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, LABEL, VALUE = 760, 190, 130  # of the whole, the names' column, the figures' column
+BAR, GAP, TOP, BOTTOM = 20, 8, 58, 22
+# The background is drawn too: a page's own may be of the other kind than the reader's system.
+STYLE = """
+  .back { fill: #ffffff } .text { fill: #1f2328 } .weak { fill: #59636e }
+  .front { fill: #4c8dd6 } .pool { fill: #e0973c } .ours { stroke: #1f2328; stroke-width: 1.5 }
+  text { font: 13px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
+  @media (prefers-color-scheme: dark) {
+    .back { fill: #0d1117 } .text { fill: #f0f6fc } .weak { fill: #9198a1 } .ours { stroke: #f0f6fc }
+  }
+"""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row: its parts are drawn one after the other, and `said` stands behind them."""
+
+    label: str
+    parts: tuple[tuple[str, float], ...]  # class of the colour, value
+    said: str
+    is_ours: bool = False
+
+    @property
+    def whole(self) -> float:
+        return sum(value for _, value in self.parts)
+
+
+def chart(title: str, subtitle: str, bars: Sequence[Bar], legend: Sequence[tuple[str, str]] = ()) -> str:
+    """`legend` has pairs of a colour's class and what it stands for."""
+    height = TOP + len(bars) * (BAR + GAP) + BOTTOM
+    most = max((bar.whole for bar in bars), default=0) or 1.0
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+        f' height="{height}" role="img" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
+        f"<style>{STYLE}</style>",
+        f'<rect class="back" width="{WIDTH}" height="{height}" rx="6"/>',
+        _text(16, 26, title, "text title"),
+        _text(16, 45, subtitle, "weak"),
+        *_legend(legend),
+    ]
+    for number, bar in enumerate(bars):
+        lines += _bar(bar, TOP + number * (BAR + GAP), (WIDTH - LABEL - VALUE) / most)
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _bar(bar: Bar, y: int, scale: float) -> list[str]:
+    middle = y + BAR - 5
+    kind = "text title" if bar.is_ours else "text"
+    lines = [_text(LABEL - 10, middle, bar.label, kind, end=True)]
+    x = float(LABEL)
+    for colour, value in bar.parts:
+        width = value * scale
+        lines.append(f'<rect class="{colour}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"/>')
+        x += width
+    if bar.is_ours:
+        place = f'x="{LABEL}" y="{y}" width="{bar.whole * scale:.1f}" height="{BAR}"'
+        lines.append(f'<rect class="ours" fill="none" {place}/>')
+    return [*lines, _text(x + 8, middle, bar.said, "text")]
+
+
+def _legend(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    lines = []
+    for number, (colour, name) in enumerate(pairs):
+        x = WIDTH - 150 * (len(pairs) - number)
+        lines.append(f'<rect class="{colour}" x="{x}" y="15" width="12" height="12"/>')
+        lines.append(_text(x + 18, 26, name, "weak"))
+    return lines
+
+
+def _text(x: float, y: float, said: str, kind: str, end: bool = False) -> str:
+    anchor = ' text-anchor="end"' if end else ""
+    return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}"{anchor}>{escape(said)}</text>'
