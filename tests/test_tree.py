@@ -151,6 +151,7 @@ TESTED_BY = {
     "backend/links": "backend/test_slot.py",
     "proxy/admission": "proxy/test_connection.py",
     "dispatch/link": "proxy/test_exchange.py",
+    "dispatch/slot_wire": "proxy/test_handover.py",
     "dispatch/servers": "proxy/test_handler_upstream.py",
     # Processes: they are run, not called.
     "backend/tick": "backend/test_master_rooms.py",

@@ -15,7 +15,7 @@ from trivet_common.http1.reasons import refuse
 
 from . import disk
 from .codings import CODINGS
-from .delivery import Delivery
+from .delivery import Delivery, unreadable
 from .preconditions import Asked, asked_of
 from .presentation import Presentation
 from .shelf import LARGEST, Entry, Shelf, Variant, identity_of
@@ -187,7 +187,7 @@ class Catalogue:
         try:
             body = await disk.read(fd, info.st_size, 0)
         except OSError as error:
-            raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
+            raise unreadable(error) from None
         return body if identity_of(os.fstat(fd)) == identity_of(info) else None
 
     def _look(self, name: bytes) -> os.stat_result:

@@ -97,24 +97,51 @@ class Delivery:
         try:
             data = await disk.read(self._fd, end - first, first)
         except OSError as error:
-            raise refuse("internal", f"A file cannot be read: {error.strerror}.") from None
+            raise unreadable(error) from None
         if len(data) < end - first:
             # Length and validators promise what is not there. Never padded, never another file's bytes.
             raise _changed()
         return data
 
 
-async def send_from_disk(writer: ResponseWriter, fd: int, first: int, end: int) -> None:
+async def send_from_disk(
+    writer: ResponseWriter, fd: int, first: int, end: int, lane: disk.Lane | None = None
+) -> None:
     """In stretches that are in memory before they are sent: sendfile would stop the loop for the disk.
 
-    Raises HttpError file_changed where the file has become shorter.
+    Raises HttpError file_changed where the file has become shorter, disk_slow where it does not come.
     """
+    try:
+        while first < end:
+            count = min(end - first, disk.WINDOW)
+            if await disk.warm(fd, first, count, lane):
+                sent = await writer.send_file(fd, first, count)
+            else:
+                sent = await _copy(writer, fd, first, count, lane)
+            if sent < count:
+                raise _changed()
+            first += count
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+async def _copy(writer: ResponseWriter, fd: int, first: int, count: int, lane: disk.Lane | None) -> int:
+    """Where sendfile may wait for the disk, whatever was read before."""
+    end = first + count
     while first < end:
-        count = min(end - first, disk.WINDOW)
-        await disk.warm(fd, first, count)
-        if await writer.send_file(fd, first, count) < count:
-            raise _changed()
-        first += count
+        data = await disk.read(fd, min(end - first, disk.PIECE), first, lane)
+        if not data:
+            break
+        writer.write(data)
+        first += len(data)
+        await writer.send_file(fd, first, 0)  # until the client has it: a backlog would go to the disk again
+    return first - (end - count)
+
+
+def unreadable(error: OSError) -> HttpError:
+    if isinstance(error, TimeoutError):
+        return refuse("disk_slow")
+    return refuse("internal", f"A file cannot be read: {error.strerror}.")
 
 
 def _changed() -> HttpError:

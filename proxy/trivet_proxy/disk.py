@@ -1,6 +1,7 @@
 """Bytes of a file without ever waiting for the disk in the loop: what is not in memory is read in a thread.
 
-preadv with RWF_NOWAIT tells (Linux 4.14). Knows no HTTP and no name, only descriptors.
+preadv with RWF_NOWAIT tells; where a file system cannot tell, all but memory itself is read in a thread.
+Knows no HTTP and no name, only descriptors.
 """
 
 from __future__ import annotations
@@ -9,26 +10,85 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import trio
+
+from . import file_systems
+from .file_systems import Kind
 
 Result = TypeVar("Result")
 
 # As much as one look covers, and as a thread reads ahead at once.
 WINDOW = 1024 * 1024
-_PIECE = 128 * 1024
+PIECE = 128 * 1024
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
-# A file system that cannot tell (some network and user-space ones, kernels before 4.14) is read as it is.
+# Many file systems (overlayfs, tmpfs, FUSE, NFS), and kernels before 4.14.
 _CANNOT_TELL = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
-# A disk that hangs holds up this many reads, not every thread there is.
+# A disk that hangs holds up this many threads, for its own files alone. Who waits for it is let go in time.
 _AT_ONCE = 8
+_MOST_WAITING = 256
+_PATIENCE = 30.0  # seconds
+_MOST_LANES = 64
+_lanes: trio.lowlevel.RunVar[dict[int, Lane]] = trio.lowlevel.RunVar("lanes")
 _limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("disk")
 
 
-async def read(fd: int, count: int, offset: int) -> bytes:
-    """At most `count` bytes; fewer only where the file ends. Raises OSError."""
+class Lane:
+    """The threads for one disk, or for what the workers of one pool hand over."""
+
+    __slots__ = ("_limiter",)
+
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(_AT_ONCE)
+
+    def __repr__(self) -> str:
+        return f"<Lane {self._limiter.borrowed_tokens} of {_AT_ONCE}>"
+
+    async def run(self, work: Callable[[], Result], after: Callable[[], object]) -> Result:
+        """`after` is called once, behind `work` in its thread, be that long after we stopped waiting for it.
+
+        Raises TimeoutError, and what `work` raises.
+        """
+        job = _Job(work, after)
+        try:
+            if self._limiter.statistics().tasks_waiting < _MOST_WAITING:
+                with trio.move_on_after(_PATIENCE):
+                    return await trio.to_thread.run_sync(
+                        job.run, limiter=self._limiter, abandon_on_cancel=True
+                    )
+        finally:
+            job.forgo()
+        raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer")
+
+
+class _Job(Generic[Result]):
+    """Either its thread or its task has the turn."""
+
+    __slots__ = ("_after", "_turn", "_work")
+
+    def __init__(self, work: Callable[[], Result], after: Callable[[], object]) -> None:
+        self._work = work
+        self._after = after
+        self._turn = [True]
+
+    def run(self) -> Result:
+        self._turn.pop()
+        try:
+            return self._work()
+        finally:
+            self._after()
+
+    def forgo(self) -> None:
+        with contextlib.suppress(IndexError):
+            self._turn.pop()
+            self._after()
+
+
+async def read(fd: int, count: int, offset: int, lane: Lane | None = None) -> bytes:
+    """At most `count` bytes; fewer only where the file ends. Raises OSError; TimeoutError of a slow disk."""
     if not count:
         return b""
     buffer = bytearray(count)
@@ -36,39 +96,46 @@ async def read(fd: int, count: int, offset: int) -> bytes:
     if got == count or got == 0:
         return bytes(buffer[:got])
     got = got or 0
-    rest = await _in_thread(fd, count - got, offset + got)
+    rest = await _read_in_thread(fd, count - got, offset + got, lane)
     return bytes(buffer[:got]) + b"".join(rest)
 
 
-async def warm(fd: int, offset: int, count: int) -> None:
-    """Have this stretch (WINDOW at most) in memory, as well as one can tell by its two ends."""
-    if _is_cold(fd, offset + count - 1) or _is_cold(fd, offset):
-        with contextlib.suppress(OSError):  # who sends it will meet the same trouble, and say so
-            await _in_thread(fd, count, offset)
+async def warm(fd: int, offset: int, count: int, lane: Lane | None = None) -> bool:
+    """Have this stretch (WINDOW at most) in memory, as well as one can tell by its two ends.
 
-
-def _is_cold(fd: int, offset: int) -> bool:
+    False: one cannot tell, and it is to be read piece by piece. Raises TimeoutError.
+    """
     try:
-        return _read_now(fd, bytearray(1), offset) is None
-    except OSError:
-        return False
-
-
-def _read_now(fd: int, buffer: bytearray, offset: int) -> int | None:
-    """How many bytes there are without waiting; None: none are in memory yet."""
-    try:
-        return os.preadv(fd, [buffer], offset, _NOWAIT)
-    except BlockingIOError:
-        return None
+        is_warm = _is_there(fd, offset + count - 1) and _is_there(fd, offset)
     except OSError as error:
-        if error.errno not in _CANNOT_TELL:
+        # Who sends it will meet any other trouble, and say so.
+        return error.errno not in _CANNOT_TELL
+    if not is_warm:
+        try:
+            await _read_in_thread(fd, count, offset, lane)
+        except TimeoutError:
             raise
-        return os.preadv(fd, [buffer], offset)
+        except OSError:
+            pass
+    return True
+
+
+def lane_of(fd: int) -> Lane:
+    """That of the disk on which an open file lies. Raises OSError."""
+    try:
+        lanes = _lanes.get()
+    except LookupError:
+        lanes = {}
+        _lanes.set(lanes)
+    device = file_systems.look(fd).device
+    if device not in lanes and len(lanes) >= _MOST_LANES:
+        device = next(iter(lanes))
+    return lanes.setdefault(device, Lane())
 
 
 async def run(work: Callable[[], Result]) -> Result:
-    """Anything else that may wait for a disk, in one of the few threads for it."""
-    # Not abandoned when the request is: the descriptor must stay open until the thread is through.
+    """What belongs to no request, however long it takes."""
+    # Not abandoned: what it works with must stay until the thread is through.
     try:
         limiter = _limiter.get()
     except LookupError:
@@ -77,15 +144,47 @@ async def run(work: Callable[[], Result]) -> Result:
     return await trio.to_thread.run_sync(work, limiter=limiter)
 
 
-async def _in_thread(fd: int, count: int, offset: int) -> list[bytes]:
-    return await run(lambda: _read_through(fd, count, offset))
+def _is_there(fd: int, offset: int) -> bool:
+    """Raises OSError: also where one cannot tell."""
+    try:
+        os.preadv(fd, [bytearray(1)], offset, _NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _CANNOT_TELL and _is_memory(fd):
+            return True
+        raise
+    return True
+
+
+def _read_now(fd: int, buffer: bytearray, offset: int) -> int | None:
+    """How many bytes there are without waiting; None: none are in memory yet, or one cannot tell."""
+    try:
+        return os.preadv(fd, [buffer], offset, _NOWAIT)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        if error.errno not in _CANNOT_TELL:
+            raise
+    return os.preadv(fd, [buffer], offset) if _is_memory(fd) else None
+
+
+def _is_memory(fd: int) -> bool:
+    return file_systems.known(file_systems.look(fd).device) is Kind.MEMORY
+
+
+async def _read_in_thread(fd: int, count: int, offset: int, lane: Lane | None) -> list[bytes]:
+    lane = lane or lane_of(fd)
+    own = os.dup(fd)  # its number must mean this file for as long as the thread reads
+    return await lane.run(partial(_read_through, own, count, offset), partial(os.close, own))
 
 
 def _read_through(fd: int, count: int, offset: int) -> list[bytes]:
+    file_systems.learn(fd)
     pieces = []
     end = offset + count
     while offset < end:
-        piece = os.pread(fd, min(end - offset, _PIECE), offset)
+        piece = os.pread(fd, min(end - offset, PIECE), offset)
         if not piece:
             break
         pieces.append(piece)

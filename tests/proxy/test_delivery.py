@@ -9,7 +9,7 @@ import pytest
 
 from tests.proxy.fakes_core import FakeProcess, new_spool
 from trivet_common.http1.errors import HttpError
-from trivet_proxy import delivery
+from trivet_proxy import delivery, disk
 from trivet_proxy.body import EMPTY
 from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.delivery import SMALL, Delivery
@@ -21,11 +21,14 @@ from trivet_proxy.writer import ResponseWriter
 DATA = bytes(range(256)) * 40  # 10,240 bytes
 
 
-@pytest.fixture(params=["memory", "small", "large"])
+@pytest.fixture(params=["memory", "small", "large", "copied"])
 def ask(request, new_pair, tmp_path, monkeypatch):
-    """Ask for DATA: kept in memory, read in one piece, or sent by sendfile."""
-    if request.param == "large":
+    """Ask for DATA: kept in memory, read in one piece, or sent by sendfile, or copied."""
+    if request.param in ("large", "copied"):
         monkeypatch.setattr(delivery, "SMALL", 0)
+    if request.param == "copied":  # as from an overlay: no file system that can tell what is in memory
+        monkeypatch.setattr(disk, "_NOWAIT", 1 << 20)
+        monkeypatch.setattr(disk, "PIECE", 1000)
     path = tmp_path / "file"
     path.write_bytes(DATA)
     os.utime(path, ns=(0, 784111777 * 10**9))
@@ -103,3 +106,21 @@ async def test_conditions_come_before_ranges(ask):
 
 def test_small_is_what_one_send_carries():
     assert SMALL <= 16384
+
+
+@pytest.mark.parametrize("count", [100, 100_000])
+async def test_a_disk_that_does_not_answer(new_pair, tmp_path, monkeypatch, count):
+    async def late(*arguments):
+        raise TimeoutError
+
+    monkeypatch.setattr(disk, "_read_in_thread", late)
+    monkeypatch.setattr(disk, "_NOWAIT", 1 << 20)
+    fd = os.open(__file__, os.O_RDONLY)
+    wire, _ = new_pair()
+    writer = ResponseWriter(
+        wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, b"GET", False, True
+    )
+    with pytest.raises(HttpError) as caught:
+        await Delivery(writer, FileHeaders(b"text/plain", count, 0), fd).run(b"GET", {})
+    os.close(fd)
+    assert (caught.value.why, caught.value.status) == ("disk_slow", 503)

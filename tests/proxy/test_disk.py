@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import pytest
+import trio
 
-from trivet_proxy import disk
+from trivet_proxy import disk, file_systems
+from trivet_proxy.file_systems import Standing
 
 
 @pytest.fixture
@@ -64,7 +67,8 @@ async def test_what_is_not_comes_from_a_thread(file, readers, monkeypatch, there
     assert not any(readers), "a read waited for the disk in the loop"
 
 
-async def test_a_file_system_that_cannot_tell(file, monkeypatch):
+@pytest.fixture
+def cannot_tell(monkeypatch):
     real = os.preadv
 
     def preadv(fd, buffers, offset, flags=0):
@@ -73,8 +77,82 @@ async def test_a_file_system_that_cannot_tell(file, monkeypatch):
         return real(fd, buffers, offset)
 
     monkeypatch.setattr("trivet_proxy.disk.os.preadv", preadv)
-    assert await disk.read(file, 3, 1) == b"\1\2\3"
-    await disk.warm(file, 0, 10)
+    monkeypatch.setattr(file_systems, "_known", {})
+
+
+async def test_a_file_system_that_cannot_tell_is_read_in_a_thread(file, readers, cannot_tell):
+    for _ in range(2):
+        assert await disk.read(file, 3, 1) == b"\1\2\3"
+    assert readers == [False, False]
+    assert not await disk.warm(file, 0, 10)
+
+
+async def test_memory_is_read_at_once_when_that_is_known(readers, cannot_tell):
+    fd = os.memfd_create("test")
+    try:
+        os.write(fd, b"0123")
+        assert await disk.read(fd, 3, 1) == b"123"
+        assert readers == [False]
+        assert await disk.read(fd, 2, 2) == b"23"
+        assert await disk.warm(fd, 0, 4)
+        assert readers == [False]
+    finally:
+        os.close(fd)
+
+
+async def test_a_disk_that_does_not_answer_is_not_waited_for(file, monkeypatch, cannot_tell):
+    """Each has threads of its own, and reads a descriptor of its own: ours may be another file by then."""
+    monkeypatch.setattr(disk, "_PATIENCE", 0.1)
+    monkeypatch.setattr(disk, "_AT_ONCE", 2)
+    monkeypatch.setattr(disk, "_MOST_WAITING", 1)
+    hangs, read, seen = threading.Event(), os.pread, []
+
+    def pread(fd, count, offset):
+        seen.append(fd)
+        assert hangs.wait(10)
+        return read(fd, count, offset)
+
+    monkeypatch.setattr("trivet_proxy.disk.os.pread", pread)
+    lane = disk.Lane()
+    late = []
+
+    async def ask():
+        with pytest.raises(TimeoutError):
+            await disk.read(file, 3, 0, lane)
+        late.append(trio.current_time())
+
+    try:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                for _ in range(4):
+                    nursery.start_soon(ask)
+            assert late[0] < late[-1] - 0.05, "there is a bound to how many wait"
+            with pytest.raises(TimeoutError):
+                await disk.warm(file, 0, 10, lane) or await disk.read(file, 1, 0, lane)
+        assert len(seen) == 2
+        assert file not in seen
+        for fd in seen:
+            os.fstat(fd)  # for as long as a thread may use them
+    finally:
+        hangs.set()
+    deadline = time.monotonic() + 5
+    for fd in seen:
+        while True:
+            try:
+                os.fstat(fd)
+            except OSError:
+                break
+            assert time.monotonic() < deadline, "left open"
+            await trio.sleep(0.01)
+    assert await disk.read(file, 3, 1, lane) == b"\1\2\3"
+
+
+async def test_one_disk_that_hangs_holds_up_no_other(file, monkeypatch):
+    monkeypatch.setattr(file_systems, "look", lambda fd: Standing(0, 0, fd))
+    assert disk.lane_of(file) is disk.lane_of(file) is not disk.lane_of(999)
+    for number in range(1000, 1100):
+        disk.lane_of(number)
+    assert disk.lane_of(2000) is disk.lane_of(file), "their number is bounded"
 
 
 async def test_a_disk_that_fails(file, monkeypatch):

@@ -110,6 +110,7 @@ REASONS: dict[str, Reason] = {
     "draining": Reason(503, _US, "The server is stopping."),
     "overloaded": Reason(503, _US, "The server has as many connections as limits.connections allows."),
     "no_descriptors": Reason(503, _US, "The server had no file descriptor left for this answer."),
+    "disk_slow": Reason(503, _US, "The disk did not give the file within 30 seconds."),
     "per_client": Reason(
         503, _CLIENT, "This address has as many connections as limits.connections_per_client allows."
     ),

@@ -117,7 +117,7 @@ class Exchange:
         offset, sieve = offset_in(head, self._request.head.method), self._dispatch.sieve
         try:
             if offset is not None:
-                await relay_file(link, head, offset, self._writer, sieve)
+                await relay_file(link, head, offset, self._writer, sieve, self._dispatch.lane)
                 return True
             why = await relay(link, head, self._request, self._writer, sieve, self._route.timeout)
         except HttpError as error:

@@ -16,6 +16,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 from trivet_common.http1.response import ResponseHead
 from trivet_common.pool.handover import MARK, SMALLEST, parse_offset
 
+from .. import disk, file_systems
 from ..delivery import send_from_disk
 from ..forwarded import ResponseSieve, response_headers_for_client
 from ..wire import WireClosed
@@ -42,7 +43,12 @@ def offset_in(head: ResponseHead, method: bytes) -> int | None:
 
 
 async def relay_file(
-    link: SlotLink, head: ResponseHead, offset: int, writer: ResponseWriter, sieve: ResponseSieve
+    link: SlotLink,
+    head: ResponseHead,
+    offset: int,
+    writer: ResponseWriter,
+    sieve: ResponseSieve,
+    lane: disk.Lane,
 ) -> None:
     """The whole answer. Raises HttpError while nothing went to the client, and where the file fell short."""
     assert head.content_length is not None
@@ -57,7 +63,7 @@ async def relay_file(
             raise
         let_go(link, head, NoBody(Source.UPSTREAM))
         writer.start(head.status, None, headers, head.content_length)
-        await send_from_disk(writer, fd, offset, end)
+        await send_from_disk(writer, fd, offset, end, lane)
         await writer.finish()
     finally:
         link.wire.give_back(fd)
@@ -96,12 +102,12 @@ def _lost() -> HttpError:
 
 def _judge(fd: int, end: int) -> None:
     """Raises HttpError for what cannot be sent up to `end`."""
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode):
+    found = file_systems.look(fd)
+    if not stat.S_ISREG(found.mode):
         raise refuse("upstream_bad", "What the slot handed over is no regular file.")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     if flags & _PATH_ONLY or flags & os.O_ACCMODE == os.O_WRONLY:
         raise refuse("upstream_bad", "The file that the slot handed over is not open for reading.")
-    if info.st_size < end:
+    if found.size < end:
         # Not only a file that was cut: a length nobody checked would keep the writer busy for ever.
         raise refuse("upstream_bad", "The file that the slot handed over is shorter than its answer.")

@@ -16,6 +16,7 @@ from trivet_common.pool.places import PoolPlaces
 from trivet_common.pool.queue_board import QueueRow
 
 from ..deadlines import Deadlines
+from ..disk import Lane
 from ..forwarded import ResponseSieve
 from .queue import Queue
 from .slots import SlotLink, Slots
@@ -53,6 +54,7 @@ class PoolDispatch:
         self.slots = Slots(places, deadlines)
         self.queue = Queue(self.slots, deadlines, terms.limits, self.tally)
         self.in_flight: set[SlotLink] = set()  # sent, and nothing of the answer is here yet
+        self.lane = Lane()  # for files that its workers hand over, on whatever disk
         self.sieve = ResponseSieve(self._tell_of_order)
         self._row = QueueRow(places.queue_board, index, processes)
         self._warn = warn
