@@ -16,7 +16,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 from trivet_common.http1.request import RequestHead, RequestReader
 
 from . import error_pages
-from .body import EMPTY, Body
+from .body import EMPTY, Body, no_body_before
 from .clients import Clients
 from .complaints import Complaints
 from .crumbs import Crumbs
@@ -37,6 +37,7 @@ _LINGER_CAP = 4 * 1024 * 1024
 # What a client that is too slow is still told: the task that waits for it raises this as an answer.
 _TOLD = frozenset({"header_timeout", "body_timeout", "too_slow"})
 _TLS_HELLO = "bad_head:tls"
+_FLOOD = "tls_flood"
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
@@ -135,7 +136,7 @@ class Connection:
         except HttpError as error:
             await self._turn_away(error)
         except WireClosed as closed:
-            if not self._reader.is_between_requests and closed.why in REASONS:
+            if closed.why in REASONS and (not self._reader.is_between_requests or closed.why == _FLOOD):
                 self._log_unread(refuse(closed.why))
             raise
         return None
@@ -202,6 +203,8 @@ class Connection:
                 head, wire, first, patience=self._patience, limits=resources.settings.limits,
                 spool=resources.spool, interim=self._interim,
             )  # fmt: skip
+        elif first and head.upgrade is not None:
+            body = no_body_before(first)
         else:
             body, self._rest = EMPTY, first
         self._writer = ResponseWriter(

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 import trio
 from trio.lowlevel import checkpoint
 
+from . import one_record
 from .crumbs import Crumbs
-from .wire import _TURN, PIECE, Wire
+from .wire import _READ, _TURN, PIECE, Wire
 
 # The most a record holds (RFC 8446, 5.1). One SSL_write takes all of its bytes or none, and CPython does not
 # set SSL_MODE_ENABLE_PARTIAL_WRITE: what is longer could not be told apart into sent and not sent.
@@ -48,7 +49,7 @@ class HandshakeFailed(Exception):
 class TlsWire(Wire):
     """One peer behind TLS. `shake_hands` first; nothing else is meaningful before."""
 
-    __slots__ = ("_ahead", "_is_open", "_sealed", "_wrap", "reads_on", "writes_on")
+    __slots__ = ("_ahead", "_is_open", "_messages", "_sealed", "_wrap", "reads_on", "writes_on")
 
     _sock: ssl.SSLSocket  # from the first byte on
 
@@ -58,6 +59,7 @@ class TlsWire(Wire):
         self.reads_on: int = select.EPOLLIN
         self.writes_on: int = select.EPOLLOUT
         self._is_open = False  # the handshake is complete
+        self._messages = 0  # received, and no data came of them; KiB of data are set against them
         self._sealed = b""  # a record the kernel had no room for: to be sent again, these bytes and no others
         self._ahead = 0  # bytes the kernel has taken since, and nobody was told
 
@@ -71,6 +73,7 @@ class TlsWire(Wire):
         await Wire.wait_until_readable(self)
         try:
             self._sock = self._wrap(self._sock)
+            one_record.limit(self._sock)
         except (OSError, ValueError):
             raise HandshakeFailed("") from None  # it has left already
         crumbs, steps = Crumbs(), 0
@@ -109,6 +112,8 @@ class TlsWire(Wire):
             data = self._sock.recv(limit)
         except ssl.SSLWantReadError:
             self.reads_on = select.EPOLLIN
+            if not self._spent:  # we were woken for nothing
+                self._count_messages()
             return None
         except ssl.SSLWantWriteError:
             self.reads_on = select.EPOLLOUT
@@ -122,7 +127,9 @@ class TlsWire(Wire):
             return b""
         if limit > len(data) and (len(data) == _RECORD or len(data) < _CRUMB) and data:
             data += self._receive_more(limit - len(data))
-        self._spent += len(data)
+        self._spent += len(data) + _READ
+        if self._messages:
+            self._messages = max(self._messages - len(data) // 1024, 0)
         return data
 
     async def wait_until_readable(self) -> None:
@@ -192,13 +199,7 @@ class TlsWire(Wire):
     def has_input(self) -> bool:
         if self.is_ready_inside:
             return True
-        try:
-            socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
+        return Wire.has_input(self)
 
     def _receive_more(self, limit: int) -> bytes:
         """One read gives one record. After a full one more is likely; and who sends crumbs decides how many
@@ -208,12 +209,24 @@ class TlsWire(Wire):
         try:
             for _ in range(_MOST_RECORDS):
                 pieces.append(piece := self._sock.recv(limit))
+                self._spent += _READ
                 limit -= len(piece)
                 if not piece or limit <= 0:
                     break
         except (OSError, ValueError):
             pass  # nothing there; an error comes again
         return b"".join(pieces)
+
+    def _count_messages(self) -> None:
+        """A message that is no data costs us more than who sends it: new keys, or a "no" (CVE-2011-1473).
+
+        Of a record in pieces nothing is left in the socket. Raises WireClosed.
+        """
+        if Wire.has_input(self):
+            self._messages += 1
+            if self._messages > one_record.MOST_MESSAGES:
+                self.close("tls_flood")
+                raise self._closed()
 
     def _seal(self, piece: bytes | memoryview) -> bool:
         """Send one record; False if the kernel has no room, and then it is kept as it is."""

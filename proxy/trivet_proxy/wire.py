@@ -20,9 +20,11 @@ from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writab
 PIECE = 65536
 
 # A peer that never lets us wait starves every other task (a pipelining client did, for 2 s): a task yields
-# after 256 KiB without a wait, and a turn counts for 16 KiB, so after 16 small replies as well.
+# after 256 KiB without a wait, and a turn counts for 16 KiB, so after 16 small replies as well. So does what
+# is received in crumbs: 1 KiB each at least.
 _BUDGET = 256 * 1024
 _TURN = 16 * 1024
+_READ = 1024
 
 # One sendfile reads at most this much from the disk while every other task stands still.
 _FILE_PIECE = 256 * 1024
@@ -77,7 +79,7 @@ class Wire:
                 raise self._closed() from None
             self.was_reset = True
             return b""
-        self._spent += len(data)
+        self._spent += len(data) + _READ
         return data
 
     async def receive(self, limit: int = PIECE) -> bytes:
@@ -233,7 +235,7 @@ class Wire:
     def has_input(self) -> bool:
         """Bytes or the end are waiting to be received."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
+            socket.socket.recv(self._sock, 1, socket.MSG_PEEK)  # also under TLS: what the kernel has
         except BlockingIOError:
             return False
         except OSError:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from trio.testing import MockClock
 
 from tests.proxy.fakes_tls import NAME, TlsPeer, authority, client_context, raw_pair
+from tests.proxy.forged_records import DATA, Forger
 from tests.proxy.test_connection import GET, House
 from trivet_common.certificates import CertificateError
 from trivet_common.config.tls import Tls
@@ -120,6 +121,19 @@ async def test_the_head_has_its_own_time_after_it(house: TlsHouse, autojump_cloc
     await peer.send(GET)
     assert (await peer.receive_answer())[0] == 200
     peer.close()
+
+
+async def test_messages_without_end_are_a_line_in_the_log(house: TlsHouse) -> None:
+    sock = house.arrive()
+    sock.settimeout(5)
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    forger = await trio.to_thread.run_sync(Forger, sock, context, NAME, "1.3")
+    sock.sendall(forger.seal(DATA, GET) + forger.key_updates(100))
+    with trio.fail_after(5):
+        await house.clients.wait_until_empty()
+    assert [record.why for record in house.log.records] == ["", "tls_flood"]
+    sock.close()
 
 
 class TestCredentials:

@@ -64,6 +64,7 @@ REASONS: dict[str, Reason] = {
     "bad_head:coding_http10": Reason(400, _CLIENT, "HTTP/1.0 has no Transfer-Encoding."),
     "bad_head:syntax": Reason(400, _CLIENT, "The head is not one of HTTP/1.1."),
     "plain_http": Reason(400, _CLIENT, "This port speaks https: ask again with https:// in the address."),
+    "tls_flood": Reason(400, _CLIENT, "The client sent TLS messages one after the other, and no data."),
     "expectation": Reason(417, _CLIENT, "The only expectation there is, is 100-continue."),
     # The body.
     "bad_body:chunk_size": Reason(400, _CLIENT, "A chunk size is not 1 to 16 hexadecimal digits."),

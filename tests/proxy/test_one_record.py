@@ -1,0 +1,152 @@
+"""Messages that are no data, without end: nobody is held up by them (RFC 8446, 4.6.3; CVE-2011-1473)."""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import trio
+import trustme
+
+from tests.proxy.fakes_tls import NAME, authority, raw_pair
+from tests.proxy.forged_records import (
+    DATA,
+    HANDSHAKE,
+    KEY_UPDATE,
+    KEY_UPDATE_REQUESTED,
+    RENEGOTIATION,
+    Forger,
+)
+from trivet_proxy import one_record
+from trivet_proxy.tls_profile import new_context
+from trivet_proxy.tls_wire import TlsWire
+from trivet_proxy.wire import WireClosed
+
+Meet = Callable[[str], Awaitable[tuple[TlsWire, Forger]]]
+
+
+@pytest.fixture
+async def meet() -> AsyncIterator[Meet]:
+    """A wire and its client, after their handshake."""
+    made: list[tuple[TlsWire, Forger]] = []
+
+    async def meet(version: str) -> tuple[TlsWire, Forger]:
+        server = new_context("intermediate", "off")
+        authority().issue_cert(NAME, key_type=trustme.KeyType.ECDSA).configure_cert(server)
+        context = ssl.create_default_context()
+        authority().configure_trust(context)
+        if version == "1.2":
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+        wire, theirs = raw_pair(None, server)
+        theirs.settimeout(5)
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wire.shake_hands)
+                forger = await trio.to_thread.run_sync(Forger, theirs, context, NAME, version)
+        made.append((wire, forger))
+        return made[-1]
+
+    yield meet
+    for wire, forger in made:
+        wire.close()
+        forger.sock.close()
+
+
+class Neighbour:
+    """Another task of the same process."""
+
+    turns = 0
+
+    async def run(self) -> None:
+        while True:
+            self.turns += 1
+            await trio.lowlevel.checkpoint()
+
+
+def flood(forger: Forger, kind: bytes, count: int) -> bytes:
+    if forger.is_new:
+        return forger.key_updates(count, kind)
+    return b"".join(forger.seal(HANDSHAKE, kind) for _ in range(count))
+
+
+FLOODS = [("1.3", KEY_UPDATE), ("1.3", KEY_UPDATE_REQUESTED), ("1.2", RENEGOTIATION)]
+
+
+@pytest.mark.parametrize(("version", "kind"), FLOODS)
+async def test_a_flood_ends_the_connection_and_holds_nobody_up(meet: Meet, version: str, kind: bytes) -> None:
+    wire, forger = await meet(version)
+    forger.sock.sendall(flood(forger, kind, 1000) + forger.seal(DATA, b"hello"))
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon((neighbour := Neighbour()).run)
+            with pytest.raises(WireClosed, match="tls_flood"):
+                await wire.receive()
+            nursery.cancel_scope.cancel()
+    assert neighbour.turns > one_record.MOST_MESSAGES // 2
+
+
+async def test_who_sends_single_bytes_lets_others_have_their_turns(meet: Meet) -> None:
+    """A record costs what many bytes cost: 2000 are a hundredth of a budget in bytes, and 8 ms."""
+    wire, forger = await meet("1.3")
+    forger.sock.sendall(b"".join(forger.seal(DATA, b"x") for _ in range(2000)))
+    got = b""
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon((neighbour := Neighbour()).run)
+            while len(got) < 2000:
+                got += await wire.receive()
+            nursery.cancel_scope.cancel()
+    assert neighbour.turns >= 5
+
+
+@pytest.mark.parametrize(("version", "kind"), FLOODS)
+async def test_where_openssl_cannot_be_reached_a_flood_is_cut_off(
+    meet: Meet, version: str, kind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_record, "control", lambda: None)
+    wire, forger = await meet(version)
+    forger.sock.sendall(flood(forger, kind, 1000) + forger.seal(DATA, b"hello"))
+    with trio.fail_after(10):
+        assert await wire.receive() == b""
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+async def test_new_keys_now_and_then_are_in_order(
+    meet: Meet, is_reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_reached:
+        monkeypatch.setattr(one_record, "control", lambda: None)
+    wire, forger = await meet("1.3")
+    for at in range(10):
+        forger.sock.sendall(forger.key_updates(5) + forger.seal(DATA, b"%d" % at + bytes(6000)))
+        with trio.fail_after(5):
+            assert await wire.receive() == b"%d" % at + bytes(6000)
+    assert wire._messages == 0
+    wire.try_send(b"x")  # with keys of its own that nobody asked to be renewed
+
+
+async def test_a_record_in_pieces_is_no_message(meet: Meet) -> None:
+    wire, forger = await meet("1.3")
+    record = forger.seal(DATA, bytes(200))
+    got: list[bytes] = []
+
+    async def receive() -> None:
+        got.append(await wire.receive())
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            for at in range(len(record)):
+                forger.sock.sendall(record[at : at + 1])
+                await trio.testing.wait_all_tasks_blocked()
+    assert got == [bytes(200)]
+    assert wire._messages == 0
+
+
+def test_nothing_is_done_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    if one_record.control() is None:
+        pytest.skip("this interpreter's OpenSSL cannot be reached")
+    for place in (one_record._PLACE - one_record._WORD, one_record._PLACE + one_record._WORD):
+        monkeypatch.setattr(one_record, "_PLACE", place)
+        assert one_record.control.__wrapped__() is None
+    assert one_record._words(8) == []  # nothing lies there, and nothing ends
