@@ -582,6 +582,7 @@ routes:
   - {path: /p/, internal: true, files: {root: static, fallback: next}}
   - {path: /q/, files: {root: static, fallback: next}}
   - {path: /q/, pool: web}
+  - {path: /r/, files: {root: static, uploads: true, keep_releases: 3}}
 """,
     '3: files.cache: "30x" is not a duration … write 30s',
     "4: files.cache: no-chache is not a directive of Cache-Control … write no-cache",
@@ -599,6 +600,7 @@ routes:
     "16: unknown key autoindex … write files: {root: FOLDER, listing: true}",
     "17: internal: only a route with files or file can be internal … take it out",
     "18: files.fallback: an internal route has no next one … take it out",
+    "21: files.keep_releases: whoever uploads would decide what is kept … take it out",
 )
 wrong(
     "hosts",

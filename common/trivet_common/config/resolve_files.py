@@ -26,7 +26,12 @@ def resolve_files(keys: FilesKeys, site: SiteKeys, draft: Draft, loc: Loc) -> Fi
     )
     _check_fallback(files, draft, loc)
     _check_uploads(keys, draft, loc)
-    if keys.keep_releases and site.state_dir is None and not draft.environ.get("STATE_DIRECTORY"):
+    if (
+        keys.keep_releases
+        and not keys.uploads
+        and site.state_dir is None
+        and not draft.environ.get("STATE_DIRECTORY")
+    ):
         draft.mistake(
             (*loc, "keep_releases"),
             "there is no folder to keep assets in",
@@ -60,6 +65,12 @@ def _check_uploads(keys: FilesKeys, draft: Draft, loc: Loc) -> None:
         draft.mistake(
             (*loc, "precompressed"),
             "among uploads anybody could put a NAME.gz beside another's file",
+            "take it out",
+        )
+    if keys.keep_releases:
+        draft.mistake(
+            (*loc, "keep_releases"),
+            "whoever uploads would decide what is kept, and what was deleted would still be served",
             "take it out",
         )
     if keys.cache not in (AUTO, None) and "immutable" in (keys.cache or ""):

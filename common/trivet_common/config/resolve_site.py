@@ -10,6 +10,7 @@ from . import matching
 from .addresses import Listen, TrustedProxies
 from .cores import available_cores
 from .draft import Draft
+from .exposure import check_exposure
 from .fields import count
 from .model import SiteKeys
 from .model_routes import RouteKeys
@@ -59,10 +60,11 @@ class SiteResolver:
             upstreams=upstreams,
             routes=routes,
             pools=pools,
-            warnings=draft.findings.warnings,
+            warnings=(),
         )
+        check_exposure(settings, draft)
         draft.findings.raise_if_any()
-        return settings
+        return replace(settings, warnings=draft.findings.warnings)
 
     def _listen(self) -> tuple[Listen, ...]:
         port = self._draft.environ.get("PORT", "")
