@@ -83,7 +83,7 @@ FLOORS = {
         master
     """,  # noqa: E501
     "deploy": """
-        application_check effective refusal roll_call rollout watcher words
+        application_check effective refusal roll_call rollout succession watcher words
         apart certificates discovery running
         page whereabouts
         dump reload site status upgrade
@@ -91,7 +91,7 @@ FLOORS = {
         container_plan screen systemd_units
         container_image
         compose_file kubernetes_files
-        check compress development halves init manifests tls_dev
+        check compress development halves init manifests tls_dev versions
         serve
         commands
         cli
@@ -157,7 +157,7 @@ TESTED_BY = {
     "backend/tick": "backend/test_master_rooms.py",
     "backend/worker": "backend/test_master.py",
     "halves": "deploy/test_serve.py",
-    "upgrade": "whole/test_upgrade.py",
+    **dict.fromkeys(["succession", "upgrade", "versions"], "whole/test_upgrade.py"),
     "cli": "deploy/test_commands.py",
     "app_name": "backend/test_application.py",
     "application_check": "deploy/test_check.py",

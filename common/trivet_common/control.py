@@ -63,44 +63,75 @@ Answer = Callable[[dict[str, Any], Reply], None]
 
 
 class ControlServer:
-    """Listens on a path; `attach` puts it into a master's loop."""
+    """Listens on a path; `attach` puts it into a master's loop. Hidden, it is not there until it is shown."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_hidden: bool = False) -> None:
         self._path = path
         self._askers: set[_Asker] = set()
-        self._listener = _listen(path)
-        self._inode = path.lstat().st_ino
+        self._listener: socket.socket | None = None
+        self._loop: Loop | None = None
+        if not is_hidden:
+            self._open()
 
     def __repr__(self) -> str:
         return f"<ControlServer {self._path} askers={len(self._askers)}>"
 
     def attach(self, loop: Loop, answer: Answer) -> None:
         self._loop, self._answer = loop, answer
-        loop.watch(self._listener, self._accept)
+        self._watch()
 
-    def close(self) -> None:
-        """Stop listening and remove our own path (a successor may have put its own there already)."""
+    def show(self) -> None:
+        """Listen, if we do not yet. Raises OSError."""
+        if self._listener is None:
+            self._open()
+            self._watch()
+
+    def hide(self) -> None:
+        """Listen no more; who has asked is still answered."""
+        if self._listener is None:
+            return
         try:
+            # A successor may have put its own there already.
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
         except OSError:
             pass
+        if self._loop is not None:
+            self._loop.unwatch(self._listener)
+        self._listener.close()
+        self._listener = None
+
+    def close(self) -> None:
+        """Stop listening, remove our own path, answer nobody."""
+        self.hide()
         self.close_in_child()
 
     def close_in_child(self) -> None:
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
         for asker in self._askers:
             asker.socket.close()
         self._askers.clear()
 
+    def _open(self) -> None:
+        self._listener = _listen(self._path)
+        self._inode = self._path.lstat().st_ino
+
+    def _watch(self) -> None:
+        if self._loop is not None and self._listener is not None:
+            self._loop.unwatch(self._listener)  # hidden and shown again, in the middle of a rest
+            self._loop.watch(self._listener, self._accept)
+
     def _accept(self) -> None:
+        if self._listener is None or self._loop is None:
+            return
         try:
             client, _ = self._listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 # It stays readable: without a rest the loop would spin for as long as descriptors are short.
                 self._loop.unwatch(self._listener)
-                self._loop.call_later(_REST, lambda: self._loop.watch(self._listener, self._accept))
+                self._loop.call_later(_REST, self._watch)
             return
         if len(self._askers) >= _MOST_ASKERS or not _is_ours(client):
             client.close()

@@ -15,6 +15,8 @@ _MOST = 1024
 _NOWHERE = Path()
 # The names of descriptors that a version of ours passes to the next.
 OWN, FOREIGN = "own", "foreign"
+# And of the line on which the two talk.
+LINE = "predecessor"
 # Set by the version before ours: it bound the sockets, so they are ours to unlink and to shut.
 _PREDECESSOR = "TRIVET_PREDECESSOR"
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")

@@ -68,7 +68,7 @@ class Master:
         self.notifier = Notifier.take() if parent is None else Notifier()
         self._stop_replies: list[Reply] = []
         self._reloads = Reloads(
-            self.reload, reload_source, self._why_no_reload, self.tell_parent, log, self.notifier
+            self.reload, reload_source, self.why_no_reload, self.tell_parent, log, self.notifier
         )
 
     # ------------------------------------------------------------------ what a subclass says
@@ -85,6 +85,10 @@ class Master:
     def reload(self, settings: Any, done: Callable[[str | None], None]) -> None:
         """Take new settings and call `done` once: with None, or with the problem (and nothing changed)."""
         done(f"{self.title} cannot reload")
+
+    def why_no_reload(self) -> str | None:
+        """Why there can be no reload at this moment."""
+        return f"{self.title} is stopping" if self.is_leaving() else None
 
     def drain(self) -> None:
         """Begin to leave: children finish what they have begun."""
@@ -128,6 +132,10 @@ class Master:
     def is_turning(self) -> bool:
         """Whether the loops below turn too, since this was last asked."""
         return True
+
+    def has_finished(self) -> bool:
+        """Whether the loop may end."""
+        return self.is_leaving() and not self.children
 
     def cleanup(self) -> None:
         """The last child is gone; leave nothing behind."""
@@ -177,6 +185,11 @@ class Master:
         self._control = server
         server.attach(self._loop, self._answer)
 
+    def show_control(self, is_shown: bool) -> None:
+        """Whether operators find us: of two versions beside each other one is the site."""
+        if self._control is not None:
+            self._control.show() if is_shown else self._control.hide()
+
     def is_leaving(self) -> bool:
         return self.phase is not Phase.RUNNING
 
@@ -191,7 +204,7 @@ class Master:
         try:
             self.notifier.begin(self.call_later, self.summary, self.is_turning)
             self.start()
-            while not (self.is_leaving() and not self.children):
+            while not self.has_finished():
                 self._loop.turn()
         finally:
             self._clear_up()
@@ -225,9 +238,6 @@ class Master:
         self._reloads.begin(settings, done)
 
     # ------------------------------------------------------------------ private
-
-    def _why_no_reload(self) -> str | None:
-        return f"{self.title} is stopping" if self.is_leaving() else None
 
     def _clear_up(self) -> None:
         # Signals are still caught and mean nothing any more: none ends us before the last file is removed.

@@ -46,6 +46,8 @@ class Reloads:
         if self._source is None:
             done("it is reloaded by its master")
             return
+        if self._is_refused(done):
+            return  # before the file is read: that may take its time
         try:
             settings = self._source()
         except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
@@ -57,10 +59,7 @@ class Reloads:
 
     def begin(self, settings: Any, done: Done) -> None:
         """Reload with these settings, whoever has read them. `done` hears None or the problem."""
-        problem = "a reload is already running" if self._is_running else self._why_not()
-        if problem is not None:
-            self._log.warning(f"not reloaded: {problem}")  # who sent a signal hears nothing else
-            done(problem)
+        if self._is_refused(done):
             return
         self._is_running = True
         self._notifier.reloading()
@@ -99,6 +98,14 @@ class Reloads:
         for reply in self._replies:
             reply.progress(text)
         self._tell_parent(b"progress " + text.encode("utf-8", "replace"))
+
+    def _is_refused(self, done: Done) -> bool:
+        problem = "a reload is already running" if self._is_running else self._why_not()
+        if problem is None:
+            return False
+        self._log.warning(f"not reloaded: {problem}")  # who sent a signal hears nothing else
+        done(problem)
+        return True
 
     def _note(self, problem: str | None) -> None:
         if problem is None:

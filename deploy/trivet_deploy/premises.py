@@ -7,14 +7,16 @@ import contextlib
 import grp
 import os
 import pwd
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from trivet_common.binding import ListenError
+from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
 from trivet_common.control import is_listening
-from trivet_common.inherited import Inherited
+from trivet_common.inherited import LINE, Inherited
 from trivet_common.listeners import Listeners, bind
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
@@ -47,6 +49,8 @@ class Premises:
         self.pool_listeners: dict[str, Listeners] = {}
         # Names of sockets that were passed to us and stand at no address of the file.
         self.unwanted: list[str] = []
+        # To the version that passed them, while it serves beside us.
+        self.line: Channel | None = None
         self._locks: dict[Path, int] = {}
         self._inherited = Inherited.read(os.environ)
 
@@ -60,10 +64,10 @@ class Premises:
                 self.run.pool(name)  # also where the pools are run by another: too long a path is told here
             prepare_parent(self.run.path)
             self.run.create()
+            if not self.predecessor and self.run.path.name != SECOND:
+                _clear(self.run.path / SECOND)
             self._open_to_groups()
             self._lock()
-            if not self.predecessor and is_listening(RunDir(self.run.path / SECOND).control):
-                raise PlaceError(f"this site runs already, in {self.run.path / SECOND}; stop it first")
             os.register_at_fork(after_in_child=self._forget_locks)
             self._sweep()
             try:
@@ -88,9 +92,12 @@ class Premises:
         for path in self._locks:
             path.unlink(missing_ok=True)
         if self._is_alone():
+            is_second = self.run.path.name == SECOND
+            with contextlib.suppress(PlaceError, OSError):  # another version lives there
+                _clear(self.run.path.parent if is_second else self.run.path / SECOND)
             self.run.remove()
             forget_parent(self.run.path)
-            if self.run.path.name == SECOND:
+            if is_second:
                 with contextlib.suppress(OSError):  # not empty: a successor has moved in
                     self.run.path.parent.rmdir()
         for descriptor in self._locks.values():
@@ -118,6 +125,9 @@ class Premises:
             os.chmod(self.run.path, 0o710 if len(groups) == 1 else 0o711)
 
     def _settle(self) -> None:
+        for number in self._inherited.named(LINE):
+            os.set_inheritable(number, False)
+            self.line = Channel(socket.socket(fileno=number))
         patience = PATIENCE if self._wait_for_predecessor() else 0.0
         for name, group in self.groups.items():
             self.places[name] = PoolPlaces(self.run.path / name, group)
@@ -227,6 +237,25 @@ def _take(path: Path) -> int:
         except FileNotFoundError:
             pass
         os.close(descriptor)  # the holder before us removed the file while we opened it: take the new one
+
+
+def _clear(path: Path) -> None:
+    """Remove what a killed version has left there. Raises PlaceError if one lives in it, or starts."""
+    held: list[int] = []
+    try:
+        for lock in sorted(path.glob("*.lock")):
+            try:
+                held.append(_take(lock))
+            except PlaceError:
+                raise PlaceError(f"this site runs already: {_holder(lock)}") from None
+        for places in running.pools(path):
+            places.remove()
+        for lock in path.glob("*.lock"):
+            lock.unlink(missing_ok=True)
+        RunDir(path).remove()
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _holder(path: Path) -> str:

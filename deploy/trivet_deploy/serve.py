@@ -5,7 +5,6 @@ Owns their order in a start, a reload and a stop. Knows no request; the sockets 
 
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +29,8 @@ from .refusal import FAILED
 from .roll_call import RollCall
 from .rollout import Rollout, needs_restart
 from .site import Site
-from .upgrade import choose_run_dir, start_successor
+from .upgrade import choose_run_dir
+from .versions import Versions
 from .watcher import CANNOT_WATCH, run_watcher
 from .words import ending
 
@@ -72,7 +72,9 @@ class ServeMaster(Master):
         self._began = started
         self._roll_call = RollCall()
         self._is_turning = True
-        self._successor = 0  # its pid, while it lives beside us
+        self._versions = Versions(
+            self, self._loop, premises, lambda word: self._tell(PROXY, word), super().stop
+        )
         self._pauses = {part: Pause() for part in (*self.parts, WATCHER)}
         # this release
         self.settings = settings
@@ -88,7 +90,8 @@ class ServeMaster(Master):
     # ------------------------------------------------------------------ what the loop calls
 
     def start(self) -> None:
-        self.open_control(ControlServer(self.premises.run.control))
+        self.open_control(ControlServer(self.premises.run.control, is_hidden=self.premises.predecessor > 0))
+        self._versions.begin()
         for part in self.parts:
             self._start(part)
         if self._development is not None:
@@ -168,44 +171,24 @@ class ServeMaster(Master):
         self._tell_pools(b"less")
 
     def upgrade(self) -> None:
-        if self._successor or self.is_leaving() or not self._was_ready:
-            self.log.warning("not now: a start, an upgrade or a stop is going on")
+        if self.is_leaving() or not self._was_ready or self._rollout is not None:
+            self.log.warning("no upgrade now: a start, a reload or a stop is going on")
             return
-        if os.getpid() == 1:
-            self.log.error("process 1 of a container cannot be succeeded; start another container")
-            return
-        listeners = [one for bound in self.premises.bound() for one in bound.every()]
-        environ = os.environ | self.notifier.environment
-        try:
-            self._successor = start_successor(listeners, self.premises.run.path, environ, self.log.error)
-            end = os.pidfd_open(self._successor)
-        except OSError as error:
-            self._successor = 0
-            self.log.error(f"no successor could be started: {error.strerror}")
-            return
-        self.log.info(f"upgrade: process {self._successor} was started on the same sockets")
-        self.watch(end, lambda: self._successor_ended(end))
+        self._versions.upgrade()
 
-    def _successor_ended(self, end: int) -> None:
-        self._loop.unwatch(end)
-        os.close(end)
-        self._successor = 0
-        self.log.error("upgrade failed: the new version has ended, this one goes on")
+    def why_no_reload(self) -> str | None:
+        return "an upgrade is going on" if self._versions.is_upgrading else super().why_no_reload()
 
     def stop(self, status: int = 0) -> None:
-        self._hand_over()
+        self._versions.stop()
         super().stop(status)
 
     def quit(self) -> None:
-        self._hand_over()
+        self._versions.quit()
         super().quit()
 
-    def _hand_over(self) -> None:
-        """To a successor that lives: nothing of what it serves is shut or removed by us."""
-        if self._successor:
-            self.premises.lend()
-            self._tell(PROXY, b"succeeded")
-            self.notifier.main_pid(self._successor)
+    def has_finished(self) -> bool:
+        return super().has_finished() and not self._versions.holds
 
     def drain(self) -> None:
         """The proxy first: what it has accepted may still need the pools."""
@@ -275,6 +258,7 @@ class ServeMaster(Master):
     def _run_part(self, part: str, channel: Channel) -> int:
         """In the child."""
         self.premises.keep_only(part)
+        self._versions.close_in_child()
         if part == WATCHER:
             assert self._development is not None
             setproctitle.setproctitle(f"trivet: watcher of {self.settings.name}")
@@ -300,16 +284,8 @@ class ServeMaster(Master):
         if not self._was_ready and self.ready >= set(self.parts):
             self._was_ready = True
             self.notifier.ready()
-            self._take_over()
+            self._versions.ready()
             screen.tell(f"ready in {time.monotonic() - self._began:.1f} s")
-
-    def _take_over(self) -> None:
-        """From a predecessor that still serves beside us, who may leave now."""
-        if self.premises.predecessor:
-            self.premises.lend(False)
-            self._tell(PROXY, b"alone")
-            if self.premises.predecessor == os.getppid():
-                os.kill(self.premises.predecessor, signal.SIGTERM)
 
     def _explain_wait(self) -> None:
         """Say what a start waits for, before its user wonders."""

@@ -1,7 +1,7 @@
 """A successor on the same sockets: the program as it is installed now, started beside us (USR2).
 
 Owns how it is started and where it lives meanwhile: a run directory below ours, since ours is still in use.
-Knows nothing of when we leave: the successor tells us to (TERM), once it is ready.
+Knows nothing of when we leave: the successor says so on its line to us, once it is ready.
 """
 
 import fcntl
@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from trivet_common.channel import Channel
 from trivet_common.forking import fork
-from trivet_common.inherited import FOREIGN, OWN, Inherited
+from trivet_common.inherited import FOREIGN, LINE, OWN, Inherited
 from trivet_common.listeners import BoundListener
 
 from .whereabouts import SECOND
@@ -27,9 +28,14 @@ def start_successor(
     run_dir: Path,
     environ: Mapping[str, str],
     complain: Callable[[str], None],
-) -> int:
-    """The pid of the same command, run anew, with our listening sockets passed on. Raises OSError."""
+) -> tuple[int, Channel]:
+    """The same command, run anew, with our listening sockets passed on: its pid and a line to it.
+
+    Raises OSError.
+    """
+    ours, theirs = Channel.pair()
     sockets = [(listener.socket.fileno(), name_of(listener)) for listener in listeners]
+    sockets.append((theirs.fileno(), LINE))
 
     def become() -> int:
         names = [name for _, name in sockets]
@@ -37,7 +43,13 @@ def start_successor(
         _place([number for number, _ in sockets])
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, **passed})
 
-    return fork(become, complain)
+    try:
+        return fork(become, complain), ours
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
 
 
 def name_of(listener: BoundListener) -> str:

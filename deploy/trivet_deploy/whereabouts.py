@@ -9,6 +9,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from trivet_common.control import is_listening
+
 from .refusal import USAGE, Refusal
 
 # Below a run directory, the one of every second version that was started by USR2; no pool's name begins so.
@@ -46,8 +48,10 @@ def find_file(argument: str | None, environ: Mapping[str, str] = os.environ) -> 
 def locate(argument: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, Path]:
     """What the user calls the site, and its run directory; also when the file has mistakes by now."""
     asked, run_dir = _locate(argument, environ)
-    is_upgraded = (run_dir / SECOND / "control.sock").exists() and not (run_dir / "control.sock").exists()
-    return asked, run_dir / SECOND if is_upgraded else run_dir
+    second = run_dir / SECOND
+    # Of two versions beside each other one listens. What was killed has left a socket that nobody hears.
+    is_upgraded = is_listening(second / "control.sock") and not is_listening(run_dir / "control.sock")
+    return asked, second if is_upgraded else run_dir
 
 
 def _locate(argument: str | None, environ: Mapping[str, str]) -> tuple[str, Path]:
