@@ -121,7 +121,7 @@ class Connection:
             request.record.why = "draining"
             raise
         finally:
-            writer.close()
+            self._end(writer)
             request.body.close()
             self._writer = None
             request.record.total = time.monotonic() - started
@@ -319,8 +319,14 @@ class Connection:
             await writer.send(error.status, headers, page)
             self._is_unread = True
         finally:
-            writer.close()
+            self._end(writer)
             self._log_unread(error, request_id, writer.sent)
+
+    def _end(self, writer: ResponseWriter) -> None:
+        """Of an answer. Whatever became of it: where it is not whole, its end must not look like one."""
+        if not writer.finished:
+            writer.close_without_end()
+        writer.close()
 
     # Log.
 

@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import gc
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -437,6 +438,88 @@ class TestSurprises:
         await peer.receive_answer()
         await wait_all_tasks_blocked()
         assert house.resources.spool.files == 0
+
+
+class TestCuts:
+    """An answer that is not whole, and a client that reads to its end (HTTP/1.0, no length): it can tell."""
+
+    @staticmethod
+    async def begin(request: Request, writer: ResponseWriter) -> None:
+        writer.start(200, None, HTML, None)
+        writer.write(b"the beginning")
+        await writer.wait(None)
+
+    async def hear(self, house: House, peer: Peer) -> Connection:
+        await peer.send(b"GET / HTTP/1.0\r\nhost: a\r\n\r\n")
+        answer = b""
+        while b"the beginning" not in answer:
+            answer += await peer.receive()
+        if isinstance(peer.raw, ssl.SSLSocket):
+            peer.raw.suppress_ragged_eofs = False
+        return house.connections[-1]
+
+    async def see_the_cut(self, peer: Peer, connection: Connection, why: str) -> None:
+        """A bare socket pair knows no reset: what a wire is closed with stands for it."""
+        if isinstance(peer.raw, ssl.SSLSocket):
+            with pytest.raises(ssl.SSLError):
+                await peer.receive_until_end()
+        await wait_all_tasks_blocked()
+        assert connection.wire.ended_by == why
+
+    async def test_a_stop(self, new_pair: NewPair, tmp_path: Path) -> None:
+        async with trio.open_nursery() as nursery:
+            house = House(new_pair, tmp_path, nursery)
+
+            async def endless(request: Request, writer: ResponseWriter) -> None:
+                await self.begin(request, writer)
+                await trio.sleep_forever()
+
+            house.serve(endless)
+            connection = await self.hear(house, peer := house.connect())
+            nursery.cancel_scope.cancel()
+        await self.see_the_cut(peer, connection, "cut")
+
+    async def test_a_stop_of_a_refusal(self, new_pair: NewPair, tmp_path: Path) -> None:
+        """Nothing was sent, and so nothing is whole."""
+
+        async def send(*_: object) -> None:
+            await trio.sleep_forever()
+
+        async with trio.open_nursery() as nursery:
+            house = House(new_pair, tmp_path, nursery)
+            peer = house.connect()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(ResponseWriter, "send", send)
+                await peer.send(b"GET\r\n\r\n")
+                await wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+                await wait_all_tasks_blocked()
+        assert house.connections[0].wire.ended_by == "cut"
+
+    @pytest.mark.parametrize("what", ["deadline", "surprise"])
+    async def test_a_deadline_and_a_surprise(self, house: House, what: str) -> None:
+        is_heard = trio.Event()
+
+        async def fail(request: Request, writer: ResponseWriter) -> None:
+            await self.begin(request, writer)
+            await is_heard.wait()
+            raise refuse("deadline") if what == "deadline" else ValueError(what)
+
+        house.serve(fail)
+        connection = await self.hear(house, peer := house.connect())
+        is_heard.set()
+        await self.see_the_cut(peer, connection, "cut")
+
+    async def test_a_client_that_takes_nothing(self, autojump_clock: MockClock, house: House) -> None:
+        async def much(request: Request, writer: ResponseWriter) -> None:
+            await self.begin(request, writer)
+            writer.write(bytes(500_000))
+            await writer.finish()
+
+        house.serve(much)
+        connection = await self.hear(house, peer := house.connect(4096))
+        await trio.sleep(100)
+        await self.see_the_cut(peer, connection, "write_timeout")
 
 
 class TestTime:
