@@ -6,7 +6,9 @@ what is text.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import stat
 import sys
 import zlib
@@ -14,12 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
+from trivet_common.config.problems import shown_path
+from trivet_proxy.beneath import ROOT, Links, open_beneath
 from trivet_proxy.content_types import content_type_of
+from trivet_proxy.file_tree import DEEPEST, FileTree
 from trivet_proxy.listing import size_text
 
 from . import screen
@@ -29,6 +33,7 @@ from .words import count
 Compress = Callable[[bytes], bytes]
 
 _ENDINGS = (".gz", ".br", ".zst")
+_OURS = tuple(ending.encode() for ending in _ENDINGS)
 # What is not text and shrinks all the same.
 _ALSO = frozenset(
     b"application/json application/ld+json application/geo+json application/manifest+json application/wasm "
@@ -38,6 +43,7 @@ _ALSO = frozenset(
 # Less than a packet saves nobody anything, and a gain of a few bytes is not worth a file.
 _SMALLEST, _LARGEST = 200, 256 * 1024 * 1024
 _WORTH = 0.95
+_MOST_NAMES = 1_000_000
 
 
 @dataclass
@@ -53,33 +59,50 @@ class Tally:
 
 @dataclass
 class _Job:
-    path: Path
+    name: bytes
     info: os.stat_result
     missing: list[str] = field(default_factory=list)  # endings
 
 
+# What became of one coding of a file: its size, 0 where it does not shrink, or what is wrong.
+_Outcome = int | str
+
+
 def compress(folder: str) -> int:
     """Raises Refusal."""
-    root = Path(folder)
-    if not root.is_dir():
-        raise Refusal(f"there is no folder {folder}; write the one that files: names, for instance static")
+    try:
+        root = os.open(folder, ROOT)
+    except OSError:
+        hint = "write the one that files: names, for instance static"
+        raise Refusal(f"there is no folder {shown_path(folder)}; {hint}") from None
+    try:
+        return _compress(root)
+    finally:
+        os.close(root)
+
+
+def _compress(root: int) -> int:
     codings = available()
     tallies = {ending: Tally() for ending in codings}
-    jobs = list(_jobs(root, tallies))
+    tree = FileTree(os.fsencode(f"/proc/self/fd/{root}/"), lambda name: False, _MOST_NAMES)
+    jobs = list(_jobs(root, tree, tallies))
     problems: list[str] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # compressing releases the interpreter's lock
         console = Console(stderr=True)
-        work = threads.map(lambda job: _run(job, codings), jobs)
+        work = threads.map(lambda job: _run(root, job, codings), jobs)
         shown = track(
             work, "compressing", len(jobs), console=console, transient=True, disable=not sys.stderr.isatty()
         )
         for job, written in zip(jobs, shown, strict=True):
-            for ending, size in written.items():
-                _count(tallies[ending], job, size, problems)
+            for ending, outcome in written.items():
+                _count(tallies[ending], job, outcome, problems)
     for line in _summary(tallies):
         print(line)
     for problem in problems:
         screen.tell(problem)
+    if tree.is_cut:
+        bounds = f"{_MOST_NAMES} names or {DEEPEST} folders deep"
+        raise Refusal(f"there is more than {bounds}, which was left out; compress its folders one by one")
     if problems:
         raise Refusal(f"{count(len(problems), 'file')} could not be written")
     return GOOD
@@ -107,79 +130,124 @@ def _gzip(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def _jobs(root: Path, tallies: dict[str, Tally]) -> Iterator[_Job]:
-    for folder, _, names in os.walk(root):
-        for name in sorted(names):
-            path = Path(folder, name)
-            info = path.lstat()
-            if not stat.S_ISREG(info.st_mode) or name.endswith(_ENDINGS) or not _is_text(name):
-                continue
-            if not _SMALLEST <= info.st_size <= _LARGEST:
-                continue
-            job = _Job(path, info)
-            for ending, tally in tallies.items():
-                if _is_current(path, ending, info):
-                    tally.current += 1
-                else:
-                    job.missing.append(ending)
-            if job.missing:
-                yield job
+def _jobs(root: int, tree: FileTree, tallies: dict[str, Tally]) -> Iterator[_Job]:
+    for name in tree:
+        if name.endswith(_OURS) or not _is_text(name):
+            continue
+        info = _look(root, name)
+        if info is None or not _SMALLEST <= info.st_size <= _LARGEST:
+            continue
+        job = _Job(name, info)
+        for ending, tally in tallies.items():
+            if _is_current(root, name, ending, info):
+                tally.current += 1
+            else:
+                job.missing.append(ending)
+        if job.missing:
+            yield job
 
 
-def _is_text(name: str) -> bool:
-    bare = content_type_of(os.fsencode(name)).partition(b";")[0]
+def _look(root: int, name: bytes) -> os.stat_result | None:
+    """Of a file; of a link or anything else, or if it is gone meanwhile, nothing."""
+    try:
+        info = os.stat(name, dir_fd=root, follow_symlinks=False)
+    except OSError:
+        return None
+    return info if stat.S_ISREG(info.st_mode) else None
+
+
+def _is_text(name: bytes) -> bool:
+    bare = content_type_of(name).partition(b";")[0]
     return bare.startswith(b"text/") or bare.endswith(b"xml") or bare in _ALSO
 
 
-def _is_current(path: Path, ending: str, info: os.stat_result) -> bool:
+def _is_current(root: int, name: bytes, ending: str, info: os.stat_result) -> bool:
     """A sibling has its file's own time: one of another time is of another content."""
-    try:
-        sibling = Path(f"{path}{ending}").lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(sibling.st_mode) and sibling.st_mtime_ns == info.st_mtime_ns
+    sibling = _look(root, name + ending.encode())
+    return sibling is not None and sibling.st_mtime_ns == info.st_mtime_ns
 
 
-def _run(job: _Job, codings: dict[str, Compress]) -> dict[str, int | OSError]:
-    """Sizes by ending; 0 where it does not shrink."""
-    done: dict[str, int | OSError] = {}
+def _run(root: int, job: _Job, codings: dict[str, Compress]) -> dict[str, _Outcome]:
+    """Outcomes by ending; none of a file that is gone since."""
+    done: dict[str, _Outcome] = {}
     for ending in job.missing:
         try:
-            data = job.path.read_bytes()
+            found = _read(root, job.name)
+            if found is None:
+                return {}
+            data, info = found
             packed = codings[ending](data)
             is_worth_it = len(packed) <= len(data) * _WORTH
-            _replace(job, ending, packed if is_worth_it else None)
+            _replace(root, job.name + ending.encode(), packed if is_worth_it else None, info)
             done[ending] = len(packed) if is_worth_it else 0
         except OSError as problem:
-            done[ending] = problem
+            done[ending] = problem.strerror or str(problem)
+        except (
+            Exception
+        ) as problem:  # of a library, or no memory: the other files are compressed all the same
+            done[ending] = repr(problem)
     return done
 
 
-def _replace(job: _Job, ending: str, packed: bytes | None) -> None:
-    """Complete before it has its name; one that is of no use any more is taken away."""
-    target = Path(f"{job.path}{ending}")
-    if packed is None:
-        target.unlink(missing_ok=True)
-        return
-    new = target.with_name(f".{target.name}.{os.getpid()}")
+def _read(root: int, name: bytes) -> tuple[bytes, os.stat_result] | None:
+    """A file and what was known of it before and after; never through a link, be it put there this moment."""
     try:
-        with new.open("xb") as file:
-            file.write(packed)
-            os.fchmod(file.fileno(), stat.S_IMODE(job.info.st_mode))
-        os.utime(new, ns=(job.info.st_mtime_ns,) * 2)
-        new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
+        fd = open_beneath(root, name, links=Links.NEVER)
+    except OSError:
+        if _look(root, name) is None:
+            return None
         raise
+    with open(fd, "rb") as file:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            return None
+        data = file.read(_LARGEST + 1)
+        after = os.fstat(fd)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(data)):
+        raise OSError("it changed while it was read; run this again")
+    return data, before
 
 
-def _count(tally: Tally, job: _Job, size: int | OSError, problems: list[str]) -> None:
-    if isinstance(size, OSError):
-        problems.append(f"{job.path}: {size.strerror}")
-    elif size:
+def _replace(root: int, sibling: bytes, packed: bytes | None, info: os.stat_result) -> None:
+    """Complete before it has its name; one that is of no use any more is taken away."""
+    path, _, name = sibling.rpartition(b"/")
+    folder = open_beneath(root, path, links=Links.NEVER)
+    try:
+        if packed is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            return
+        # Cut: the name of a file may be as long as a name can be. Random: two may compress one tree.
+        new = b".%b.%b" % (name[:200], secrets.token_hex(4).encode())
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        try:
+            _write(fd, packed, info)
+            os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(new, dir_fd=folder)
+            raise
+    finally:
+        os.close(folder)
+
+
+def _write(fd: int, packed: bytes, info: os.stat_result) -> None:
+    """With its file's owner, as far as we may give it away, rights and time: who serves one serves both."""
+    with open(fd, "wb") as file:
+        file.write(packed)
+        file.flush()
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, info.st_uid, info.st_gid)
+        os.fchmod(fd, stat.S_IMODE(info.st_mode) & 0o777)
+        os.utime(fd, ns=(info.st_mtime_ns,) * 2)
+
+
+def _count(tally: Tally, job: _Job, outcome: _Outcome, problems: list[str]) -> None:
+    if isinstance(outcome, str):
+        problems.append(f"{shown_path(os.fsdecode(job.name))}: {outcome}")
+    elif outcome:
         tally.files += 1
         tally.before += job.info.st_size
-        tally.after += size
+        tally.after += outcome
     else:
         tally.no_gain += 1
 

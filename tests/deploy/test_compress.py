@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxy.abyss import abyss
 from trivet_deploy import cli, compress
 from trivet_proxy.catalogue import Catalogue
 from trivet_proxy.folder import Folder
@@ -103,6 +104,71 @@ def test_what_cannot_be_written(
     said = capsys.readouterr().err
     assert "app.js: No space left on device" in said
     assert "could not be written" in said
+
+
+def test_links_lead_nowhere(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither what is read nor what is written lies outside, also if the link is put there meanwhile."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.css").write_bytes(TEXT)
+    (tree / "folder").symlink_to(outside)
+    assert cli.main(["compress", str(tree)]) == 0
+    root = os.open(tree, os.O_RDONLY)
+    job = compress._Job(b"folder/secret.css", os.stat(outside / "secret.css"), [".gz"])
+    assert "css" not in str(compress._run(root, job, compress.available()).get(".gz"))
+    with pytest.raises(OSError, match=r"symbolic links|cross-device|Not a directory"):
+        compress._replace(root, b"folder/secret.css.gz", b"x", job.info)
+    os.close(root)
+    assert [path.name for path in outside.iterdir()] == ["secret.css"]
+    (tree / "app.js.gz").unlink()
+    (tree / "app.js.gz").symlink_to(outside / "secret.css")
+    assert cli.main(["compress", str(tree)]) == 0
+    assert not (tree / "app.js.gz").is_symlink()
+    assert (outside / "secret.css").read_bytes() == TEXT
+
+
+def test_files_that_go_or_change_meanwhile(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def remove(data: bytes) -> bytes:
+        for path in tree.glob("*.json*"):
+            path.unlink()
+        return data[:9]
+
+    root = os.open(tree, os.O_RDONLY)
+    job = compress._Job(b"data.json", os.stat(tree / "data.json"), [".gz", ".br"])
+    assert compress._run(root, job, {".gz": remove, ".br": remove}) == {}
+    job = compress._Job(b"app.js", os.stat(tree / "app.js"), [".gz"])
+    (tree / "app.js").write_bytes(TEXT * 3)
+    os.utime(tree / "app.js", ns=(0, 5))
+    compress._run(root, job, compress.available())
+    os.close(root)
+    assert gzip.decompress((tree / "app.js.gz").read_bytes()) == TEXT * 3
+    assert os.stat(tree / "app.js.gz").st_mtime_ns == 5  # of what was read, not of what was seen before
+
+
+def test_an_abyss_and_a_broken_library(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with abyss(tree):
+        assert cli.main(["compress", str(tree)]) == 1
+    assert "64 folders deep" in capsys.readouterr().err
+    assert (tree / "app.js.gz").exists()
+
+    def fail(data: bytes) -> bytes:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(compress, "available", lambda: {".gz": compress._gzip, ".br": fail})
+    (tree / "app.js.gz").unlink()
+    (tree / "app.js.br").unlink()
+    assert cli.main(["compress", str(tree)]) == 1
+    assert "app.js: ValueError('broken')" in capsys.readouterr().err
+    assert (tree / "app.js.gz").exists()
+
+
+def test_names_that_are_no_text_or_as_long_as_can_be(tree: Path) -> None:
+    names = (b"caf\xe9.css", b"x" * 248 + b".css")
+    for name in names:
+        (tree / os.fsdecode(name)).write_bytes(TEXT)
+    assert cli.main(["compress", str(tree)]) == 0
+    assert all((tree / os.fsdecode(name + b".gz")).exists() for name in names)
 
 
 def test_gzip_is_always_there() -> None:
