@@ -4,6 +4,7 @@ An attacker or a broken upstream decides how often something happens, not how mu
 """
 
 import time
+import traceback
 from collections.abc import Callable
 
 _MOST_KINDS = 256
@@ -33,3 +34,9 @@ class Complaints:
             self._silent.clear()
         self._silent[kind] = now + every, 0
         self._tell(f"{text} (and {left_out} more before)" if left_out else text)
+
+    def say_error(self, error: Exception, what: str) -> None:
+        """The whole traceback, once; the same one again a second later at the earliest."""
+        where = traceback.extract_tb(error.__traceback__)[-1:]
+        text = "".join(traceback.format_exception(error))
+        self.say(f"{type(error).__name__} {where}", f"{what}: {text}", every=1.0)

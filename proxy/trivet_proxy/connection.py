@@ -6,7 +6,6 @@ request has a task or scope of its own: one deadline moves with what the client 
 
 import errno
 import time
-import traceback
 
 import trio
 
@@ -146,13 +145,15 @@ class Connection:
         rest, self._rest = self._rest, b""
         head = reader.feed(rest) if rest else None
         is_timed = not self._has_asked  # a new connection's time runs since it was accepted
+        was_woken = False
         crumbs: Crumbs | None = None
         while head is None:
             data = wire.try_receive()
             if data is None:
                 if not is_timed and reader.is_between_requests:
-                    if not await self._is_asked_again():
+                    if not await self._is_asked_again(was_woken):
                         return None
+                    was_woken = True
                     continue
                 is_timed = self._time_head(is_timed)
                 await wire.wait_until_readable()
@@ -178,12 +179,13 @@ class Connection:
             raise refuse("header_timeout")
         return True
 
-    async def _is_asked_again(self) -> bool:
+    async def _is_asked_again(self, was_woken: bool) -> bool:
         """Wait for the first byte of the next request; False when we are leaving."""
         if self._resources.is_draining:
             return False
         clients = self._clients
-        self._patience.move(self._resources.settings.limits.idle_timeout, "idle_timeout")
+        if not was_woken:  # by a byte of a TLS record, which is none of a request: the time runs on
+            self._patience.move(self._resources.settings.limits.idle_timeout, "idle_timeout")
         clients.begin_idle(self)
         try:
             await self.wire.wait_until_readable()
@@ -342,8 +344,5 @@ class Connection:
             self._resources.access_log.write(note_unread(error, self.wire.peer, request_id, sent))
 
     def _complain(self, error: Exception, request: Request | None = None) -> None:
-        """The whole traceback, once; the same one again a second later at the earliest."""
-        where = traceback.extract_tb(error.__traceback__)[-1:]
-        kind = f"{type(error).__name__} {where}"
         what = f"{request.head} (request {request.request_id})" if request is not None else repr(self)
-        self._complaints.say(kind, f"{what}: {''.join(traceback.format_exception(error))}", every=1.0)
+        self._complaints.say_error(error, what)

@@ -1,5 +1,6 @@
 """What comes before the first request: the handshake, who speaks plain HTTP here, whose certificate it is."""
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,24 @@ async def test_the_head_has_its_own_time_after_it(house: TlsHouse, autojump_cloc
     await trio.sleep(9.5)
     await peer.send(GET)
     assert (await peer.receive_answer())[0] == 200
+    peer.close()
+
+
+async def test_bytes_of_a_record_do_not_keep_an_idle_connection(
+    house: TlsHouse, autojump_clock: MockClock
+) -> None:
+    """Nothing is asked by them: idle_timeout (75 s) runs on."""
+    peer = await greet(house.arrive())
+    await peer.send(GET)
+    await peer.receive_answer()
+    await trio.testing.wait_all_tasks_blocked()
+    began = trio.current_time()
+    for byte in b"\x17\x03\x03\x40\x00" + bytes(10):
+        if house.clients.connections:
+            socket.socket.send(peer.raw, bytes([byte]))
+            await trio.sleep(20)
+    assert house.clients.connections == 0
+    assert trio.current_time() - began < 75 + 20 + 1
     peer.close()
 
 
