@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Callable
 from enum import Enum, auto
@@ -16,6 +15,7 @@ from typing import Any
 
 from trivet_common.foreign import refuse_descriptors
 from trivet_common.loop import Loop
+from trivet_common.peers import is_trusted_in, peer_of
 
 # A request is a few words; an answer (status of hundreds of workers) may be long. Both are bounded.
 _LONGEST_REQUEST = 4096
@@ -87,11 +87,10 @@ class ControlServer:
             self._watch()
 
     def hide(self) -> None:
-        """Listen no more; who has asked is still answered."""
+        """Listen no more (a successor may have put its own path there); who has asked is still answered."""
         if self._listener is None:
             return
         try:
-            # A successor may have put its own there already.
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
         except OSError:
@@ -261,6 +260,7 @@ def ask(
         asker.settimeout(timeout)
         try:
             asker.connect(os.fspath(path))
+            _check_answerer(asker, path)
             asker.sendall(json.dumps(request).encode() + b"\n")
             answer = _read_all(asker, until, on_progress)
         except TimeoutError as error:
@@ -277,16 +277,22 @@ def ask(
 
 
 def is_listening(path: Path) -> bool:
-    """Whether a master has its control socket at `path`; one whose backlog is full is busy, not gone."""
+    """Whether a master has its control socket at `path`; one with a full backlog is busy, not gone."""
+    return listener_at(path) is not None
+
+
+def listener_at(path: Path) -> int | None:
+    """The process that made the control socket at `path`, if one listens; 0 where that cannot be told."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         asker.settimeout(0.2)
         try:
             asker.connect(os.fspath(path))
+            _check_answerer(asker, path)
+            return peer_of(asker).pid
         except (TimeoutError, BlockingIOError):
-            return True
-        except OSError:
-            return False
-    return True
+            return 0
+        except (OSError, ControlError):
+            return None
 
 
 def _read_all(asker: socket.socket, until: float, on_progress: Callable[[str], None] | None) -> bytes:
@@ -336,8 +342,9 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _is_ours(client: socket.socket) -> bool:
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # not Linux: the rights of the path are the only guard
-    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
-    _, uid, _ = struct.unpack("iII", credentials)
-    return uid in (0, os.geteuid())
+    return peer_of(client).uid in (0, os.geteuid())
+
+
+def _check_answerer(asker: socket.socket, path: Path) -> None:
+    if not is_trusted_in(path.parent, uid := peer_of(asker).uid):
+        raise ControlError(f"{path}: uid {uid} listens there, who is none of the site's masters")

@@ -18,6 +18,7 @@ from trivet_common.config import Pool, Settings
 from trivet_common.control import is_listening
 from trivet_common.inherited import LINE, Inherited
 from trivet_common.listeners import Listeners, bind
+from trivet_common.peers import is_trusted_in
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
 from . import running
@@ -67,6 +68,7 @@ class Premises:
             if not self.predecessor and self.run.path.name != SECOND:
                 _clear(self.run.path / SECOND)
             self._open_to_groups()
+            self._evict()
             self._lock()
             os.register_at_fork(after_in_child=self._forget_locks)
             self._sweep()
@@ -124,6 +126,20 @@ class Premises:
         if groups and self.run.path.stat().st_uid == os.geteuid():
             os.chmod(self.run.path, 0o710 if len(groups) == 1 else 0o711)
 
+    def _evict(self) -> None:
+        """Whoever shares the run directory can put files where ours belong, before we do."""
+        for path in [*self._lock_files(), *(self.run.files if self.has_proxy else [])]:
+            try:
+                owner = path.lstat().st_uid
+                if is_trusted_in(self.run.path, owner):
+                    continue
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                who = running.user_name(owner)
+                raise PlaceError(f"{path} is in our way and belongs to {who}; remove it, as root") from None
+
     def _settle(self) -> None:
         for number in self._inherited.named(LINE):
             os.set_inheritable(number, False)
@@ -155,16 +171,18 @@ class Premises:
 
     def _lock(self) -> None:
         """One lock a part, so that `proxy` and `backend` share a run directory and nothing runs twice."""
-        parts = [*(f"pool-{name}" for name in self.groups), *(["proxy"] if self.has_proxy else [])]
-        for part in parts:
-            path = self.run.path / f"{part}.lock"
+        for path in self._lock_files():
             try:
                 self._locks[path] = _take(path)
             except PlaceError:
                 for descriptor in self._locks.values():
                     os.close(descriptor)
-                what = part.replace("-", " ", 1)
+                what = path.stem.replace("-", " ", 1)
                 raise Refusal(f"this site runs already: {what} by {_holder(path)}") from None
+
+    def _lock_files(self) -> list[Path]:
+        parts = [*(f"pool-{name}" for name in self.groups), *(["proxy"] if self.has_proxy else [])]
+        return [self.run.path / f"{part}.lock" for part in parts]
 
     def _forget_locks(self) -> None:
         """In every forked child: the locks stay its parent's, and no worker shall write into their files."""

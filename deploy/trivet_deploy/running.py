@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trivet_common.control import ControlError, ask
+from trivet_common.peers import is_trusted_in
 from trivet_common.pool.board import BoardError, BoardView, SlotState, read_board
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir
 
@@ -36,7 +37,7 @@ def topmost(run_dir: Path, half: str | None = None) -> list[MasterAt]:
     `half`, "proxy" or "backend": that one of them alone.
     """
     control = RunDir(run_dir).control
-    if half is None and os.path.exists(control):
+    if half is None and _is_there(control):
         return [MasterAt("serve", control)]
     return [master for master in halves(run_dir) if half in (None, HALVES[master.what != "proxy"])]
 
@@ -45,7 +46,7 @@ def halves(run_dir: Path) -> list[MasterAt]:
     """The masters of the pools and of the proxy: pools first, as a reload goes."""
     found = [MasterAt(f"pool {pool.directory.name}", pool.control) for pool in pools(run_dir)]
     found.append(MasterAt("proxy", RunDir(run_dir).proxy_control))
-    return [master for master in found if os.path.exists(master.control)]
+    return [master for master in found if _is_there(master.control)]
 
 
 def pools(run_dir: Path) -> list[PoolPlaces]:
@@ -127,6 +128,14 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def _is_there(control: Path) -> bool:
+    """Not what somebody has put there who may write into a shared run directory and is no master."""
+    try:
+        return is_trusted_in(control.parent, control.lstat().st_uid)
+    except OSError:
+        return False
 
 
 def _boards(pool: PoolPlaces) -> Iterator[BoardView]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -317,3 +318,22 @@ def test_whether_a_master_listens(tmp_path: Path) -> None:
             client.connect_ex(os.fspath(path))
         assert is_listening(path)  # its backlog is full, which is no reason to take its place
     assert not is_listening(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_merely_may_write_into_the_folder_is_neither_believed_nor_asked() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name, socket.socket(socket.AF_UNIX) as listener:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        path = folder / "control.sock"
+        os.seteuid(65534)
+        try:
+            listener.bind(os.fspath(path))
+            listener.listen()
+        finally:
+            os.seteuid(0)
+        assert not is_listening(path)
+        with pytest.raises(ControlError, match="uid 65534 listens there, who is none of the site's masters"):
+            ask(path, {"do": "status"}, 1.0)
+        os.chown(folder, 65534, -1)  # but a pool's folder is its user's
+        assert is_listening(path)

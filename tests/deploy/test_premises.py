@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.whole.others import NOBODY, as_nobody, needs_root
 from trivet_common.config import Pool, Settings, from_mapping
 from trivet_deploy import premises as room
+from trivet_deploy import running
 from trivet_deploy.premises import Premises, group_of
 from trivet_deploy.refusal import Refusal
 
@@ -230,3 +232,36 @@ def test_a_proxy_alone_is_told_that_its_pools_sockets_would_not_fit(tmp_path: Pa
     with pytest.raises(Refusal, match="the path is too long for Unix sockets"):
         premises.take()
     assert names(folder) == []
+
+
+@needs_root
+def test_what_another_user_of_the_run_directory_put_in_our_way_is_told(tmp_path: Path) -> None:
+    """As the units have it: root's folder, sticky, of the group of the proxy's user and the pool's."""
+    tmp_path.chmod(0o755)
+    run = tmp_path / "run"
+    run.mkdir()
+    os.chown(run, 0, NOBODY)
+    run.chmod(0o3770)
+
+    def start() -> str:
+        premises = Premises(site(tmp_path, listen="127.0.0.1:0"), run, proxy=True, pools=(), group=NOBODY)
+        try:
+            premises.take()
+        except Refusal as refusal:
+            return str(refusal)
+        premises.leave()
+        return "started"
+
+    for name in ("proxy.lock", "proxy.sock", ".proxy.sock.new", "control.sock"):
+        strange = run / name
+        strange.write_text("")
+        os.chown(strange, NOBODY - 1, NOBODY)
+        who = running.user_name(NOBODY - 1)
+        assert as_nobody(start) == f"{strange} is in our way and belongs to {who}; remove it, as root"
+        strange.unlink()
+    assert as_nobody(start) == "started"
+    strange.write_text("")
+    os.chown(strange, NOBODY - 1, NOBODY)
+    assert running.topmost(run) == []  # nobody is asked there
+    os.chown(run, NOBODY, NOBODY)
+    assert as_nobody(start) == "started"  # in a folder of our own we can help ourselves

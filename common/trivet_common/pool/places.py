@@ -182,10 +182,15 @@ class RunDir:
             pass  # a full disk: the lock is what counts, the number is for show
         return fd
 
+    @property
+    def files(self) -> list[Path]:
+        """What a site's masters and proxies make here, finished or not."""
+        paths = (self.control, self.proxy_control, self.front_board, self.pulse, self.lock)
+        return [each for path in paths for each in (path, _unfinished(path))]
+
     def remove(self) -> None:
-        for path in (self.control, self.proxy_control, self.front_board, self.pulse, self.lock):
+        for path in self.files:
             _unlink(path)
-            _unlink(_unfinished(path))
         try:
             self.path.rmdir()
         except OSError:
