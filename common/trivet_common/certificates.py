@@ -32,6 +32,8 @@ _SHORT = {
     "1.2.840.113549.1.9.1": "emailAddress",
 }
 _SEQUENCE, _OID, _BMP, _UTC_TIME = 0x30, 0x06, 0x1E, 0x17
+# A UUID (X.667). Without a bound, each byte of an endless number costs as much as all before it.
+_LARGEST_ARC = (1 << 128) - 1
 _VERSION, _EXTENSIONS, _DNS, _IP = 0xA0, 0xA3, 0x82, 0x87  # by their places (RFC 5280)
 
 
@@ -130,6 +132,8 @@ def _oid(content: bytes) -> str:
     numbers.append(first - 40 * numbers[0])
     for byte in rest:
         number = number << 7 | byte & 0x7F
+        if number > _LARGEST_ARC:
+            raise ValueError
         if not byte & 0x80:
             numbers.append(number)
             number = 0

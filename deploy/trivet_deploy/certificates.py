@@ -40,15 +40,18 @@ def shown(rows: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
         yield line(row), int(row.get("days_left") or 0) < _SOON
         if row.get("problem"):
             yield f"  not taken up: {printable(str(row['problem']))}", True
+        for index, problem in (row.get("processes") or {}).items():
+            if problem != row.get("problem"):
+                yield f"  not taken up by proxy process {index}: {printable(str(problem))}", True
 
 
 def line(row: dict[str, Any]) -> str:
     """One certificate."""
     hosts = [printable(str(host)) for host in row.get("hosts") or ()]
     more = f" and {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else ""
+    names = f"certificate {printable(str(row.get('certificate')))}: {', '.join(hosts[:_MOST_HOSTS])}{more}"
+    if row.get("expires") is None:
+        return f"{names}{'; ' if hosts else ''}nothing is shown"
     days = int(row.get("days_left") or 0)
     left = f"{count(days, 'day')} left" if days >= 0 else f"expired {count(-days, 'day')} ago"
-    return (
-        f"certificate {printable(str(row.get('certificate')))}: {', '.join(hosts[:_MOST_HOSTS])}{more}; "
-        f"{row.get('key')}, {left} (until {row.get('expires')})"
-    )
+    return f"{names}; {row.get('key')}, {left} (until {row.get('expires')})"

@@ -3,13 +3,14 @@
 The one place where a file, `module:app` and the options of the command become one thing.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from trivet_common.config import Settings
+from trivet_common.config import ConfigError, Settings
 
 from .apart import run_apart
 from .refusal import USAGE, Refusal
@@ -84,12 +85,23 @@ def load_site(
     file = find_file(argument, environ)
     overrides = options.overrides("*") or None
 
-    def load_it() -> Settings:
+    def load_it(is_restart: bool = False) -> Settings:
         from trivet_common.config import load
 
-        return load(file, environ=environ, overrides=overrides, purpose=purpose)
+        return load(file, environ=environ, overrides=overrides, purpose=purpose, is_restart=is_restart)
 
-    return _site(load_it, os.fspath(file), options, environ)
+    try:
+        return _site(load_it, os.fspath(file), options, environ)
+    except ConfigError as error:
+        # Who writes a file is told what is wrong. Where a run was killed nobody may be there to be told, and
+        # a certificate that has broken since must not keep the rest from being served.
+        try:
+            site = _site(functools.partial(load_it, True), os.fspath(file), options, environ)
+        except ConfigError:
+            raise error from None
+        if not _was_killed(site.run_dir):
+            raise
+        return site._replace(read=_reader(load_it, options))
 
 
 def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
@@ -106,12 +118,17 @@ def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
 
 
 def _site(load_it: Callable[[], Settings], asked: str, options: Options, environ: Mapping[str, str]) -> Site:
+    read = _reader(load_it, options)
+    settings = read()
+    return Site(settings, _run_dir(settings, environ), asked, read, options.reload)
+
+
+def _reader(load_it: Callable[[], Settings], options: Options) -> Callable[[], Settings]:
     def read() -> Settings:
         settings = run_apart(load_it)
         return _in_development(settings) if options.reload else settings
 
-    settings = read()
-    return Site(settings, _run_dir(settings, environ), asked, read, options.reload)
+    return read
 
 
 def _in_development(settings: Settings) -> Settings:
@@ -121,6 +138,11 @@ def _in_development(settings: Settings) -> Settings:
         for name, pool in settings.pools.items()
     }
     return replace(settings, pools=pools)
+
+
+def _was_killed(run_dir: Path) -> bool:
+    """Whether a proxy's run has ended here without leaving: its lock is removed last."""
+    return (run_dir / "proxy.lock").exists()
 
 
 def _run_dir(settings: Settings, environ: Mapping[str, str]) -> Path:

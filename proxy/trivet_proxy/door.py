@@ -1,121 +1,56 @@
-"""The way in through one TLS listener: its contexts, which certificate a name gets, and files that change.
+"""The way in through one TLS listener: which certificate a name gets, and which sessions go on.
 
-Made by the master before the processes are forked; each process then looks at the files for itself. A pair
-that cannot be served leaves the one before it in place, and says why. Knows no connection.
+Made by the master before the processes are forked; each process then looks at the files for itself. Knows
+no connection.
 """
 
 import functools
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from trivet_common.certificates import Certificate
-from trivet_common.config.pair import (
-    PairError,
-    date,
-    fingerprint,
-    load_authorities,
-    load_pair,
-    why_unfit,
-)
-from trivet_common.config.tls import Pair, Tls
+from trivet_common.config.tls import Tls
 
+from .showcase import Look, News, Showcase
 from .ticket_keys import TicketKeys
-from .tls_groups import set_groups
+from .tls_profile import new_context
 
-# Mozilla's guideline 5.8, intermediate: forward secrecy and AEAD only. TLS 1.3 has its own three suites.
-_CIPHERS = ":".join(
-    f"ECDHE-{kind}-{cipher}"
-    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
-    for kind in ("ECDSA", "RSA")
-)
-_VERIFY = {"off": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-# A new pair comes as two files: what is wrong for a shorter time than this (s) is the moment between them.
-_SETTLED = 1.0
-
-
-News = tuple[bool, str]  # whether it is good, and a sentence
-
-
-def new_context(profile: str, client: str) -> ssl.SSLContext:
-    """Without a certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    modern = profile == "modern"
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if modern else ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    set_groups(context)
-    # Compression gives secrets away (CVE-2012-4929); renegotiating costs us more than who asks for it
-    # (CVE-2011-1473). All suites are good: who has no hardware for AES may prefer another one.
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(["http/1.1"])
-    context.verify_mode = _VERIFY[client]
-    return context
-
-
-class Shown:
-    """One context and the pairs it shows, for the same hosts: at most one for each kind of key."""
-
-    __slots__ = ("chains", "context", "pairs", "problem", "stamp", "told", "wrong_since")
-
-    def __init__(self, pairs: tuple[Pair, ...]) -> None:
-        self.pairs = pairs
-        self.context: ssl.SSLContext | None = None
-        self.chains: tuple[tuple[Certificate, ...], ...] = ()
-        self.stamp: object = None  # of the files as they were last looked at
-        self.problem: str | None = None  # with what lies there now, while an older one is shown
-        self.wrong_since = 0.0
-        self.told = False
-
-    def __repr__(self) -> str:
-        return f"<Shown {self.pairs[0].certificate} {self.problem or 'good'}>"
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        return self.pairs[0].hosts or tuple(dict.fromkeys(n for chain in self.chains for n in chain[0].names))
+Found = tuple[Showcase, Look]  # whose, and what lies on disk
 
 
 class Door:
     """For one listener. `wrap` what it accepted; `look` now and then."""
 
     def __init__(self, tls: Tls, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises PairError."""
+        """What cannot be loaded is shut until it can: other names and other listeners have done nothing."""
         self._clock = clock
         self._make = functools.partial(new_context, tls.profile, tls.client)
         self._keys = TicketKeys(self._make, clock=clock)
-        self._authorities: object = None
-        self.tls = tls
-        self._shown: list[Shown] = []
-        self._by_name: dict[str, ssl.SSLContext] = {}
-        self._default: ssl.SSLContext | None = None
         self._open = self._keys.context()
         self._open.sni_callback = self._choose
-        self.configure(tls)
+        # for the configuration
+        self.tls = tls
+        self._case = Showcase.filled_if_possible(tls, self._make, clock(), None)
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self._default: ssl.SSLContext | None = None
+        self._index()
 
     def __repr__(self) -> str:
-        return f"<Door {len(self._shown)} certificates, {self._keys!r}>"
+        return f"<Door {self._case!r}, {self._keys!r}>"
 
-    def configure(self, tls: Tls) -> None:
-        """Other certificates, all of them or none. Raises PairError."""
-        shown = self.prepare(tls)
-        self.take(tls, shown)
+    def prepare(self, tls: Tls) -> Showcase:
+        """The first half of a change: everything is loaded, nothing changed. Raises PairError, OSError."""
+        return Showcase.filled(tls, self._make)
 
-    def prepare(self, tls: Tls) -> list[Shown]:
-        """The first half: everything is loaded, nothing changed. Raises PairError."""
-        groups: dict[frozenset[str], list[Pair]] = {}
-        for pair in tls.pairs:
-            groups.setdefault(frozenset(pair.hosts or load_pair(pair)[0].names), []).append(pair)
-        shown = [Shown(tuple(pairs)) for pairs in groups.values()]
-        for one in shown:
-            one.stamp = self._stamp(one, tls)
-            self._load(one, tls)
-        return shown
+    def prepare_if_possible(self, tls: Tls) -> Showcase:
+        """The same; what cannot be loaded stays as it is, or is shut."""
+        return Showcase.filled_if_possible(tls, self._make, self._clock(), self._case)
 
-    def take(self, tls: Tls, shown: list[Shown]) -> None:
+    def take(self, case: Showcase) -> None:
         """The second half."""
-        self.tls, self._shown = tls, shown
-        self._forget_if_others_are_asked()
+        before, self._case, self.tls = self._case.authorities, case, case.tls
+        self._forget_if_others_are_asked(before)
         self._index()
 
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
@@ -124,32 +59,32 @@ class Door:
 
     def look(self) -> list[News]:
         """Take up what has changed on disk; what is worth saying of it."""
-        news: list[News] = []
+        return self.take_up(self.examine())
+
+    def examine(self) -> Found:
+        """The slow half of a look: changes nothing, so a thread may do it."""
+        case = self._case
+        return case, case.examine(self._clock())
+
+    def take_up(self, found: Found) -> list[News]:
+        """The other half."""
         self._renew_keys()
-        for one in self._shown:
-            stamp = self._stamp(one, self.tls)
-            if stamp != one.stamp:
-                one.stamp = stamp
-                self._reload(one, news)
-            if one.problem and not one.told and self._clock() - one.wrong_since >= _SETTLED:
-                one.told = True
-                news.append((False, f"{one.problem}; the certificate before it stays"))
-        return news
+        (case, look), now = found, self._clock()
+        if case is not self._case:
+            return []  # a reload came between
+        before = case.authorities
+        if look.refilled is not None:
+            self.take(look.refilled)
+            return look.refilled.news_since(case)
+        news = case.take_up(look, now)
+        if look.recast or look.attempts:
+            self._index()
+        self._forget_if_others_are_asked(before)
+        return news + case.complaints(now)
 
     def status(self) -> list[dict[str, object]]:
         """A row a certificate."""
-        return [
-            {
-                "certificate": str(pair.certificate),
-                "hosts": list(one.hosts),
-                "key": chain[0].kind,
-                "expires": date(chain[0].not_after),
-                "days_left": chain[0].days_left(),
-                "problem": one.problem,
-            }
-            for one in self._shown
-            for pair, chain in zip(one.pairs, one.chains, strict=True)
-        ]
+        return self._case.status()
 
     # Which one.
 
@@ -160,7 +95,8 @@ class Door:
             if self.tls.strict:
                 return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
             context = self._default
-        assert context is not None
+            if context is None:
+                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR  # all of it is shut
         sock.context = context
         return None
 
@@ -174,66 +110,26 @@ class Door:
         return found
 
     def _index(self) -> None:
-        self._by_name = {}
-        for one in self._shown:
-            assert one.context is not None
+        self._by_name, self._default = {}, None
+        for one in self._case.shown:
+            if one.context is None:
+                continue
+            self._default = self._default or one.context
             for host in one.hosts:
                 self._by_name.setdefault(host, one.context)
-        self._default = self._shown[0].context
 
-    # The files.
-
-    def _stamp(self, one: Shown, tls: Tls) -> object:
-        paths = [path for pair in one.pairs for path in (pair.certificate, pair.key)]
-        return fingerprint(*paths, tls.client_ca)
-
-    def _load(self, one: Shown, tls: Tls) -> None:
-        """Raises PairError, and then nothing has changed."""
-        context = self._make()
-        chains = tuple(load_pair(pair, context) for pair in one.pairs)
-        if tls.client_ca is not None:
-            load_authorities(tls.client_ca, context)
-        one.context, one.chains = context, chains
-
-    def _reload(self, one: Shown, news: list[News]) -> None:
-        before, chains = one.context, one.chains
-        problem = None
-        try:
-            self._load(one, self.tls)
-        except PairError as error:
-            problem = str(error)
-        else:
-            unfit = _first(why_unfit(chain) for chain in one.chains)
-            if unfit and not _first(why_unfit(chain) for chain in chains):
-                problem = f"{one.pairs[0].certificate}: {unfit}"
-                one.context, one.chains = before, chains
-        if problem is not None:
-            if problem != one.problem:
-                one.wrong_since, one.told = self._clock(), False
-            one.problem = problem
-            return
-        one.problem = None
-        self._forget_if_others_are_asked()
-        self._index()
-        own = one.chains[0][0]
-        news.append((True, f"{one.pairs[0].certificate} taken up, good until {date(own.not_after)}"))
+    # Sessions.
 
     def _renew_keys(self) -> None:
         context = self._keys.context()
         if context is not self._open:
             self._use(context)
 
-    def _forget_if_others_are_asked(self) -> None:
+    def _forget_if_others_are_asked(self, before: bytes | None) -> None:
         """Who was let in by authorities that have changed is to be asked again."""
-        authorities = fingerprint(self.tls.client_ca)
-        if self._authorities is not None and authorities != self._authorities:
+        if self._case.authorities != before:
             self._use(self._keys.forget())
-        self._authorities = authorities
 
     def _use(self, context: ssl.SSLContext) -> None:
         context.sni_callback = self._choose
         self._open = context
-
-
-def _first(problems: Iterable[str | None]) -> str | None:
-    return next((problem for problem in problems if problem), None)

@@ -3,30 +3,36 @@
 Made once by the master and inherited: the keys of session tickets are shared that way. Knows no connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import trio
 
 from trivet_common.config import Listen
 from trivet_common.config.tls import Tls
 
-from .door import Door, News, Shown
+from .door import Door, Found
+from .showcase import News, Showcase
 from .tls_groups import limit_groups
 
 # A certificate that was put in place is shown within so many seconds, and a little.
 EVERY = 0.5
 
-Prepared = list[tuple[Door, Tls, list[Shown]]]
+_Result = TypeVar("_Result")
+Prepared = list[tuple[Door, Showcase]]
+# What is wrong: (address, certificate, sentence).
+Problems = list[tuple[str, str, str]]
 
 
 class Doors:
     """`at(address)` is the door of a listener that has `tls`."""
 
     def __init__(self, listens: Sequence[Listen] = ()) -> None:
-        """Raises PairError."""
+        """What cannot be loaded is shut until it can."""
         with_tls = [(listen.address, listen.tls) for listen in listens if listen.tls is not None]
         self.has_right_groups = not with_tls or limit_groups()
         self._doors = {address: Door(tls) for address, tls in with_tls}
+        self._thread: trio.CapacityLimiter | None = None
 
     def __repr__(self) -> str:
         return f"<Doors {' '.join(self._doors) or 'none'}>"
@@ -38,28 +44,56 @@ class Doors:
         return self._doors[address]
 
     def prepare(self, listens: Sequence[Listen]) -> Prepared:
-        """The first half of a reload: load everything, change nothing. Raises PairError."""
-        return [
-            (self._doors[listen.address], listen.tls, self._doors[listen.address].prepare(listen.tls))
-            for listen in listens
-            if listen.tls is not None
-        ]
+        """The first half of a reload: load everything, change nothing. Raises PairError, OSError."""
+        return [(door, door.prepare(tls)) for door, tls in self._meant(listens)]
+
+    def prepare_if_possible(self, listens: Sequence[Listen]) -> Prepared:
+        """The same; what cannot be loaded stays as it is."""
+        return [(door, door.prepare_if_possible(tls)) for door, tls in self._meant(listens)]
+
+    async def prepare_aside(self, listens: Sequence[Listen]) -> Prepared:
+        """As `prepare`, in a thread: keys take milliseconds each, and folders may lie on a slow network."""
+        return await self._aside(lambda: self.prepare(listens)) if self._doors else []
 
     def take(self, prepared: Prepared) -> None:
         """The second half."""
-        for door, tls, shown in prepared:
-            door.take(tls, shown)
+        for door, case in prepared:
+            door.take(case)
 
     def look(self) -> list[News]:
         """What has changed on disk is taken up; what is worth saying of it."""
         return [news for door in self._doors.values() for news in door.look()]
 
-    async def watch(self) -> None:
-        """The master says what there is to say: as many of us do the same."""
+    async def watch(self, tell: Callable[[Problems], None]) -> None:
+        """The master says what there is to say, as many of us find the same; `tell` hears what is wrong."""
+        told: Problems = []
         while self._doors:
             await trio.sleep(EVERY)
-            self.look()
+            for door, look in await self._aside(self._examine):
+                door.take_up(look)
+            if (problems := self.problems()) != told:
+                tell(problems)
+                told = problems
+
+    def problems(self) -> Problems:
+        return [
+            (address, str(row["certificate"]), str(row["problem"]))
+            for address, door in self._doors.items()
+            for row in door.status()
+            if row["problem"] is not None
+        ]
 
     def status(self) -> list[dict[str, object]]:
         """A row a certificate, with the address it is shown at."""
         return [{"listen": address, **row} for address, door in self._doors.items() for row in door.status()]
+
+    def _examine(self) -> list[tuple[Door, Found]]:
+        return [(door, door.examine()) for door in self._doors.values()]
+
+    def _meant(self, listens: Sequence[Listen]) -> list[tuple[Door, Tls]]:
+        return [(self._doors[each.address], each.tls) for each in listens if each.tls is not None]
+
+    async def _aside(self, work: Callable[[], _Result]) -> _Result:
+        # Given up when the process leaves: a file on a network that is gone must not hold it.
+        self._thread = self._thread or trio.CapacityLimiter(1)
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._thread)

@@ -4,7 +4,7 @@ Owns the process's tasks. Knows no HTTP. Only the master's word, the master's de
 """
 
 import errno
-import pickle
+import json
 import signal
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 import trio
 from trio.lowlevel import wait_readable
 
-from trivet_common.access_log import AccessLog
 from trivet_common.channel import Channel, ChannelClosed
 from trivet_common.config import Settings
 from trivet_common.listeners import BoundListener, Listeners
@@ -24,11 +23,12 @@ from trivet_common.prefork import ORPHAN_GRACE
 from . import garbage
 from .clients import Clients
 from .complaints import Complaints
-from .doors import Doors, Prepared
+from .doors import Doors
 from .front_board import FrontRow
 from .reception import Reception
 from .resources import Resources
-from .site import Site, SiteError, build_site
+from .site import SiteError, build_site
+from .succession import Succession, open_access_log
 
 _BATCH = 64  # accepted from one wake-up of a socket that is ours alone
 _BACKLOG_AT_MOST = 4096  # what is taken from the backlog in one go when we leave
@@ -79,7 +79,7 @@ class Front:
         error_log: ErrorLog,
         doors: Doors | None = None,
     ) -> None:
-        """Raises LogError, OSError, PairError. `doors`: those the master has made for all processes."""
+        """Raises LogError, OSError. `doors`: those the master has made for all processes."""
         # for the process
         self._index = index
         self._count = count
@@ -93,8 +93,7 @@ class Front:
         self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
         # for the settings
         self._settings = settings
-        self._access_log = _open_access_log(settings)
-        self._next: tuple[Site, AccessLog | None, Prepared] | None = None  # built, and not yet switched to
+        self._access_log = open_access_log(settings)
 
     def __repr__(self) -> str:
         return f"<Front {self._index} of {self._count}, {self._clients!r}>"
@@ -110,6 +109,7 @@ class Front:
                 self._reception = Reception(
                     self._nursery, resources, self._clients, self._complaints, self._doors
                 )
+                self._succession = Succession(resources, self._doors, self._say)
                 self._accepting = trio.CancelScope()
                 for task in (
                     resources.deadlines.run,
@@ -117,7 +117,7 @@ class Front:
                     self._obey_signals,
                     self._show,
                     self._flush,
-                    self._doors.watch,
+                    self._watch_doors,
                 ):
                     self._nursery.start_soon(self._keep, task)
                 garbage.begin()
@@ -226,11 +226,11 @@ class Front:
         verb, _, carried = message.partition(b" ")
         match verb:
             case b"reload":
-                self._prepare(carried)
+                self._succession.begin(carried)
             case b"switch":
                 self._switch()
             case b"drop":
-                self._drop()
+                self._succession.drop()
             case b"drain":
                 self._leave(self._settings.stop_timeout)
             case b"quit":
@@ -257,40 +257,12 @@ class Front:
         scope = self._nursery.cancel_scope
         scope.deadline = min(scope.deadline, trio.current_time() + seconds)
 
-    def _prepare(self, pickled: bytes) -> None:
-        """First half of a reload: build, change nothing."""
-        self._drop()
-        try:
-            # From our own master over an inherited socket pair: as trusted as our own memory.
-            settings: Settings = pickle.loads(pickled)
-            log = _open_access_log(settings)
-            doors = self._doors.prepare(settings.listen)
-            self._next = build_site(settings, self._resources), log, doors
-        except Exception as error:  # a boundary: whatever is wrong with it, the old site goes on
-            self._say(b"no " + (str(error) or type(error).__name__).encode())
-        else:
-            self._say(b"ok")
-
     def _switch(self) -> None:
-        """Second half: every process has built it."""
-        if self._next is None:
-            return
-        (site, log, doors), self._next = self._next, None
-        site.begin()
-        self._doors.take(doors)
-        self._settings = site.settings
-        self._clients.site = site
-        self._clients.set_most(self._resources.connections, self._resources.per_client)
-        old, self._resources.access_log = self._resources.access_log, log
-        if old is not None:
-            old.close()
-
-    def _drop(self) -> None:
-        if self._next is not None:
-            (site, log, _), self._next = self._next, None
-            site.drop()
-            if log is not None:
-                log.close()
+        site = self._succession.switch()
+        if site is not None:
+            self._settings = site.settings
+            self._clients.site = site
+            self._clients.set_most(self._resources.connections, self._resources.per_client)
 
     def _reopen(self) -> None:
         self._error_log.reopen()
@@ -317,6 +289,9 @@ class Front:
                 self._complaints.say(repr(task), traceback.format_exc())
                 await trio.sleep(1.0)
 
+    async def _watch_doors(self) -> None:
+        await self._doors.watch(lambda problems: self._say(b"doors " + json.dumps(problems).encode()))
+
     async def _show(self) -> None:
         while True:
             queues = [dispatch.queue for dispatch in self._resources.dispatches.values()]
@@ -340,8 +315,3 @@ class Front:
             if self._resources.access_log is not None:
                 self._resources.access_log.flush()
                 self._resources.access_log.tell_lost(self._error_log.warning)
-
-
-def _open_access_log(settings: Settings) -> AccessLog | None:
-    log = settings.log
-    return None if log.access is None else AccessLog(log.access, log.format)  # type: ignore[arg-type]

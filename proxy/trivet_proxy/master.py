@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,6 @@ from trivet_common import pulse
 from trivet_common.channel import Channel
 from trivet_common.children import AT_ONCE, Child, Pause
 from trivet_common.config import Settings
-from trivet_common.config.pair import PairError
 from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
@@ -26,7 +26,7 @@ from trivet_common.pool.places import RunDir
 from trivet_common.prefork import Master
 
 from .custody import Custody
-from .doors import EVERY, Doors
+from .doors import EVERY, Doors, Problems
 from .front import run_front
 from .front_board import FrontView, read_front_board
 from .rollover import PATIENCE, Rollover
@@ -53,15 +53,14 @@ def run_proxy(
     reload_source: Callable[[], Settings] | None = None,
 ) -> int:
     """Run the proxy until it is told to leave; the exit status."""
-    try:
-        doors = Doors(settings.listen)
-    except PairError as error:  # it was good when the configuration was read
-        log.error(str(error))
-        if parent is not None:
-            parent.send(b"failed " + str(error).encode())
-        return 1
     return ProxyMaster(
-        settings, listeners, run_dir, log, parent=parent, reload_source=reload_source, doors=doors
+        settings,
+        listeners,
+        run_dir,
+        log,
+        parent=parent,
+        reload_source=reload_source,
+        doors=Doors(settings.listen),
     ).run()
 
 
@@ -97,6 +96,7 @@ class ProxyMaster(Master):
         self._doors = doors if doors is not None else Doors()
         if not self._doors.has_right_groups:
             log.warning("this OpenSSL cannot be told which groups to use: its own are offered")
+        self._problems: dict[int, Problems] = {}  # with certificates, as each process has them, by its pid
         self._custody = Custody(listeners, settings.proxy.processes)
         self._was_ready = False
         # this configuration
@@ -133,6 +133,8 @@ class ProxyMaster(Master):
             self._failed(text)
         elif verb == b"closed":
             self._stopped_accepting(child.index)
+        elif verb == b"doors":
+            self._problems[child.pid] = json.loads(rest)
         elif verb in (b"ok", b"no"):
             self._answered(child, None if verb == b"ok" else text)
 
@@ -140,6 +142,7 @@ class ProxyMaster(Master):
         was_ready = child.index in self._ready
         self._ready.discard(child.index)
         self._owed.pop(child.pid, None)
+        self._problems.pop(child.pid, None)
         ending = f"proxy process {child.index} ended ({_ending(status)})"
         if self._rollover is not None:
             self._rollover.lost(child, ending)
@@ -182,7 +185,7 @@ class ProxyMaster(Master):
             "reloading": self._rollover is not None,
             "listen": [listener.text for listener in self._listeners],
             "processes": self._processes(),
-            "certificates": self._doors.status(),
+            "certificates": self._certificates(),
         }
 
     def summary(self) -> str:
@@ -201,10 +204,7 @@ class ProxyMaster(Master):
 
     def _take_doors(self, settings: Settings) -> None:
         """What all processes have loaded a moment ago."""
-        try:
-            self._doors.take(self._doors.prepare(settings.listen))
-        except PairError as error:
-            self.log.error(str(error))
+        self._doors.take(self._doors.prepare_if_possible(settings.listen))
 
     def succeeded(self) -> None:
         self._listeners.lend()
@@ -238,6 +238,19 @@ class ProxyMaster(Master):
                     "requests": row.requests if row else 0,
                 }
             )
+        return found
+
+    def _certificates(self) -> list[dict[str, Any]]:
+        """As we have them, and which of our processes does not."""
+        found: list[dict[str, Any]] = []
+        for row in self._doors.status():
+            here = {
+                child.index: text
+                for child in self.children
+                for listen, certificate, text in self._problems.get(child.pid, ())
+                if (listen, certificate) == (row["listen"], row["certificate"])
+            }
+            found.append({**row, "processes": here})
         return found
 
     def _start(self, index: int) -> None:

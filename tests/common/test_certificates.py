@@ -1,5 +1,6 @@
 import datetime
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from trivet_common.certificates import CertificateError, read_certificate, read_chain
+from trivet_common.certificates import CertificateError, _oid, read_certificate, read_chain
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
@@ -115,3 +116,12 @@ def test_reads_every_root_of_this_system(tmp_path: Path) -> None:
         one = read_certificate(der)
         assert one.is_self_issued
         assert one.not_after > one.not_before
+
+
+def test_an_endless_number_in_a_name_is_refused_at_once() -> None:
+    """Each byte of it would cost as much as all before it: a megabyte took minutes."""
+    began = time.process_time()
+    with pytest.raises(ValueError):
+        _oid(b"\x55" + b"\xff" * 10_000_000 + b"\x01")
+    assert time.process_time() - began < 1.0
+    assert _oid(bytes.fromhex("69" + "83ffffffffffffffffffffffffffffffffff7f")) == f"2.25.{2**128 - 1}"

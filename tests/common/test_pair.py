@@ -1,3 +1,4 @@
+import errno
 import os
 import ssl
 import time
@@ -11,7 +12,10 @@ from trivet_common.config.pair import (
     PairError,
     fingerprint,
     load_authorities,
+    load_material,
     load_pair,
+    read_authorities,
+    read_pair,
     why_unfit,
     worries,
 )
@@ -49,7 +53,8 @@ def test_both_in_one_file(tmp_path: Path) -> None:
 def test_two_kinds_of_key_stand_side_by_side(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for kind in trustme.KeyType:
-        load_pair(written(tmp_path, CA.issue_cert("a.example", key_type=kind), kind.name), context)
+        pair = written(tmp_path, CA.issue_cert("a.example", key_type=kind), kind.name)
+        load_material(pair, read_pair(pair), context)
 
 
 def broken(folder: Path, how: str) -> Pair:
@@ -78,6 +83,9 @@ def broken(folder: Path, how: str) -> Pair:
     elif how == "endless":
         pair.certificate.unlink()
         os.symlink("/dev/zero", pair.certificate)
+    elif how == "pipe":
+        pair.key.unlink()
+        os.mkfifo(pair.key)
     elif how == "large":
         pair.certificate.write_bytes(bytes(2**21))
     return pair
@@ -96,6 +104,7 @@ def broken(folder: Path, how: str) -> Pair:
         ("gone", "site.pem: No such file"),
         ("folder", "site.pem: Is a directory"),
         ("endless", "site.pem is not a file"),
+        ("pipe", "site.key is not a file"),
         ("large", "site.pem is too large"),
     ],
 )
@@ -162,7 +171,26 @@ def test_a_fingerprint_follows_the_files(tmp_path: Path) -> None:
 def test_authorities(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_bytes(CA.cert_pem.bytes())
-    load_authorities(file, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_authorities(read_authorities(file), context)
+    assert len(context.get_ca_certs()) == 1
     file.write_text("nobody")
     with pytest.raises(PairError, match="holds no certificate"):
-        load_authorities(file, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        read_authorities(file)
+
+
+def no_descriptors(*_: object) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_what_is_lacking_here_is_said_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = written(tmp_path, CA.issue_cert("a.example"))
+    monkeypatch.setattr(os, "memfd_create", no_descriptors)
+    with pytest.raises(PairError, match=r"site.pem cannot be loaded now: Too many open files"):
+        load_pair(pair)
+    with pytest.raises(PairError, match=r"site.pem cannot be loaded now: Too many open files"):
+        read_authorities(pair.certificate)
+
+
+def test_nobody_prints_a_key(tmp_path: Path) -> None:
+    assert "PRIVATE" not in repr(read_pair(written(tmp_path, CA.issue_cert("a.example"))))

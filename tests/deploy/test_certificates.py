@@ -19,7 +19,7 @@ def test_a_line_says_what_matters() -> None:
     many = ROW | {"hosts": [f"{n}.example" for n in range(6)], "days_left": 1}
     assert "0.example, 1.example, 2.example, 3.example and 2 more; ECDSA, 1 day left" in line(many)
     assert "expired 2 days ago" in line(ROW | {"days_left": -2})
-    assert line({"certificate": "a\x1b[31m"}).startswith("certificate a\\x1b[31m")
+    assert line(ROW | {"certificate": "a\x1b[31m"}).startswith("certificate a\\x1b[31m")
 
 
 def test_what_is_not_taken_up_is_said() -> None:
@@ -28,6 +28,17 @@ def test_what_is_not_taken_up_is_said() -> None:
         (line(ROW | {"days_left": 3}), True),
         (line(ROW), False),
         ("  not taken up: site.key holds no private key", True),
+    ]
+
+
+def test_what_is_shut_or_wrong_in_one_process_is_said() -> None:
+    shut = {"certificate": "/etc/site.pem", "hosts": [], "key": None, "expires": None, "days_left": None}
+    assert line(shut) == "certificate /etc/site.pem: nothing is shown"
+    assert line(shut | {"hosts": ["a.example"]}) == "certificate /etc/site.pem: a.example; nothing is shown"
+    row = ROW | {"problem": "broken", "processes": {"0": "broken", "1": "Too many open files"}}
+    assert list(shown([row]))[1:] == [
+        ("  not taken up: broken", True),
+        ("  not taken up by proxy process 1: Too many open files", True),
     ]
 
 

@@ -89,3 +89,30 @@ def test_development_is_few_workers_renewed_at_once(file: Path) -> None:
         == 5
     )
     assert not load_site("shop.yaml", environ={}).settings.pools["web"].is_development
+
+
+BROKEN = (
+    "listen: {address: 127.0.0.1:8443, tls: {certificate: site.pem, client: required, client_ca: ca.pem}}\n"
+)
+
+
+def test_a_run_that_was_killed_is_taken_up_with_certificates_that_are_broken_by_now(
+    file: Path, tmp_path: Path
+) -> None:
+    file.write_text(FILE + BROKEN)
+    with pytest.raises(ConfigError, match=r"there is no .*site\.pem"):
+        load_site("shop.yaml", environ={})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "proxy.lock").touch()
+    (tmp_path / "site.pem").write_text("spoilt")
+    site = load_site("shop.yaml", environ={})
+    said = "\n".join(map(str, site.settings.warnings))
+    assert "shop.yaml:6: listen.tls.certificate" in said
+    assert "site.pem holds no certificate" in said
+    assert "ca.pem: No such file" in said
+    with pytest.raises(ConfigError, match="holds no certificate"):
+        site.read()  # somebody asks for a reload, and is there to be told
+    file.write_text(FILE + BROKEN + "rotes: []\n")
+    with pytest.raises(ConfigError, match=r"there is no .*ca\.pem") as wrong:
+        load_site("shop.yaml", environ={})
+    assert "rotes" in str(wrong.value)

@@ -335,9 +335,9 @@ class TestFiles:
         other = write(tmp_path, "b", "b.example")
         other.key.write_text("")
         with pytest.raises(PairError, match="no private key"):
-            door.configure(Tls((pair, other)))
+            door.prepare(Tls((pair, other)))
         assert Meeting(door, "b.example").names == ["a.example"]
-        door.configure(Tls((pair, write(tmp_path, "b", "b.example"))))
+        door.take(door.prepare(Tls((pair, write(tmp_path, "b", "b.example")))))
         assert Meeting(door, "b.example").names == ["b.example"]
 
     def test_status_says_what_an_operator_wants(self, door: Door, pair: Pair) -> None:

@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.proxy.test_door import Meeting, write
+import trivet_proxy.doors
+from tests.proxy.test_door import Meeting, put, write
 from trivet_common.config import Listen
 from trivet_common.config.pair import PairError
 from trivet_common.config.tls import Tls
-from trivet_proxy.doors import EVERY, Doors
+from trivet_proxy.doors import Doors, Problems
 
 
 def listens(folder: Path, *names: str) -> list[Listen]:
@@ -41,16 +42,49 @@ def test_a_reload_takes_all_or_nothing(tmp_path: Path) -> None:
     assert Meeting(door, "c.example").names == ["c.example"]
 
 
-async def test_files_are_looked_at_all_the_time(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_files_are_looked_at_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trivet_proxy.doors, "EVERY", 0.01)
     doors = Doors(listens(tmp_path, "a"))
     before = Meeting(doors.at("443"), "a.example").serial
+    told: list[Problems] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(doors.watch)
-        write(tmp_path, "a", "a.example")
-        await trio.sleep(2 * EVERY)
+        nursery.start_soon(doors.watch, told.append)
+        pair = write(tmp_path, "a", "a.example")
+        with trio.fail_after(10):
+            while Meeting(doors.at("443"), "a.example").serial == before:
+                await trio.sleep(0.01)
+            good = pair.key.read_bytes()
+            put(pair.key, b"spoilt")
+            while not told:
+                await trio.sleep(0.01)
+            assert "holds no private key" in told[0][0][2]
+            assert told[0][0][:2] == ("443", str(pair.certificate))
+            put(pair.key, good)
+            while told[-1]:
+                await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
-    assert Meeting(doors.at("443"), "a.example").serial != before
+    assert len(told) == 2
     with trio.fail_after(1):
-        await Doors().watch()
+        await Doors().watch(told.append)
+
+
+async def test_a_reload_loads_in_a_thread(tmp_path: Path) -> None:
+    doors = Doors(listens(tmp_path, "a"))
+    after = listens(tmp_path, "b")
+    doors.take(await doors.prepare_aside(after))
+    assert Meeting(doors.at("443"), "b.example").names == ["b.example"]
+    (tmp_path / "b.key").write_text("spoilt")
+    with pytest.raises(PairError):
+        await doors.prepare_aside(after)
+    doors.take(doors.prepare_if_possible(after))
+    assert doors.problems() != []
+    assert await Doors().prepare_aside([Listen("80", "tcp")]) == []
+
+
+def test_one_broken_door_keeps_no_other_shut(tmp_path: Path) -> None:
+    with_tls = listens(tmp_path, "a")[1]
+    other = Listen("8443", "tcp", tls=Tls((write(tmp_path, "b", "b.example"),)))
+    (tmp_path / "b.key").write_text("spoilt")
+    doors = Doors([with_tls, other])
+    assert Meeting(doors.at("443"), "a.example").names == ["a.example"]
+    assert [(address, "b.key holds no" in text) for address, _, text in doors.problems()] == [("8443", True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import socket
@@ -14,14 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common.channel import Channel
+from tests.proxy.test_door import write
+from trivet_common.children import Child
 from trivet_common.config import Listen, from_mapping
-from trivet_common.config.tls import Pair, Tls
+from trivet_common.config.tls import Tls
 from trivet_common.control import ControlError, ask
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
-from trivet_proxy.master import needs_restart, run_proxy
+from trivet_proxy.doors import Doors
+from trivet_proxy.master import ProxyMaster, needs_restart
 
 # A process that answers with its number, pid and the name of its configuration, and obeys its channel.
 # What it is asked, and the names of configurations, say how it misbehaves.
@@ -383,17 +386,21 @@ def test_what_needs_a_restart():
     assert needs_restart(settings(), settings(listen=8001)) == "needs a restart: listen changed"
 
 
-def test_a_pair_that_broke_since_the_file_was_read_is_told_to_the_master_above(tmp_path):
-    pair = Pair(tmp_path / "site.pem", tmp_path / "site.key")
+def test_what_is_wrong_in_one_process_is_told(tmp_path):
+    """Only that one may be without descriptors: the master has taken up what it could not."""
+    pair = write(tmp_path, "a", "a.example")
+    listen = Listen("127.0.0.1:0", "tcp", host="127.0.0.1", port=0, scheme="https", tls=Tls((pair,)))
     settings = dataclasses.replace(
-        from_mapping({"routes": [{"path": "/", "respond": "x"}]}),
-        listen=(Listen("127.0.0.1:0", "tcp", host="127.0.0.1", port=0, scheme="https", tls=Tls((pair,))),),
+        from_mapping({"routes": [{"path": "/", "respond": "x"}]}), listen=(listen,)
     )
-    ours, theirs = Channel.pair()
     log = ErrorLog(tmp_path / "log", "proxy")
-    assert run_proxy(settings, RunDir(tmp_path / "run"), Listeners([]), log, theirs) == 1
-    log.flush()
-    assert ours.receive() == f"failed {pair.certificate}: No such file or directory".encode()
-    assert "site.pem: No such file" in (tmp_path / "log").read_text()
-    ours.close()
-    theirs.close()
+    doors = Doors(settings.listen)
+    master = ProxyMaster(settings, Listeners([]), RunDir(tmp_path / "run"), log, doors=doors)
+    child = Child("proxy", 1, 77, None)
+    master.children._by_pid[77] = child
+    assert master.status()["certificates"][0]["processes"] == {}
+    told = [(listen.address, str(pair.certificate), "Too many open files")]
+    master.child_said(child, b"doors " + json.dumps(told).encode())
+    assert master.status()["certificates"][0]["processes"] == {1: "Too many open files"}
+    master.child_said(child, b"doors []")
+    assert master.status()["certificates"][0]["processes"] == {}

@@ -1,7 +1,9 @@
 """Certificates that change while the site runs: a new one is shown soon, a broken one never."""
 
 import os
+import re
 import signal
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -12,8 +14,8 @@ import pytest
 import trustme
 
 from tests.whole.crowd import Crowd
-from tests.whole.over import NAMES, SecureAddress, authority, put, usual_pair, write_pair
-from tests.whole.running import Site, running, wait_until
+from tests.whole.over import NAMES, SecureAddress, authority, client_context, put, usual_pair, write_pair
+from tests.whole.running import Site, running, started, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +134,80 @@ def test_a_successor_shows_what_its_predecessors_did(tmp_path: Path) -> None:
         os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: len(set(site.pids(" process ")) - set(before)) == 1, 10)
         wait_until(lambda: is_shown(site, leaf), 10)
+
+
+TWO_DOORS = """
+listen:
+  - 127.0.0.1:0
+  - {address: "127.0.0.2:0", tls: {certificate: other.pem, key: other.key}}
+  - {address: "127.0.0.3:0", tls: {certificate: site.pem, key: site.key}}
+run_dir: run
+proxy: {processes: 1}
+log: {access: off}
+routes: [{path: /, respond: hello}]
+"""
+
+
+def answers(site: Site, host: str) -> bytes:
+    """What a client sees of the listener there; b"" where no handshake succeeds."""
+    try:
+        port = re.findall(rf"https?://{host}:(\d+)/", site.said())[-1]
+        with socket.create_connection((host, int(port)), 10) as sock:
+            if host != "127.0.0.1":
+                context = client_context()
+                sock = context.wrap_socket(sock, server_hostname="a.example")
+            with sock:
+                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return b"".join(iter(lambda: sock.recv(65536), b""))
+    except (OSError, IndexError):
+        return b""
+
+
+def serves(site: Site, *hosts: str) -> bool:
+    return {host for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3") if answers(site, host)} == set(hosts)
+
+
+def test_the_rest_is_served_when_a_master_has_died_while_a_pair_is_broken(tmp_path: Path) -> None:
+    """And that pair's own listener again, once it is mended: nobody has to do anything but that."""
+    write_pair(tmp_path)
+    write_pair(tmp_path, fresh(), "other")
+    with running(tmp_path, TWO_DOORS) as site:
+        assert serves(site, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+        put(tmp_path / "site.key", b"spoilt")
+        (master,) = (each["pid"] for each in site.status()["serve"]["masters"] if each["what"] == "proxy")
+        os.kill(master, signal.SIGKILL)
+        wait_until(lambda: serves(site, "127.0.0.1", "127.0.0.2"), 15)
+        assert "site.pem: nothing is shown" in site.command("status").stdout
+        wait_until(lambda: "holds no private key" in site.said(), 5)
+        write_pair(tmp_path)
+        wait_until(lambda: serves(site, "127.0.0.1", "127.0.0.2", "127.0.0.3"), 5)
+        wait_until(lambda: site.status()["proxy"]["certificates"][1]["problem"] is None, 5)
+
+
+def test_a_killed_run_starts_again_with_a_broken_pair_and_a_person_is_told(tmp_path: Path) -> None:
+    write_pair(tmp_path)
+    write_pair(tmp_path, fresh(), "other")
+    site = Site(tmp_path, TWO_DOORS)
+    try:
+        site.start()
+        site.process.kill()
+        site.process.wait(10)
+        wait_until(lambda: not site.processes(), 10)
+        put(tmp_path / "site.key", b"spoilt")
+        site.out.unlink()
+        with started(site):
+            assert serves(site, "127.0.0.1", "127.0.0.2")
+            assert re.search(
+                r"warning: trivet.yaml:\d+: listen.tls.certificate: .*no private key", site.said()
+            )
+            write_pair(tmp_path)
+            wait_until(lambda: serves(site, "127.0.0.1", "127.0.0.2", "127.0.0.3"), 5)
+            put(tmp_path / "site.key", b"spoilt")
+        told = site.command("serve")  # the run before has left in order
+        assert told.returncode in (1, 2)
+        assert "site.key holds no private key" in told.stderr
+    finally:
+        site.abandon()
 
 
 def test_a_reload_brings_other_certificates(tmp_path: Path) -> None:

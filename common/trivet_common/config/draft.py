@@ -23,6 +23,7 @@ class Draft:
         purpose: str,
         environ: Mapping[str, str],
         names: dict[str, list[str]],
+        is_restart: bool = False,
     ) -> None:
         self.tree = tree
         self.findings = findings
@@ -30,6 +31,8 @@ class Draft:
         self.environ = environ
         # Names of pools and upstreams as written, those with mistakes too.
         self.names = names
+        # A run that was killed: what has broken since it began keeps only itself from being served.
+        self.is_restart = is_restart
 
     def __repr__(self) -> str:
         return f"<Draft {self.tree.place} for {self.purpose}: {self.findings!r}>"
@@ -49,6 +52,13 @@ class Draft:
 
     def mistake(self, loc: Loc, message: str, hint: str = "") -> None:
         self.findings.mistake(self.place(*loc), f"{label(self._written(loc))}: {message}", hint)
+
+    def trouble(self, loc: Loc, message: str, hint: str = "") -> None:
+        """A mistake, unless the site was served a moment ago."""
+        if self.is_restart:
+            self.warning(loc, message, hint)
+        else:
+            self.mistake(loc, message, hint)
 
     def report(self, loc: Loc, mistake: Mistake) -> None:
         self.mistake(loc, mistake.message, mistake.hint)

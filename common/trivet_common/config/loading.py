@@ -27,11 +27,13 @@ def load(
     environ: Mapping[str, str] = os.environ,
     overrides: Mapping[str, Any] | None = None,
     purpose: str = "serve",
+    is_restart: bool = False,
 ) -> Settings:
     """The settings of a file. Raises ConfigError, and nothing else, for whatever is wrong with it.
 
     `overrides` are the command's options in the shape of the file; pool "*" stands for the only pool.
-    `purpose` is serve, proxy or backend: what another program runs is not looked for here.
+    `purpose` is serve, proxy or backend: what another program runs is not looked for here. `is_restart`: of
+    a run that was killed; certificates that cannot be loaded are warnings then.
     """
     findings = Findings()
     shown_as = os.fspath(path)
@@ -49,7 +51,7 @@ def load(
         raise AssertionError("a file without a tree has a mistake")
     warn_if_writable(file, start, findings)
     join_included(tree, shown_as, findings)
-    return _settle(tree, overrides, findings, purpose, environ, file, site_name(file))
+    return _settle(tree, overrides, findings, purpose, environ, file, site_name(file), is_restart=is_restart)
 
 
 def from_mapping(
@@ -106,6 +108,7 @@ def _settle(
     file: Path | None,
     name: str,
     base: Path | None = None,
+    is_restart: bool = False,
 ) -> Settings:
     if overrides:
         merge(tree, _tree_of(overrides, PlaceOf(), Path.cwd(), findings), findings)
@@ -115,7 +118,7 @@ def _settle(
     if site is None:
         findings.raise_if_any()
         raise AssertionError("a tree that is not valid has a mistake")
-    draft = Draft(right, findings, purpose, environ, names)
+    draft = Draft(right, findings, purpose, environ, names, is_restart)
     return SiteResolver(site, draft).resolve(file, name, base or right.folder)
 
 

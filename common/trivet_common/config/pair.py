@@ -9,6 +9,8 @@ import ssl
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -29,30 +31,67 @@ class _Encrypted(Exception):
     pass
 
 
-def load_pair(pair: Pair, context: ssl.SSLContext | None = None) -> tuple[Certificate, ...]:
-    """Load it into a context (one for trying, if none is given); its chain. Raises PairError."""
-    chain = _chain_of(pair.certificate)
-    if b"PRIVATE KEY-----" not in _content(pair.key):
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the two files of a pair held when they were read."""
+
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    chain: tuple[Certificate, ...]
+
+
+def load_pair(pair: Pair) -> tuple[Certificate, ...]:
+    """Try whether it can be loaded; its chain. Raises PairError."""
+    return try_pair(pair).chain
+
+
+def try_pair(pair: Pair) -> Material:
+    """What OpenSSL has accepted. Raises PairError."""
+    material = read_pair(pair)
+    load_material(pair, material, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    return material
+
+
+def read_pair(pair: Pair) -> Material:
+    """Raises PairError."""
+    certificate = _content(pair.certificate)
+    chain = _chain_of(pair.certificate, certificate)
+    key = certificate if pair.key == pair.certificate else _content(pair.key)
+    if b"PRIVATE KEY-----" not in key:
         raise PairError(f"{pair.key} holds no private key (-----BEGIN PRIVATE KEY-----)")
-    context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    return Material(certificate, key, chain)
+
+
+def load_material(pair: Pair, material: Material, context: ssl.SSLContext) -> None:
+    """Raises PairError."""
     try:
-        context.load_cert_chain(pair.certificate, pair.key, _refuse_password)
+        with _in_memory(material.certificate) as certificate, _in_memory(material.key) as key:
+            context.load_cert_chain(certificate, key, _refuse_password)
     except _Encrypted:
         raise PairError(f"the key in {pair.key} is encrypted; nobody is there to type its password") from None
     except ssl.SSLError as error:
         raise PairError(_explained(pair, error)) from None
     except OSError as error:
-        raise PairError(f"{error.filename or pair.certificate}: {error.strerror}") from None
-    return chain
+        raise PairError(f"{pair.certificate} cannot be loaded now: {error.strerror}") from None
 
 
-def load_authorities(path: Path, context: ssl.SSLContext) -> None:
+def read_authorities(path: Path) -> bytes:
     """Who signs clients' certificates. Raises PairError."""
-    _chain_of(path)
+    content = _content(path)
+    _chain_of(path, content)
     try:
-        context.load_verify_locations(path)
+        load_authorities(content, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     except ssl.SSLError as error:
         raise PairError(f"{path}: {error.reason or error}") from None
+    except OSError as error:
+        raise PairError(f"{path} cannot be loaded now: {error.strerror}") from None
+    return content
+
+
+def load_authorities(content: bytes, context: ssl.SSLContext) -> None:
+    """Raises OSError (an SSLError is one)."""
+    with _in_memory(content) as path:
+        context.load_verify_locations(path)
 
 
 def why_unfit(chain: tuple[Certificate, ...], now: float | None = None) -> str | None:
@@ -96,17 +135,19 @@ def _stamp(path: Path) -> object:
     return found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _chain_of(path: Path) -> tuple[Certificate, ...]:
+def _chain_of(path: Path, content: bytes) -> tuple[Certificate, ...]:
     try:
-        return read_chain(_content(path))
+        return read_chain(content)
     except CertificateError as error:
         raise PairError(f"{path} {error}") from None
 
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        # Opening a FIFO waits for its writer, and some devices for worse, unless we say that we do not.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise PairError(f"{path} is not a file")
             content = file.read(_MOST + 1)
     except OSError as error:
@@ -114,6 +155,18 @@ def _content(path: Path) -> bytes:
     if len(content) > _MOST:
         raise PairError(f"{path} is too large for a certificate or key")
     return content
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """A path for OpenSSL, which takes nothing else, to what we judged: the file may be another by now."""
+    fd = os.memfd_create("trivet-certificate", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(content)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
 
 
 def _refuse_password() -> str:

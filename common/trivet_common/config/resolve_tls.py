@@ -6,7 +6,7 @@ from .draft import Draft
 from .matching import resolve_hosts
 from .model_tls import CertificateKeys, TlsKeys
 from .nodes import Loc
-from .problems import Mistake, shown
+from .problems import shown
 from .tls import Pair, Tls
 
 _EXAMPLE = "write tls: {certificate: cert.pem, key: key.pem}"
@@ -16,7 +16,7 @@ def resolve_tls(keys: TlsKeys, draft: Draft, loc: Loc, check: bool) -> Tls:
     """Mistakes are reported; what is returned then is not to be used."""
     written = _certificates(keys, draft, loc)
     pairs = tuple(_pair(each, draft, each_loc, check) for each, each_loc in written)
-    client_ca = draft.file(keys.client_ca, *loc, "client_ca", check=check) if keys.client_ca else None
+    client_ca = _file(keys.client_ca, draft, (*loc, "client_ca"), check) if keys.client_ca else None
     _check_client(keys, draft, loc)
     if check and client_ca is not None and not draft.findings.mistake_count:
         _check_authorities(client_ca, draft, (*loc, "client_ca"))
@@ -45,12 +45,17 @@ def _pair(keys: CertificateKeys, draft: Draft, loc: Loc, check: bool) -> Pair:
     for index, host in enumerate(keys.hosts):
         hosts += resolve_hosts((host,), draft, (*loc, "hosts", index))
     mistakes = draft.findings.mistake_count
-    certificate = draft.file(keys.certificate, *loc, "certificate", check=check)
-    key = draft.file(keys.key, *loc, "key", check=check) if keys.key else certificate
+    certificate = _file(keys.certificate, draft, (*loc, "certificate"), check)
+    key = _file(keys.key, draft, (*loc, "key"), check) if keys.key else certificate
     pair = Pair(certificate, key, tuple(hosts), str(draft.place(*loc, "certificate")))
     if check and draft.findings.mistake_count == mistakes:
         _check_pair(pair, draft, loc, has_key=keys.key is not None)
     return pair
+
+
+def _file(text: str, draft: Draft, loc: Loc, check: bool) -> Path:
+    """In a restart, what is wrong with it is found when it is loaded."""
+    return draft.file(text, *loc, check=check and not draft.is_restart)
 
 
 def _check_pair(pair: Pair, draft: Draft, loc: Loc, *, has_key: bool) -> None:
@@ -59,7 +64,7 @@ def _check_pair(pair: Pair, draft: Draft, loc: Loc, *, has_key: bool) -> None:
     try:
         chain = load_pair(pair)
     except PairError as error:
-        draft.mistake((*loc, "certificate"), str(error), _cure(pair, str(error)))
+        draft.trouble((*loc, "certificate"), str(error), _cure(pair, str(error)))
         return
     for key, text in worries(pair, chain):
         sentence, _, cure = text.rpartition("; ")
@@ -88,11 +93,9 @@ def _check_client(keys: TlsKeys, draft: Draft, loc: Loc) -> None:
 
 
 def _check_authorities(path: Path, draft: Draft, loc: Loc) -> None:
-    import ssl
-
-    from .pair import PairError, load_authorities
+    from .pair import PairError, read_authorities
 
     try:
-        load_authorities(path, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        read_authorities(path)
     except PairError as error:
-        draft.report(loc, Mistake(str(error)))
+        draft.trouble(loc, str(error))
