@@ -39,6 +39,12 @@ class Cgroup:
             return command
         return ["sh", "-c", 'echo $$ > "$0"/cgroup.procs; exec "$@"', str(self.folder), *command]
 
+    def pids(self) -> list[int]:
+        """All in it, also those that nobody's tree has any more."""
+        if self.folder is None:
+            return []
+        return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
+
     def cpu_seconds(self) -> float | None:
         if self.folder is None:
             return None

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,10 +26,11 @@ class StartFailed(Exception):
 class Launch:
     """One stack while it runs. `front` and `pool` are the roots of process trees; `began` is monotonic."""
 
-    __slots__ = ("_cgroup", "_exits", "_front", "_pool", "began", "folder")
+    __slots__ = ("_cgroup", "_exits", "_front", "_pool", "_venv", "began", "folder")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, venv: Path) -> None:
         self.folder = folder
+        self._venv = venv
         self._exits = ExitStack()
         self._cgroup = self._exits.enter_context(Cgroup())
         self._front: list[int] = []
@@ -56,7 +58,7 @@ class Launch:
 
     def pids(self) -> dict[int, str]:
         """All processes now: each one's part, "front" or "pool"."""
-        parts = dict.fromkeys(tree(self._pool), "pool")
+        parts = dict.fromkeys([*self._cgroup.pids(), *tree(self._pool)], "pool")
         for root in self._front:
             own = tree([root])
             titles = {pid: title(pid) for pid in own}
@@ -71,20 +73,27 @@ class Launch:
         return self._cgroup.cpu_seconds()
 
     def _start(self, command: list[str], answers_at: int | Path) -> int:
-        started = running(self._cgroup.entering(command), self.folder, answers_at)
+        started = running(self._cgroup.entering(command), self.folder, answers_at, self._venv)
         return self._exits.enter_context(started)
 
 
 @contextmanager
-def running(command: list[str], folder: Path, answers_at: int | Path) -> Iterator[int]:
+def running(
+    command: list[str], folder: Path, answers_at: int | Path, venv: Path = Path(sys.prefix)
+) -> Iterator[int]:
     """The pid of a process that listens. No session of its own: the scheduler would give each one a share."""
-    said = folder / "out.txt"
-    with said.open("ab") as out:
+    with (folder / "out.txt").open("ab") as out:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=_environment(folder)
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=_environment(folder, venv),
         )
     try:
-        _wait(process, answers_at, said)
+        if not _listens(process, answers_at):
+            raise StartFailed(last_words(folder))
         yield process.pid
     finally:
         _stop(process)
@@ -97,27 +106,39 @@ def free_port() -> int:
         return port
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the caller's that a server might listen to; a home of its own for those that want one."""
+def last_words(folder: Path) -> str:
+    """What the servers of this folder said last, before somebody sets out to find why one is not there."""
+    for name in ("error.log", "out.txt", "nginx-error.log"):
+        try:
+            lines = (folder / name).read_text(errors="replace").strip().splitlines()
+        except OSError:
+            continue
+        if lines:
+            return lines[-1][:200]
+    return "it said nothing"
+
+
+def _environment(folder: Path, venv: Path) -> dict[str, str]:
+    """The peers' environment, active, and nothing of the caller's that a server might listen to."""
     return {
-        "PATH": "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin",
+        "PATH": f"{venv}/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin",
+        "VIRTUAL_ENV": str(venv),
         "HOME": str(folder),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
     }
 
 
-def _wait(process: "subprocess.Popen[bytes]", answers_at: int | Path, said: Path) -> None:
+def _listens(process: "subprocess.Popen[bytes]", answers_at: int | Path) -> bool:
     until = time.monotonic() + STARTED_WITHIN
     while time.monotonic() < until and process.poll() is None:
         family = socket.AF_INET if isinstance(answers_at, int) else socket.AF_UNIX
         with socket.socket(family) as sock:
             try:
                 sock.connect(("127.0.0.1", answers_at) if isinstance(answers_at, int) else str(answers_at))
-                return
+                return True
             except OSError:
                 time.sleep(0.005)
-    lines = said.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    raise StartFailed(lines[-1][:200])
+    return False
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

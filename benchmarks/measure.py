@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.applications import events
 from benchmarks.figures import Row, Sample, percentile
-from benchmarks.launch import Launch, StartFailed
+from benchmarks.launch import Launch, StartFailed, last_words
 from benchmarks.peers import ROOT, Peers
 from benchmarks.processes import busy_seconds, cpu_seconds, pss_kib, spent_between, title
 from benchmarks.scenarios import KIB, MIB, Scenario
@@ -34,12 +34,12 @@ class Void(Exception):
 
 def measure(scenario: Scenario, row: Row, round_: int, seconds: float, peers: Peers) -> Sample:
     stack = STACKS[row.stack]
-    if reason := peers.missing(stack.needs):
+    if reason := peers.missing(stack.needs + scenario.needs):
         raise StartFailed(reason)
     order = Order(scenario.app, scenario.processes, scenario.workers, row.log)
-    with _site() as folder, Launch(folder) as launch:
+    with _site() as folder, Launch(folder, peers.folder) as launch:
         port = stack.start(launch, order, peers)
-        asked = _until_right(port, scenario)
+        asked = _until_right(port, scenario, folder)
         first = time.monotonic() - launch.began
         bench = Bench(launch, port, scenario, asked, seconds)
         bench.figures["first"] = first
@@ -243,7 +243,7 @@ def _site() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _until_right(port: int, scenario: Scenario) -> Asked:
+def _until_right(port: int, scenario: Scenario, folder: Path) -> Asked:
     """Waits for the first answer; one that is not as it must be ends it. Returns what is to be asked."""
     until = time.monotonic() + ANSWERS_WITHIN
     while True:
@@ -251,7 +251,7 @@ def _until_right(port: int, scenario: Scenario) -> Asked:
             return _ask(port, scenario)
         except (OSError, http.client.HTTPException, _NotYet) as error:
             if time.monotonic() > until:
-                raise StartFailed(f"no right answer: {error}") from error
+                raise StartFailed(f"no right answer: {error}; {last_words(folder)}") from error
             time.sleep(0.005)
 
 

@@ -6,8 +6,8 @@ from benchmarks.wrk import Asked
 
 KIB, MIB = 1024, 1024 * 1024
 WHOLE = (
-    "trivet", "trivet-proxy+gunicorn", "nginx+trivet-pool", "nginx+trivet-slots", "nginx+gunicorn",
-    "nginx+gthread", "haproxy+gunicorn", "caddysnake", "caddy+gunicorn", "granian", "gunicorn", "waitress",
+    "trivet", "trivet-proxy+gunicorn", "nginx+trivet-pool", "nginx+gunicorn", "nginx+gthread",
+    "haproxy+gunicorn", "caddysnake", "caddy+gunicorn", "granian", "gunicorn", "waitress",
 )  # fmt: skip
 FRONTS = ("trivet", "nginx+gunicorn", "nginx+gthread", "caddy+gunicorn", "caddysnake", "granian")
 FILES = ("trivet", "nginx", "caddy")
@@ -29,7 +29,10 @@ BROWSER = (
     ("Sec-Fetch-Dest", "document"),
     ("Referer", "http://shop.example.com/catalogue/chairs/?page=3&sort=price&colour=oak"),
     ("Accept-Language", "en-GB,en;q=0.9,de;q=0.7"),
-    ("Cookie", "csrftoken=4mVpTq0sWcXo3hYk7ZrB1nUfGdLeJi9a; sessionid=x8w2k5v0q7m3c9t1z6b4h2j8f5d7s0ap; _ga=GA1.1.214.173"),
+    (
+        "Cookie",
+        "csrftoken=4mVpTq0sWcXo3hYk7ZrB1nUfGdLeJi9a; sessionid=x8w2k5v0q7m3c9t1z6b4h2j8f5d7s0ap; _ga=GA1.1.214.173",
+    ),
 )  # fmt: skip
 CLOSE = (("Connection", "close"),)
 
@@ -51,18 +54,20 @@ class Scenario:
     workers: int = 2
     others: int = 0  # connections beside those that are measured
     unit: str = "request"
+    needs: tuple[str, ...] = ()
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("hello", "Bare WSGI, 14 bytes", WHOLE, size=14),
-        Scenario("flask", "Flask, 14 bytes", WHOLE, app="flask_hello:application", size=14),
+        Scenario("hello", "Bare WSGI, 14 bytes", (*WHOLE, "nginx+trivet-slots"), size=14),
+        Scenario("flask", "Flask, 14 bytes", WHOLE, app="flask_hello:application", size=14, needs=("flask",)),
         Scenario(
             "django",
             "Django: a template and a session",
             WHOLE,
             app="django_page:application",
+            needs=("django",),
             keeps_cookies=True,
         ),
         Scenario(

@@ -211,8 +211,8 @@ STACKS = {
     for stack in (
         Stack("trivet", trivet),
         Stack("trivet-proxy+gunicorn", trivet_and_gunicorn, ("gunicorn",)),
-        Stack("nginx+trivet-pool", nginx_and_trivet_pool, ("nginx",), "pool.sock: one request a connection"),
-        Stack("nginx+trivet-slots", nginx_and_trivet_slots, ("nginx",), "kept connections to the slots"),
+        Stack("nginx+trivet-pool", nginx_and_trivet_pool, ("nginx",), "one request a connection"),
+        Stack("nginx+trivet-slots", nginx_and_trivet_slots, ("nginx",), "kept connections"),
         Stack("nginx+gunicorn", nginx_and_gunicorn, ("nginx", "gunicorn"), "sync workers"),
         Stack(
             "nginx+gthread", nginx_and_gthread, ("nginx", "gunicorn"),
