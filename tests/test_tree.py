@@ -35,7 +35,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 FLOORS = {
     "common": """
         certificates foreign
-        channel config forking http1 inherited log_target loop notify pool pulse
+        channel config forking http1 inherited log_target loop notify peers pool pulse
         access_log binding control logs
         children listeners reloads
         prefork
