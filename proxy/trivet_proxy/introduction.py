@@ -77,12 +77,12 @@ def _read_line(line: bytes) -> tuple[str, int] | None:
     family, source, _, port, _ = found.groups()
     try:
         kind = ipaddress.IPv4Address if family == b"TCP4" else ipaddress.IPv6Address
-        address = kind(source.decode())
+        address = _plain(kind(source.decode()))
     except ValueError:
         raise IntroductionError("a PROXY line with an address that is none") from None
     if int(port) > 65535:
         raise IntroductionError("a PROXY line with a port that is none")
-    return str(address), int(port)
+    return address, int(port)
 
 
 def _read_binary(data: bytes) -> tuple[str, int] | None:
@@ -98,4 +98,10 @@ def _read_binary(data: bytes) -> tuple[str, int] | None:
         raise IntroductionError("a PROXY header too short for its addresses")
     at = _HEAD.size
     (port,) = struct.unpack_from("!H", data, at + 2 * size)
-    return str(ipaddress.ip_address(data[at : at + size])), int(port)
+    return _plain(ipaddress.ip_address(data[at : at + size])), int(port)
+
+
+def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """IPv4 also where the sender's dual-stack socket maps it: rules and limits are about one client."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

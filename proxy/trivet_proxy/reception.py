@@ -6,6 +6,7 @@ The one place that knows that there are two kinds, plain and encrypted. Knows no
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 import trio
 
@@ -23,6 +24,18 @@ from .resources import Resources
 from .tls_connection import TlsConnection
 from .tls_wire import TlsWire
 from .wire import Wire
+
+
+class Newcomer:
+    """A connection of which nobody knows yet whom it is for. It counts; while it says nothing it may be closed."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.wire = Wire(sock)  # of no address: the balancer's is not the client's
+
+    def __repr__(self) -> str:
+        return f"<Newcomer {self.wire!r}>"
 
 
 class Reception:
@@ -48,24 +61,32 @@ class Reception:
 
     def receive(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         if listener.listen.proxy_protocol is not None:
-            self._nursery.start_soon(self._introduce, sock, peer_of(address), listener)
+            newcomer = Newcomer(sock)
+            self._clients.enter(newcomer)  # before its task has run: a burst must not pass the limit
+            self._clients.begin_idle(newcomer)
+            self._nursery.start_soon(self._introduce, sock, peer_of(address), listener, newcomer)
         else:
             self._serve(sock, address, listener)
 
-    async def _introduce(self, sock: socket.socket, sender: str | None, listener: BoundListener) -> None:
+    async def _introduce(
+        self, sock: socket.socket, sender: str | None, listener: BoundListener, newcomer: Newcomer
+    ) -> None:
         """First hear whom the connection is for."""
         assert listener.listen.proxy_protocol is not None
         try:
-            client = await hear_introduction(sock, sender, listener.listen.proxy_protocol)
+            begun = partial(self._clients.end_idle, newcomer)
+            client = await hear_introduction(sock, sender, listener.listen.proxy_protocol, begun)
             self._serve(sock, client, listener)
         except IntroductionError as error:
             self._complaints.say("proxy_protocol", f"{sender or 'a Unix socket'} at {listener.text}: {error}")
             sock.close()
-        except OSError:
-            sock.close()  # it has left
+        except (OSError, trio.ClosedResourceError):
+            sock.close()  # it has left, or was closed
         except trio.Cancelled:
             sock.close()  # we leave
             raise
+        finally:
+            self._clients.leave(newcomer)
 
     def _serve(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
         if listener.listen.tls is not None:

@@ -96,3 +96,18 @@ def test_whatever_comes_it_is_bounded() -> None:
         except IntroductionError:
             pass
         assert taken <= 2048 + 16
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY TCP6 ::ffff:192.0.2.7 ::1 5000 80\r\n",
+        b"PROXY TCP6 0:0:0:0:0:ffff:c000:207 ::1 5000 80\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24"
+        + bytes(10) + b"\xff\xff\xc0\0\x02\x07" + bytes(16) + b"\x13\x88\0\x50",
+    ],
+)  # fmt: skip
+def test_a_mapped_address_is_the_ipv4_one(header: bytes) -> None:
+    introduction = Introduction()
+    introduction.take(header)
+    assert introduction.client == ("192.0.2.7", 5000)
