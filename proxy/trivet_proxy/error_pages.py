@@ -13,6 +13,8 @@ from http import HTTPStatus
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import REASONS
 
+from .page import HEADERS, page
+
 Header = tuple[bytes, bytes]
 
 # What happened and what to do, for somebody who has never heard of a proxy.
@@ -41,55 +43,25 @@ _FOR_PEOPLE = {
 }
 _CLIENT_FAULT, _OUR_FAULT = "The request could not be answered.", "Something went wrong on our side."
 
-_HTML_HEADERS: list[Header] = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    # Nothing but the page's own style: whatever an attacker gets into it stays text.
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-]
-_TEXT_HEADERS: list[Header] = [(b"content-type", b"text/plain; charset=utf-8")]
-_ALWAYS: list[Header] = [
-    (b"x-content-type-options", b"nosniff"),
-    # RFC 9111, 4.2.2 lets caches keep a 404 by their own rule; this one may be gone in a second.
-    (b"cache-control", b"no-store"),
-]
+_NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
+_HTML_HEADERS: list[Header] = HEADERS
+_TEXT_HEADERS: list[Header] = [(b"content-type", b"text/plain; charset=utf-8"), _NOSNIFF]
+# RFC 9111, 4.2.2 lets caches keep a 404 by their own rule; this one may be gone in a second.
+_NO_STORE: Header = (b"cache-control", b"no-store")
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{status} {phrase}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1d2430; --soft: #667085; --line: #e2e5ea;
-  --sheet: #fff; --desk: #f4f5f7; --mark: #0f766e }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaee; --soft: #98a1b0; --line: #2c323c;
-  --sheet: #191d24; --desk: #101318; --mark: #5eead4 }} }}
-* {{ box-sizing: border-box }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
-  background: var(--desk); color: var(--ink);
-  font: 1rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }}
-main {{ width: 100%; max-width: 34rem; padding: 2.25rem 2.5rem; background: var(--sheet);
-  border: 1px solid var(--line); border-top: 4px solid var(--mark); border-radius: .6rem }}
-b {{ display: block; color: var(--mark); font-size: 3.25rem; line-height: 1; letter-spacing: -.03em }}
-h1 {{ margin: .6rem 0 .5rem; font-size: 1.3rem }}
-p {{ margin: 0 }}
-dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1.6rem 0 0;
-  padding-top: 1.1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem }}
-dd {{ margin: 0; font-family: ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere }}
-</style>
-</head>
-<body>
-<main>
+_STYLE = """\
+body { min-height: 100vh; display: grid; place-items: center }
+main { max-width: 34rem }
+b { display: block; margin: 0 0 .6rem; color: var(--mark); font-size: 3.25rem; line-height: 1;
+  letter-spacing: -.03em }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1.6rem 0 0;
+  padding-top: 1.1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem }
+dd { margin: 0; font-family: ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere }"""
+_CONTENT = """\
 <b>{status}</b>
 <h1>{phrase}</h1>
 <p>{sentence}</p>
-<dl><dt>Reason</dt><dd>{why}</dd><dt>Request</dt><dd>{cut}</dd></dl>
-</main>
-</body>
-</html>
-"""
+<dl><dt>Reason</dt><dd>{why}</dd><dt>Request</dt><dd>{cut}</dd></dl>"""
 _TEXT = "{status} {phrase}\n\n{sentence}\n\n{meaning}reason: {why}\nrequest: {cut}\n"
 _CUT = "\0"  # where the request id goes; no text of ours holds a NUL
 
@@ -99,7 +71,7 @@ def render(error: HttpError, request_id: str, accept: bytes | None) -> tuple[lis
     as_html = accept is not None and b"text/html" in accept.lower()
     before, after = _halves(error.status, error.why, as_html)
     shown = html.escape(request_id) if as_html else request_id
-    headers = [*(_HTML_HEADERS if as_html else _TEXT_HEADERS), *_ALWAYS, *error.headers]
+    headers = [*(_HTML_HEADERS if as_html else _TEXT_HEADERS), _NO_STORE, *error.headers]
     return headers, before + shown.encode("utf-8", "replace") + after
 
 
@@ -110,14 +82,16 @@ def _halves(status: int, why: str, as_html: bool) -> tuple[bytes, bytes]:
     reason = REASONS.get(why)
     meaning = f"{reason.meaning}\n" if reason is not None else ""
     if as_html:
-        page = _PAGE.format(
-            status=status, phrase=html.escape(phrase), sentence=sentence, why=html.escape(why), cut=_CUT
+        shown = html.escape(phrase)
+        content = _CONTENT.format(
+            status=status, phrase=shown, sentence=sentence, why=html.escape(why), cut=_CUT
         )
+        text = page(f"{status} {shown}", _STYLE, content)
     else:
-        page = _TEXT.format(
+        text = _TEXT.format(
             status=status, phrase=phrase, sentence=sentence, meaning=meaning, why=why, cut=_CUT
         )
-    before, _, after = page.partition(_CUT)
+    before, _, after = text.partition(_CUT)
     return before.encode(), after.encode()
 
 

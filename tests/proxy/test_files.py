@@ -618,6 +618,20 @@ async def test_trouble_of_ours_is_not_left_to_the_next_route(tree, way, monkeypa
     assert (await ask(site, b"/a.txt")).status == 503
 
 
+async def test_a_listing_is_made_in_a_thread(tree, monkeypatch):
+    """Ten thousand rows held up the loop for 47 ms."""
+    where: list[threading.Thread] = []
+    render = rooms.listing.render
+
+    def watched(*arguments, **keys):
+        where.append(threading.current_thread())
+        return render(*arguments, **keys)
+
+    monkeypatch.setattr(rooms.listing, "render", watched)
+    assert (await ask(route(tree, listing=True), b"/empty/")).status == 200
+    assert [thread is threading.current_thread() for thread in where] == [False]
+
+
 async def test_listing(tree, way):
     site = route(tree, listing=True)
     answer = await ask(site, b"/empty/")

@@ -11,7 +11,7 @@ import pytest
 
 from trivet_proxy import listing
 from trivet_proxy.folder import is_hidden
-from trivet_proxy.listing import Item, read, render, size_text
+from trivet_proxy.listing import Item, Items, read, render, size_text
 
 
 class Page(html.parser.HTMLParser):
@@ -50,7 +50,7 @@ NAMES = [
 
 
 def test_each_link_leads_to_its_file():
-    page = Page(render(b"/files/", [Item(name, False, 1, 0) for name in NAMES], True))
+    page = Page(render(b"/files/", Items([Item(name, False, 1, 0) for name in NAMES]), True))
     links = dict(page.links)
     assert links.pop("../") == "Parent folder"
     here = "http://h/files/"
@@ -66,13 +66,14 @@ def test_folders_first_then_by_name():
         Item(b"c", True, 1, 0),
         Item(b"a", False, 1, 0),
     ]
-    page = Page(render(b"/", items, False))
+    page = Page(render(b"/", Items(items), False))
     assert [text for _, text in page.links] == ["c/", "A", "a", "b"]
     assert "../" not in dict(page.links)
 
 
 def test_sizes_and_dates():
-    page = render(b"/", [Item(b"a", False, 1536, 784111777), Item(b"b", False, 0, 1e18)], False).decode()
+    items = [Item(b"a", False, 1536, 784111777), Item(b"b", False, 0, 1e18)]
+    page = render(b"/", Items(items), False).decode()
     assert "1.5 KiB" in page
     assert "1994-11-06 08:49" in page
     assert [size_text(size) for size in (0, 1023, 1024, 1024**2 - 1, 123 * 1024, 5 * 1024**3, 2**60)] == [
@@ -80,11 +81,12 @@ def test_sizes_and_dates():
     ]  # fmt: skip
 
 
-def test_empty_and_too_many(monkeypatch):
-    assert b"This folder is empty." in render(b"/", [], False)
-    monkeypatch.setattr(listing, "MOST", 3)
-    page = render(b"/", [Item(b"%d" % number, False, 1, 0) for number in range(4)], False)
-    assert b"Only the first 3 are shown." in page
+def test_empty_and_too_many():
+    assert b"This folder is empty." in render(b"/", Items([]), False)
+    items = [Item(b"%d" % number, False, 1, 0) for number in range(3)]
+    assert b"holds more" not in render(b"/", Items(items), False)
+    page = render(b"/", Items(items, is_cut=True), False)
+    assert b"This folder holds more: 3 of its names are shown, the others are not." in page
     assert len(Page(page).links) == 3
 
 
@@ -112,16 +114,20 @@ def test_what_is_shown(folder, monkeypatch):
             raise OSError(18, "leads out")
         return os.stat(path / "in")
 
-    assert {item.name for item in read(fd, is_hidden, look)} == {b"a.txt", b"sub", b"in"}
-    assert {item.name for item in read(fd, lambda name: False, look)} == {
+    assert {item.name for item in read(fd, is_hidden, look).items} == {b"a.txt", b"sub", b"in"}
+    assert {item.name for item in read(fd, lambda name: False, look).items} == {
         b"a.txt",
         b"sub",
         b"in",
         b".env",
         b"x~",
     }
-    sizes = {item.name: (item.size, item.is_folder) for item in read(fd, is_hidden, look)}
+    sizes = {item.name: (item.size, item.is_folder) for item in read(fd, is_hidden, look).items}
     assert sizes[b"in"] == (5, False)
     assert sizes[b"sub"][1]
+    assert not read(fd, is_hidden, look).is_cut
+    monkeypatch.setattr(listing, "_MOST_SEEN", 2)
+    assert read(fd, lambda name: True, look) == ([], True)
     monkeypatch.setattr(listing, "MOST", 1)
-    assert len(read(fd, lambda name: False, look)) == 2
+    found = read(fd, lambda name: False, look)
+    assert (len(found.items), found.is_cut) == (1, True)

@@ -149,9 +149,8 @@ class _Files:
                 head = request.head
                 return await writer.send(308, [(b"location", local_location(head.path + b"/", head.query))])
         elif self._is_listed and not absent.is_hidden and (not name or name.endswith(b"/")):
-            items = await self._read_folder(name)
-            if items is not None:
-                page = listing.render(request.head.path, items, has_parent=bool(name))
+            page = await self._listing(name, request.head.path)
+            if page is not None:
                 return await writer.send(200, listing.HEADERS, page)
         if not absent.is_hidden and await self._is_sent_from_another_tree(name, request, writer):
             return
@@ -190,15 +189,16 @@ class _Files:
             return False
         return not isinstance(self._catalogue.find(name + b"/" + self._index), Absent)
 
-    async def _read_folder(self, name: bytes) -> list[listing.Item] | None:
-        """None: it is no folder."""
-        # A large folder on a slow disk must not stop the loop.
+    async def _listing(self, name: bytes, path: bytes) -> bytes | None:
+        """The folder's page; None: it is no folder."""
+        # Ten thousand rows, or a slow disk, must not stop the loop.
         try:
             root = self._folder.pin()
         except OSError:
             return None
         try:
-            return await disk.run(partial(_list, root, name, self._is_hidden if self._hides else _never))
+            work = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
+            return await disk.run(work)
         except OSError:
             return None
         finally:
@@ -228,7 +228,7 @@ class _Files:
         return _translate(absent, folder.path / os.fsdecode(name), folder.path, self._complaints)
 
 
-def _list(root: Pinned, folder: bytes, is_hidden: Callable[[bytes], bool]) -> list[listing.Item]:
+def _list(root: Pinned, folder: bytes, path: bytes, is_hidden: Callable[[bytes], bool]) -> bytes:
     def look(name: bytes) -> os.stat_result:
         fd = root.open(folder + name)
         try:
@@ -238,7 +238,7 @@ def _list(root: Pinned, folder: bytes, is_hidden: Callable[[bytes], bool]) -> li
 
     fd = root.open(folder.rstrip(b"/"))
     try:
-        return listing.read(fd, is_hidden, look)
+        return listing.render(path, listing.read(fd, is_hidden, look), has_parent=bool(folder))
     finally:
         os.close(fd)
 
