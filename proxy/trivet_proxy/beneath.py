@@ -38,10 +38,18 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+# Linux 5.12: fail with EAGAIN rather than look anything up that is not in memory.
+_RESOLVE_CACHED = 0x20
+_AT_FDCWD = -100
 _HOW = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
 _HOW_LINKLESS = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
 _HOW_POINTER, _HOW_SIZE = ctypes.pointer(_HOW), ctypes.sizeof(_HOW)
 _HOW_LINKLESS_POINTER = ctypes.pointer(_HOW_LINKLESS)
+_CACHED = {
+    Links.INSIDE: ctypes.pointer(_OpenHow(READ, 0, _HOW.resolve | _RESOLVE_CACHED)),
+    Links.NEVER: ctypes.pointer(_OpenHow(READ, 0, _HOW_LINKLESS.resolve | _RESOLVE_CACHED)),
+    Links.ALWAYS: ctypes.pointer(_OpenHow(READ, 0, _RESOLVE_CACHED)),
+}
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
 _syscall.restype = ctypes.c_long
@@ -64,6 +72,32 @@ def open_beneath(root: int, path: bytes, inside: Sequence[bytes] = (), links: Li
             return fd
     # Also for what openat2 took for a way out: it does not know where an absolute link leads to.
     return walk(root, path, inside, links)
+
+
+def open_if_known(root: int, path: bytes, inside: Sequence[bytes] = (), links: Links = Links.INSIDE) -> int:
+    """The same without asking the disk; BlockingIOError: it would have to be. Kernels before 5.12 ask it."""
+    if not (_has_cached and _has_openat2):
+        return open_beneath(root, path, inside, links)
+    if len(path) >= _LONGEST or b"\0" in path:
+        raise _error(errno.ENAMETOOLONG if len(path) >= _LONGEST else errno.ENOENT)
+    if links is Links.ALWAYS and (path.startswith(b"/") or b".." in path.split(b"/")):
+        raise _error(errno.EXDEV)
+    fd: int = _syscall(_SYS_OPENAT2, root, path or b".", _CACHED[links], _HOW_SIZE)
+    if fd >= 0:
+        return fd
+    number = ctypes.get_errno()
+    # What seems to lead out is walked, and that is a wait a step.
+    raise _error(errno.EAGAIN if number in (errno.EXDEV, errno.EINTR) else number)
+
+
+def open_path_if_known(path: bytes) -> int:
+    """Any path of the system, likewise."""
+    if not _has_cached or b"\0" in path:
+        return os.open(path, READ)
+    fd: int = _syscall(_SYS_OPENAT2, _AT_FDCWD, path, _CACHED[Links.ALWAYS], _HOW_SIZE)
+    if fd < 0:
+        raise _error(ctypes.get_errno())
+    return fd
 
 
 def walk(root: int, path: bytes, inside: Sequence[bytes] = (), links: Links = Links.INSIDE) -> int:
@@ -181,19 +215,20 @@ def _error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _probe() -> bool:
-    """Whether openat2 works here: an old kernel says ENOSYS, an old container's seccomp filter EPERM."""
+def _probe(how: object) -> int:
+    """What openat2 says here: an old kernel ENOSYS, or EINVAL of what it does not know, a container EPERM."""
     if not sys.platform.startswith("linux"):
-        return False
+        return errno.ENOSYS
     here = os.open("/", ROOT)
     try:
-        fd: int = _syscall(_SYS_OPENAT2, here, b".", _HOW_POINTER, _HOW_SIZE)
+        fd: int = _syscall(_SYS_OPENAT2, here, b".", how, _HOW_SIZE)
     finally:
         os.close(here)
     if fd < 0:
-        return False
+        return ctypes.get_errno()
     os.close(fd)
-    return True
+    return 0
 
 
-_has_openat2 = _probe()
+_has_openat2 = _probe(_HOW_POINTER) == 0
+_has_cached = _has_openat2 and _probe(_CACHED[Links.INSIDE]) in (0, errno.EAGAIN)

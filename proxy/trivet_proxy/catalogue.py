@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from trivet_common.http1.reasons import refuse
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from .request import Request
     from .writer import ResponseWriter
 
+Result = TypeVar("Result")
+Open = Callable[[bytes], int]
+Siblings = dict[bytes, tuple[bytes, os.stat_result]]
 Dress = Callable[[list[Header]], list[Header]]
 
 _GET, _HEAD = b"GET", b"HEAD"
@@ -34,10 +38,20 @@ _TOLERANCE_NS = 2_000_000_000
 _VARY: Header = (b"vary", b"accept-encoding")
 
 
+class Pinned(Protocol):
+    """A source as it is now, for a thread. `fd`: the directory, or -1."""
+
+    @property
+    def fd(self) -> int: ...
+    def open(self, name: bytes) -> int: ...
+    def close(self) -> None: ...
+
+
 class Source(Protocol):
     """Folder, or a single file."""
 
-    def open(self, name: bytes) -> int: ...
+    def open_if_known(self, name: bytes) -> int: ...
+    def pin(self) -> Pinned: ...
     @property
     def fresh_until(self) -> float: ...
     @property
@@ -84,21 +98,35 @@ class Catalogue:
         """What was found less than a second ago."""
         return self._shelf.fresh((self._number, name))
 
-    def find(self, name: bytes) -> Entry | Absent:
+    async def find(self, name: bytes) -> Entry | Absent:
         key = self._number, name
         entry = self._shelf.fresh(key)
         if entry is not None:
             return entry
         try:
-            info = self._look(name)
+            info, siblings = await self._ask(partial(_survey, name, self._precompressed))
         except OSError as error:
             self._shelf.drop(key)
             return Absent(error.with_traceback(None))
         if not stat.S_ISREG(info.st_mode):
             self._shelf.drop(key)
             return Absent(is_folder=stat.S_ISDIR(info.st_mode))
-        siblings = self._siblings(name, info) if self._precompressed else {}
         return self._shelf.put(key, self._describe(name, info, siblings), self._source.fresh_until)
+
+    async def _ask(
+        self, question: Callable[[Open], Result], undo: Callable[[Result], object] = lambda result: None
+    ) -> Result:
+        """At once where the kernel knows the answer, else in a thread. Raises OSError."""
+        try:
+            return question(self._source.open_if_known)
+        except BlockingIOError:
+            pinned = self._source.pin()
+        try:
+            lane = disk.lane_of(pinned.fd)
+        except BaseException:
+            pinned.close()
+            raise
+        return await lane.run(partial(question, pinned.open), pinned.close, undo)
 
     async def send(
         self,
@@ -128,7 +156,7 @@ class Catalogue:
             if await self._is_sent(name, variant, writer, method, asked, dress):
                 return None
             self._shelf.drop((self._number, name))
-            found = self.find(name)
+            found = await self.find(name)
             if isinstance(found, Absent):
                 return found
             variant = found.plain if accept is None else found.best(accept)
@@ -140,17 +168,18 @@ class Catalogue:
     ) -> None:
         """A file that never stays the same, as a log does: what of it was there when it was opened."""
         try:
-            fd = self._source.open(name)
+            fd, info = await self._ask(partial(_open, name), _close)
+        except TimeoutError as error:
+            raise unreadable(error) from None
         except OSError as error:
             raise refuse("not_found", f"{os.fsdecode(name)}: {error.strerror}.") from None
         try:
-            info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 raise refuse("not_found", f"{os.fsdecode(name)} is no regular file any more.")
             file = self._describe(name, info, {}).plain.file
             await Delivery(writer, file, fd).run(method, asked, dress and dress(file.full))
         finally:
-            os.close(fd)
+            disk.close(fd, info.st_dev)
 
     async def _is_sent(
         self,
@@ -163,11 +192,12 @@ class Catalogue:
     ) -> bool:
         """False: nothing was sent, because the file is not the one that the headers describe."""
         try:
-            fd = self._source.open(variant.name)
+            fd, info = await self._ask(partial(_open, variant.name), _close)
+        except TimeoutError as error:
+            raise unreadable(error) from None
         except OSError:
             return False
         try:
-            info = os.fstat(fd)
             if identity_of(info) != variant.identity:
                 return False
             body = None
@@ -180,7 +210,7 @@ class Catalogue:
             await delivery.run(method, asked, dress and dress(variant.file.full))
             return True
         finally:
-            os.close(fd)
+            disk.close(fd, info.st_dev)
 
     async def _read(self, fd: int, info: os.stat_result) -> bytes | None:
         """All of it, if it stayed the same meanwhile."""
@@ -190,16 +220,7 @@ class Catalogue:
             raise unreadable(error) from None
         return body if identity_of(os.fstat(fd)) == identity_of(info) else None
 
-    def _look(self, name: bytes) -> os.stat_result:
-        fd = self._source.open(name)
-        try:
-            return os.fstat(fd)
-        finally:
-            os.close(fd)
-
-    def _describe(
-        self, name: bytes, info: os.stat_result, siblings: dict[bytes, tuple[bytes, os.stat_result]]
-    ) -> Entry:
+    def _describe(self, name: bytes, info: os.stat_result, siblings: Siblings) -> Entry:
         content_type = self._presentation.content_type(name)
         headers = self._presentation.headers(name, self._source.hashed_names)
         if siblings:
@@ -212,15 +233,39 @@ class Catalogue:
         coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}
         return Entry(variant(name, info), coded)
 
-    def _siblings(self, name: bytes, info: os.stat_result) -> dict[bytes, tuple[bytes, os.stat_result]]:
-        """The compressed files beside it; not what is older than the file, and so of another content."""
-        found = {}
-        for coding in CODINGS:
-            try:
-                sibling = self._look(name + coding.ending)
-            except OSError:
-                continue
-            is_of_it = sibling.st_mtime_ns >= info.st_mtime_ns - _TOLERANCE_NS
-            if stat.S_ISREG(sibling.st_mode) and is_of_it:
-                found[coding.name] = name + coding.ending, sibling
-        return found
+
+def _survey(name: bytes, has_siblings: bool, open_file: Open) -> tuple[os.stat_result, Siblings]:
+    """The file, and the compressed ones beside it; not what is older than it, and so of another content."""
+    info, found = _look(name, open_file), {}
+    if not has_siblings or not stat.S_ISREG(info.st_mode):
+        return info, {}
+    for coding in CODINGS:
+        try:
+            sibling = _look(name + coding.ending, open_file)
+        except BlockingIOError:
+            raise
+        except OSError:
+            continue
+        is_of_it = sibling.st_mtime_ns >= info.st_mtime_ns - _TOLERANCE_NS
+        if stat.S_ISREG(sibling.st_mode) and is_of_it:
+            found[coding.name] = name + coding.ending, sibling
+    return info, found
+
+
+def _look(name: bytes, open_file: Open) -> os.stat_result:
+    fd, info = _open(name, open_file)
+    os.close(fd)
+    return info
+
+
+def _open(name: bytes, open_file: Open) -> tuple[int, os.stat_result]:
+    fd = open_file(name)
+    try:
+        return fd, os.fstat(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _close(opened: tuple[int, os.stat_result]) -> None:
+    os.close(opened[0])

@@ -6,7 +6,6 @@ Knows no HTTP and no name, only descriptors.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 import trio
+
+from trivet_common.foreign import Closer
 
 from . import file_systems
 from .file_systems import Kind
@@ -29,9 +30,10 @@ _CANNOT_TELL = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 # A disk that hangs holds up this many threads, for its own files alone. Who waits for it is let go in time.
 _AT_ONCE = 8
-_MOST_WAITING = 256
+_MOST_WAITING = 1024
 _PATIENCE = 30.0  # seconds
 _MOST_LANES = 64
+_closer = Closer(lambda work: trio.lowlevel.start_thread_soon(work, lambda outcome: None))
 _lanes: trio.lowlevel.RunVar[dict[int, Lane]] = trio.lowlevel.RunVar("lanes")
 _limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("disk")
 
@@ -47,44 +49,72 @@ class Lane:
     def __repr__(self) -> str:
         return f"<Lane {self._limiter.borrowed_tokens} of {_AT_ONCE}>"
 
-    async def run(self, work: Callable[[], Result], after: Callable[[], object]) -> Result:
+    async def run(
+        self,
+        work: Callable[[], Result],
+        after: Callable[[], object],
+        undo: Callable[[Result], object] = lambda result: None,
+    ) -> Result:
         """`after` is called once, behind `work` in its thread, be that long after we stopped waiting for it.
 
-        Raises TimeoutError, and what `work` raises.
+        `undo`: with the result that nobody waits for any more. Raises TimeoutError, and what `work` raises.
         """
-        job = _Job(work, after)
+        job = _Job(work, after, undo)
         try:
             if self._limiter.statistics().tasks_waiting < _MOST_WAITING:
                 with trio.move_on_after(_PATIENCE):
-                    return await trio.to_thread.run_sync(
-                        job.run, limiter=self._limiter, abandon_on_cancel=True
-                    )
+                    await trio.to_thread.run_sync(job.run, limiter=self._limiter, abandon_on_cancel=True)
+                    return job.take()
         finally:
             job.forgo()
         raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer")
 
 
 class _Job(Generic[Result]):
-    """Either its thread or its task has the turn."""
+    """Its task and its thread, either of which may be through with it first. A turn is had by one only."""
 
-    __slots__ = ("_after", "_turn", "_work")
+    __slots__ = ("_after", "_beginning", "_end", "_results", "_undo", "_work")
 
-    def __init__(self, work: Callable[[], Result], after: Callable[[], object]) -> None:
+    def __init__(
+        self, work: Callable[[], Result], after: Callable[[], object], undo: Callable[[Result], object]
+    ) -> None:
         self._work = work
         self._after = after
-        self._turn = [True]
+        self._undo = undo
+        self._beginning, self._end = [True], [True]  # turns
+        self._results: list[Result] = []
 
-    def run(self) -> Result:
-        self._turn.pop()
+    def run(self) -> None:
+        """In the thread."""
+        if not _has_turn(self._beginning):
+            return
         try:
-            return self._work()
+            self._results.append(self._work())
         finally:
             self._after()
+            if not _has_turn(self._end):
+                self._clear()
+
+    def take(self) -> Result:
+        return self._results.pop()
 
     def forgo(self) -> None:
-        with contextlib.suppress(IndexError):
-            self._turn.pop()
+        """In the task, at the end: what was not taken is not wanted."""
+        if _has_turn(self._beginning):
             self._after()
+        elif not _has_turn(self._end):
+            self._clear()
+
+    def _clear(self) -> None:
+        while self._results:
+            self._undo(self._results.pop())
+
+
+def _has_turn(turn: list[bool]) -> bool:
+    try:
+        return turn.pop()
+    except IndexError:
+        return False
 
 
 async def read(fd: int, count: int, offset: int, lane: Lane | None = None) -> bytes:
@@ -121,16 +151,24 @@ async def warm(fd: int, offset: int, count: int, lane: Lane | None = None) -> bo
 
 
 def lane_of(fd: int) -> Lane:
-    """That of the disk on which an open file lies. Raises OSError."""
+    """That of the disk on which an open file lies; -1: of nobody knows which. Raises OSError."""
     try:
         lanes = _lanes.get()
     except LookupError:
         lanes = {}
         _lanes.set(lanes)
-    device = file_systems.look(fd).device
+    device = file_systems.look(fd).device if fd >= 0 else -1
     if device not in lanes and len(lanes) >= _MOST_LANES:
         device = next(iter(lanes))
     return lanes.setdefault(device, Lane())
+
+
+def close(fd: int, device: int) -> None:
+    """A file system in another process, or on another machine, may be asked about that as well."""
+    if file_systems.known(device) is Kind.REMOTE:
+        _closer.close(fd)
+    else:
+        os.close(fd)
 
 
 async def run(work: Callable[[], Result]) -> Result:

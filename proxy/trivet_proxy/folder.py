@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .beneath import READ, ROOT, Links, open_beneath
+from . import file_systems
+from .beneath import READ, ROOT, Links, open_beneath, open_if_known, open_path_if_known
+from .file_systems import Kind
 from .manifests import Manifests
 
 LOOK_AGAIN = 1.0  # seconds
@@ -66,6 +68,19 @@ class Folder:
         if self._root < 0 and self._problem is not None:
             raise self._problem
         return open_beneath(self._root, name, self._inside, self._links)
+
+    def open_if_known(self, name: bytes) -> int:
+        """The same in the loop. Raises BlockingIOError where a disk or a server would have to be asked."""
+        if self._clock() >= self._look_at:
+            self._keep_up()
+        if self._root < 0 and self._problem is not None:
+            raise self._problem
+        kind = file_systems.known(self._identity[0])
+        if kind is Kind.MEMORY:
+            return open_beneath(self._root, name, self._inside, self._links)
+        if kind is not Kind.LOCAL:
+            raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
+        return open_if_known(self._root, name, self._inside, self._links)
 
     def look(self) -> bool:
         """See whether it is another directory by now, and say so."""
@@ -150,6 +165,7 @@ class Pinned:
         self._links = links
 
     def open(self, name: bytes) -> int:
+        file_systems.learn(self.fd)
         return open_beneath(self.fd, name, self._inside, self._links)
 
     def close(self) -> None:
@@ -159,17 +175,35 @@ class Pinned:
 class SingleFile:
     """The one file at `path`, whatever name is asked for. The operator named it: links are followed."""
 
-    __slots__ = ("_clock", "path")
+    __slots__ = ("_clock", "_kind", "path")
+
+    fd = -1  # as of a pinned directory: there is none
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._clock = clock
+        self._kind: Kind | None = None  # nobody has asked yet
 
     def __repr__(self) -> str:
         return f"<SingleFile {self.path}>"
 
     def open(self, name: bytes) -> int:
-        return os.open(self.path, READ)
+        fd = os.open(self.path, READ)
+        self._kind = file_systems.learn(fd)
+        return fd
+
+    def open_if_known(self, name: bytes) -> int:
+        if self._kind is Kind.MEMORY:
+            return os.open(self.path, READ)
+        if self._kind is not Kind.LOCAL:
+            raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
+        return open_path_if_known(os.fsencode(self.path))
+
+    def pin(self) -> SingleFile:
+        return self
+
+    def close(self) -> None:
+        pass
 
     @property
     def fresh_until(self) -> float:

@@ -22,7 +22,7 @@ import trio
 from trivet_common.config.units import size_text
 
 from . import disk
-from .beneath import ROOT, Links, open_beneath
+from .beneath import ROOT, Links, open_if_known
 from .file_tree import DEEPEST, MOST, FileTree
 from .folder import LOOK_AGAIN, Folder, Pinned, is_hidden
 from .hashed_names import is_built, is_hashed
@@ -61,9 +61,12 @@ class KeptAssets:
         if root >= 0:
             os.close(root)
 
-    def open(self, name: bytes) -> int:
-        """A kept asset. Raises OSError."""
-        return open_beneath(self._root, name, links=Links.NEVER)
+    def open_if_known(self, name: bytes) -> int:
+        """A kept asset. Raises OSError; BlockingIOError: the disk would have to be asked."""
+        return open_if_known(self._root, name, links=Links.NEVER)
+
+    def pin(self) -> Pinned:
+        return Pinned(os.dup(self._root), (), Links.NEVER)
 
     @property
     def fresh_until(self) -> float:
@@ -214,8 +217,9 @@ class Keeper:
                 await trio.sleep(LOOK_AGAIN)
 
     async def _is_taken(self) -> bool:
-        while not self._folder.is_read:
-            await trio.sleep(_SOON)
+        with trio.move_on_after(_PATIENCE):
+            while not self._folder.is_read:
+                await trio.sleep(_SOON)
         try:
             root = self._folder.pin()
         except OSError:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from .codings import acceptable
-from .validators import FileHeaders
+from .validators import FileHeaders, Header
 from .writer import ready_head
 
 LARGEST = 64 * 1024  # of a file whose bytes are kept
@@ -39,6 +39,10 @@ class Variant:
         self.identity = identity
         self.body: bytes | None = None
         self.head = b""
+
+    @property
+    def state(self) -> tuple[Identity, list[Header]]:
+        return self.identity, self.file.full
 
 
 class Entry:

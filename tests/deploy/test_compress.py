@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.proxy.abyss import abyss
 from trivet_deploy import cli, compress
@@ -183,6 +184,6 @@ def test_the_proxy_sends_them(tree: Path) -> None:
 
     cli.main(["compress", str(tree)])
     catalogue = Catalogue(0, Folder(tree), Presentation(FilesAction(tree)), Shelf())
-    entry = catalogue.find(b"css/site.css")
+    entry = trio.run(catalogue.find, b"css/site.css")
     assert isinstance(entry, Entry)
     assert set(entry.coded) == {b"gzip", b"br"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trivet_proxy import beneath
+from trivet_proxy.beneath import Links
 
 NAMES = [
     *(
@@ -137,3 +139,42 @@ def test_descriptors_are_given_back(root, place):
         outcome(beneath.walk, root, name, (os.fsencode(place),))
         outcome(beneath.open_beneath, root, name, (os.fsencode(place),))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_without_the_disk_only_what_is_in_memory(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "out").symlink_to("/etc/hostname")
+    root = os.open(tmp_path, beneath.ROOT)
+    try:
+        for name, links in ((b"a", Links.INSIDE), (b"a", Links.NEVER), (b"a", Links.ALWAYS)):
+            os.close(beneath.open_beneath(root, name))
+            os.close(beneath.open_if_known(root, name, links=links))
+        os.close(beneath.open_path_if_known(os.fsencode(tmp_path / "a")))
+        for name in (b"new", b"out", b"../x"):
+            with pytest.raises(BlockingIOError):
+                beneath.open_if_known(root, name)
+        for name, links in ((b"a\0", Links.INSIDE), (b"a" * 5000, Links.NEVER), (b"x/../a", Links.ALWAYS)):
+            with pytest.raises(OSError, match=r"No such|too long|cross-device"):
+                beneath.open_if_known(root, name, links=links)
+        with contextlib.suppress(OSError):
+            os.close(beneath.open_beneath(root, b"link"))
+        with pytest.raises(OSError, match=r"symbolic|unavailable"):
+            beneath.open_if_known(root, b"link", links=Links.NEVER)
+    finally:
+        os.close(root)
+
+
+@pytest.mark.parametrize("name", [b"out", b"../x"])
+def test_an_old_kernel_asks_the_disk_and_lets_nothing_out(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(beneath, "_has_cached", False)
+    (tmp_path / "out").symlink_to("/etc/hostname")
+    (tmp_path / "a").write_bytes(b"1")
+    root = os.open(tmp_path, beneath.ROOT)
+    try:
+        os.close(beneath.open_if_known(root, b"a"))
+        os.close(beneath.open_path_if_known(os.fsencode(tmp_path / "a")))
+        with pytest.raises(OSError, match="cross-device"):
+            beneath.open_if_known(root, name)
+    finally:
+        os.close(root)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.proxy.fakes_files import Sent, request_of
 from trivet_common.config import FilesAction
-from trivet_proxy import shelf
+from trivet_common.http1.errors import HttpError
+from trivet_proxy import disk, shelf
 from trivet_proxy.catalogue import Absent, Catalogue
 from trivet_proxy.folder import Folder
 from trivet_proxy.presentation import Presentation
@@ -23,6 +27,19 @@ def settled(monkeypatch):
     monkeypatch.setattr(shelf, "_SETTLED", -1)
 
 
+class Watched:
+    def __init__(self, pinned, opened):
+        self.fd, self._pinned, self._opened = pinned.fd, pinned, opened
+
+    def open(self, name):
+        assert threading.current_thread() is not threading.main_thread()
+        self._opened.append(name)
+        return self._pinned.open(name)
+
+    def close(self):
+        self._pinned.close()
+
+
 class Place:
     """A folder, its catalogue, a clock, and a count of what was opened."""
 
@@ -32,22 +49,29 @@ class Place:
         self.folder = Folder(root, lambda: self.now)
         self.catalogue = Catalogue(0, self, Presentation(FilesAction(root)), Shelf(lambda: self.now))
         self.opened: list[bytes] = []
+        self.is_known = True
+        self.elsewhere: list[bytes] = []  # what was opened in a thread
 
     def write(self, name, data, age=100.0):
         (self.root / name).write_bytes(data)
         os.utime(self.root / name, (time.time() - age,) * 2)
 
     async def get(self, name, **fields):
-        entry = self.catalogue.find(name)
+        entry = await self.catalogue.find(name)
         sent = Sent()
         await self.catalogue.send(name, entry, request_of(**fields), sent)
         return sent
 
     # As a source.
 
-    def open(self, name):
+    def open_if_known(self, name):
+        if not self.is_known:
+            raise BlockingIOError(11, "not now")
         self.opened.append(name)
         return self.folder.open(name)
+
+    def pin(self):
+        return Watched(self.folder.pin(), self.elsewhere)
 
     @property
     def fresh_until(self):
@@ -91,14 +115,14 @@ async def test_a_changed_file_is_seen_within_a_second(place):
     assert (await place.get(b"a.txt")).body == b"other"
     (place.root / "a.txt").unlink()
     place.now = 2.0
-    assert isinstance(place.catalogue.find(b"a.txt"), Absent)
+    assert isinstance(await place.catalogue.find(b"a.txt"), Absent)
 
 
 @pytest.mark.parametrize("size", [10, LARGEST + 10])
 async def test_a_file_that_changed_since_it_was_looked_at(place, size):
     """Never the headers of one and the bytes of another."""
     place.write("b.bin", b"x" * size)
-    entry = place.catalogue.find(b"b.bin")
+    entry = await place.catalogue.find(b"b.bin")
     place.write("b.bin", b"y" * (size + 1))
     sent = Sent()
     await place.catalogue.send(b"b.bin", entry, request_of(), sent)
@@ -106,7 +130,7 @@ async def test_a_file_that_changed_since_it_was_looked_at(place, size):
 
 
 async def test_a_file_that_is_gone_since_it_was_looked_at(place):
-    entry = place.catalogue.find(b"a.txt")
+    entry = await place.catalogue.find(b"a.txt")
     (place.root / "a.txt").unlink()
     sent = Sent()
     assert isinstance(await place.catalogue.send(b"a.txt", entry, request_of(), sent), Absent)
@@ -120,6 +144,7 @@ async def test_a_file_that_was_replaced_is_served_whole_from_the_old_one(place, 
     async def replace(*arguments):
         place.write("new.bin", b"y" * size)
         (place.root / "new.bin").rename(place.root / "large.bin")
+        return True
 
     monkeypatch.setattr("trivet_proxy.delivery.disk.warm", replace)
     assert (await place.get(b"large.bin")).body == b"x" * size
@@ -198,7 +223,47 @@ async def test_head_and_conditions_of_a_kept_file(place):
 async def test_what_is_no_file(place):
     (place.root / "folder").mkdir()
     os.mkfifo(place.root / "fifo")
-    assert place.catalogue.find(b"folder").is_folder
-    assert not place.catalogue.find(b"fifo").is_folder
-    assert place.catalogue.find(b"none").error is not None
+    assert (await place.catalogue.find(b"folder")).is_folder
+    assert not (await place.catalogue.find(b"fifo")).is_folder
+    assert (await place.catalogue.find(b"none")).error is not None
     assert "Catalogue 0" in repr(place.catalogue)
+
+
+@pytest.mark.parametrize("size", [10, LARGEST + 10])
+async def test_what_the_kernel_would_have_to_ask_the_disk_for_is_asked_in_a_thread(place, size):
+    place.write("b.bin", b"x" * size)
+    place.is_known = False
+    before = len(os.listdir("/proc/self/fd"))
+    assert (await place.get(b"b.bin")).body == b"x" * size
+    assert place.elsewhere == [b"b.bin", b"b.bin.br", b"b.bin.zst", b"b.bin.gz", b"b.bin"]
+    assert (await place.catalogue.find(b"none")).error.errno == errno.ENOENT
+    assert len(os.listdir("/proc/self/fd")) <= before + 3  # trio's own, made once
+
+
+async def test_a_disk_that_does_not_answer(place, monkeypatch):
+    """The look-up ends; what the thread opens at last is closed by it."""
+    monkeypatch.setattr(disk, "_PATIENCE", 0.05)
+    await place.catalogue.find(b"a.txt")
+    entry = await place.catalogue.find(b"a.txt")
+    place.is_known, place.now = False, 5.0
+    await place.catalogue.find(b"none")
+    before, hangs, real = len(os.listdir("/proc/self/fd")), threading.Event(), Watched.open
+
+    def open_late(self, name):
+        hangs.wait(10)
+        return real(self, name)
+
+    monkeypatch.setattr(Watched, "open", open_late)
+    try:
+        with trio.fail_after(5):
+            absent = await place.catalogue.find(b"a.txt")
+            assert isinstance(absent.error, TimeoutError)
+            with pytest.raises(HttpError) as caught:
+                await place.catalogue.send(b"a.txt", entry, request_of(), Sent())
+        assert caught.value.why == "disk_slow"
+    finally:
+        hangs.set()
+    with trio.fail_after(5):
+        while len(os.listdir("/proc/self/fd")) > before:
+            await trio.sleep(0.01)
+    assert len(place.elsewhere) >= 2

@@ -8,9 +8,10 @@ import time
 
 import pytest
 import trio
+import trio.testing
 
 from trivet_proxy import disk, file_systems
-from trivet_proxy.file_systems import Standing
+from trivet_proxy.file_systems import Kind, Standing
 
 
 @pytest.fixture
@@ -163,3 +164,60 @@ async def test_a_disk_that_fails(file, monkeypatch):
     with pytest.raises(OSError, match="Input/output"):
         await disk.read(file, 3, 0)
     await disk.warm(file, 0, 10)  # sendfile will say it
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "never"])
+async def test_a_result_nobody_waits_for_is_undone(when, monkeypatch):
+    monkeypatch.setattr(disk, "_AT_ONCE", 1)
+    lane, began, end, said = disk.Lane(), threading.Event(), threading.Event(), []
+
+    def work():
+        began.set()
+        assert when == "never" or end.wait(5)
+        return "result"
+
+    async def ask():
+        try:
+            return await lane.run(work, lambda: said.append("after"), said.append)
+        finally:
+            end.set()
+
+    if when == "never":
+        assert await ask() == "result"
+        assert said == ["after"]
+        return
+    async with trio.open_nursery() as nursery:
+        if when == "before":
+            hold = threading.Event()
+            nursery.start_soon(lane.run, lambda: hold.wait(5), lambda: None)
+            await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_when, scope, began if when == "meanwhile" else None)
+            await ask()
+        if when == "before":
+            assert said == ["after"], "nothing was begun with"
+            hold.set()
+    with trio.fail_after(5):
+        while said != (["after"] if when == "before" else ["after", "result"]):
+            await trio.sleep(0.01)
+
+
+async def cancel_when(scope, event):
+    while event is not None and not event.is_set():
+        await trio.sleep(0.001)
+    await trio.testing.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+@pytest.mark.parametrize("kind", [Kind.REMOTE, Kind.LOCAL])
+async def test_who_closes(monkeypatch, kind):
+    closed = []
+    monkeypatch.setattr(file_systems, "known", lambda device: kind)
+    monkeypatch.setattr(disk._closer, "_start", closed.append)
+    fd = os.open("/dev/null", os.O_RDONLY)
+    disk.close(fd, 1)
+    assert len(closed) == (kind is Kind.REMOTE)
+    for work in closed:
+        work()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)

@@ -441,7 +441,8 @@ async def test_unreadable_is_not_found_and_said_once(tree, way, monkeypatch):
     def deny(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("trivet_proxy.folder.open_beneath", deny)
+    for opener in ("open_beneath", "open_if_known"):
+        monkeypatch.setattr(f"trivet_proxy.folder.{opener}", deny)
     for _ in range(3):
         assert (await ask(handler, b"/a.txt")).status == 404
     assert len(said) == 1
@@ -457,7 +458,8 @@ async def test_what_the_system_says(tree, way, monkeypatch, number, status):
         raise OSError(number, os.strerror(number))
 
     handler = files_handler(Folder(tree), b"/", Complaints(print))
-    monkeypatch.setattr("trivet_proxy.folder.open_beneath", fail)
+    for opener in ("open_beneath", "open_if_known"):
+        monkeypatch.setattr(f"trivet_proxy.folder.{opener}", fail)
     assert (await ask(handler, b"/a.txt")).status == status
 
 
@@ -614,7 +616,8 @@ async def test_trouble_of_ours_is_not_left_to_the_next_route(tree, way, monkeypa
         raise OSError(24, "Too many open files")
 
     site = route(tree, passes_on=True)
-    monkeypatch.setattr("trivet_proxy.folder.open_beneath", fail)
+    for opener in ("open_beneath", "open_if_known"):
+        monkeypatch.setattr(f"trivet_proxy.folder.{opener}", fail)
     assert (await ask(site, b"/a.txt")).status == 503
 
 
@@ -752,3 +755,21 @@ async def test_an_order_of_an_application(tree, way):
         assert (await ask(handler, b"/download/7", order=Order(path))).status == 404
     one = file_handler(tree / "a.txt", Complaints(print))
     assert (await ask(one, b"/x", b"POST", order=Order(b"/one"))).body == INSIDE
+
+
+async def test_a_disk_that_does_not_answer_is_no_missing_file(tree, monkeypatch):
+    """A 404 would be remembered, and a fallback be taken for the file."""
+
+    async def late(self, work, after, undo=None):
+        after()
+        raise TimeoutError(110, "late")
+
+    site = route(tree, listing=True, fallback="index.html")
+    single = file_handler(tree / "a.txt", Complaints(print))
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(disk.Lane, "run", late)
+    monkeypatch.setattr("trivet_proxy.file_systems.known", lambda device: None)
+    for handler, target in ((site, b"/a.txt"), (single, b"/a.txt"), (site, b"/empty/")):
+        sent = await ask(handler, target)
+        assert (sent.status, sent.problem.why) == (503, "disk_slow")
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-from trivet_proxy.folder import Folder, is_hidden
+from trivet_proxy import file_systems
+from trivet_proxy.file_systems import Kind
+from trivet_proxy.folder import Folder, SingleFile, is_hidden
 
 
 def read(folder, name):
@@ -94,3 +96,31 @@ def test_hidden_names(name):
 )
 def test_names_for_everybody(name):
     assert not is_hidden(name)
+
+
+@pytest.mark.parametrize("kind", [None, Kind.REMOTE, Kind.LOCAL, Kind.MEMORY])
+def test_in_the_loop_nothing_is_asked_of_a_server(tmp_path, monkeypatch, kind):
+    (tmp_path / "a").write_bytes(b"1")
+    monkeypatch.setattr(file_systems, "known", lambda device: kind)
+    for source in (Folder(tmp_path), SingleFile(tmp_path / "a")):
+        if isinstance(source, SingleFile):
+            source._kind = kind
+        if kind in (None, Kind.REMOTE):
+            with pytest.raises(BlockingIOError):
+                source.open_if_known(b"a")
+        else:
+            os.close(source.open(b"a"))
+            os.close(source.open_if_known(b"a"))
+
+
+def test_a_thread_learns_what_may_be_asked_in_the_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_systems, "_known", {})
+    (tmp_path / "a").write_bytes(b"1")
+    for source in (Folder(tmp_path), SingleFile(tmp_path / "a")):
+        file_systems._known.clear()
+        with pytest.raises(BlockingIOError):
+            source.open_if_known(b"a")
+        pinned = source.pin()
+        os.close(pinned.open(b"a"))
+        pinned.close()
+        os.close(source.open_if_known(b"a"))

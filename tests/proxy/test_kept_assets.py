@@ -16,6 +16,14 @@ from trivet_proxy.folder import Folder
 from trivet_proxy.kept_assets import Keeper, KeptAssets
 
 
+def opened(kept: KeptAssets, name: bytes) -> int:
+    pinned = kept.pin()
+    try:
+        return pinned.open(name)
+    finally:
+        pinned.close()
+
+
 class Deploys:
     """A link `current` that leads to one release after the other."""
 
@@ -46,7 +54,7 @@ class Deploys:
 
     def read(self, name: str) -> bytes | None:
         try:
-            fd = self.kept.open(name.encode())
+            fd = opened(self.kept, name.encode())
         except OSError:
             return None
         with os.fdopen(fd, "rb") as file:
@@ -232,7 +240,7 @@ def test_a_store_that_was_meddled_with(deploys):
     assert deploys.files() == {ONE}
     shutil.rmtree(deploys.kept.path / "files")
     with pytest.raises(OSError, match="No such file"):
-        deploys.kept.open(ONE.encode())
+        opened(deploys.kept, ONE.encode())
 
 
 async def until(is_so) -> None:

@@ -98,3 +98,15 @@ def test_the_best_variant():
     assert one.best(b"gzip, br") is one.coded[b"br"]
     assert one.best(b"zstd") is one.plain
     assert "br gzip" in repr(one)
+
+
+def test_what_is_said_of_a_file_may_change_without_it():
+    """A manifest that names it, or a time of change that was yet to come: its headers are others."""
+    kept = Shelf(lambda: 0.0)
+
+    def said(*headers):
+        return Entry(Variant(b"a", FileHeaders(b"a/b", 10, 0, headers), (0, 0, 10, 0, 0)), {})
+
+    one = kept.put((0, b"a"), said(), 1.0)
+    assert kept.put((0, b"a"), said(), 2.0) is one
+    assert kept.put((0, b"a"), said((b"cache-control", b"immutable")), 3.0) is not one

@@ -21,6 +21,7 @@ from trivet_common.http1.reasons import refuse
 from .. import disk, listing
 from ..catalogue import Absent, Catalogue
 from ..complaints import Complaints
+from ..delivery import unreadable
 from ..folder import Folder, Pinned, SingleFile, is_hidden
 from ..hashed_names import may_be_hashed
 from ..kept_assets import KeptAssets
@@ -75,8 +76,7 @@ def file_handler(path: Path, complaints: Complaints, shelf: Shelf, *, number: in
         method = request.head.method
         if request.order is None and method != _GET and method != _HEAD:
             return await _answer_other(method, writer)
-        found = catalogue.find(name)
-        absent = found if isinstance(found, Absent) else await catalogue.send(name, found, request, writer)
+        absent = await _send_or_miss(catalogue, name, request, writer)
         if absent is not None:
             raise _translate(absent, path, path, complaints)
 
@@ -133,7 +133,7 @@ class _Files:
         found: Entry | Absent | None = self._catalogue.fresh(name)
         if found is None:
             is_hidden = self._hides and self._is_hidden(name)
-            found = Absent(is_hidden=True) if is_hidden else self._catalogue.find(name)
+            found = Absent(is_hidden=True) if is_hidden else await self._catalogue.find(name)
         if not isinstance(found, Absent):
             found = await self._catalogue.send(name, found, request, writer)
         if found is not None:
@@ -145,7 +145,7 @@ class _Files:
         self, name: bytes, absent: Absent, request: Request, writer: ResponseWriter
     ) -> None:
         if absent.is_folder and not name.endswith(b"/") and name and request.order is None:
-            if self._leads_somewhere(name):
+            if await self._leads_somewhere(name):
                 head = request.head
                 return await writer.send(308, [(b"location", local_location(head.path + b"/", head.query))])
         elif self._is_listed and not absent.is_hidden and (not name or name.endswith(b"/")):
@@ -160,13 +160,11 @@ class _Files:
         if self._passes_on:
             request.order = NEXT
             return
-        if self._fallback is not None and not absent.is_hidden and not may_be_hashed(name):
-            found: Entry | Absent | None = self._catalogue.find(self._fallback)
-            if not isinstance(found, Absent | None):
-                found = await self._catalogue.send(self._fallback, found, request, writer)
-            if found is None:
-                return
-        raise refusal
+        fallback = self._fallback
+        if fallback is None or absent.is_hidden or may_be_hashed(name):
+            raise refusal
+        if not await _try_send(self._catalogue, fallback, request, writer):
+            raise refusal
 
     async def _is_sent_from_another_tree(self, name: bytes, request: Request, writer: ResponseWriter) -> bool:
         """From the one that has just taken this one's place, or from one before."""
@@ -174,35 +172,29 @@ class _Files:
             return False
         catalogues = [self._catalogue, self._earlier] if self._folder.look() else [self._earlier]
         for catalogue in catalogues:
-            found: Entry | Absent | None = catalogue.find(name)
-            if not isinstance(found, Absent | None):
-                found = await catalogue.send(name, found, request, writer)
-            if found is None:
+            if await _try_send(catalogue, name, request, writer):
                 return True
         return False
 
-    def _leads_somewhere(self, name: bytes) -> bool:
+    async def _leads_somewhere(self, name: bytes) -> bool:
         """Whether there is something behind the slash, where without it something else could answer."""
         if self._is_listed or not (self._passes_on or self._fallback):
             return True
         if self._index is None:
             return False
-        return not isinstance(self._catalogue.find(name + b"/" + self._index), Absent)
+        return not isinstance(await self._catalogue.find(name + b"/" + self._index), Absent)
 
     async def _listing(self, name: bytes, path: bytes) -> bytes | None:
         """The folder's page; None: it is no folder."""
         # Ten thousand rows, or a slow disk, must not stop the loop.
         try:
             root = self._folder.pin()
-        except OSError:
-            return None
-        try:
             work = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
-            return await disk.run(work)
+            return await disk.lane_of(root.fd).run(work, root.close)
+        except TimeoutError as error:
+            raise unreadable(error) from None
         except OSError:
             return None
-        finally:
-            root.close()
 
     async def _answer_other(self, request: Request, writer: ResponseWriter) -> None:
         if self._passes_on:
@@ -226,6 +218,18 @@ class _Files:
         if folder.problem:
             self._complaints.say(str(folder.path), folder.problem, _COMPLAIN_AGAIN)
         return _translate(absent, folder.path / os.fsdecode(name), folder.path, self._complaints)
+
+
+async def _send_or_miss(
+    catalogue: Catalogue, name: bytes, request: Request, writer: ResponseWriter
+) -> Absent | None:
+    """None: it was sent."""
+    found = catalogue.fresh(name) or await catalogue.find(name)
+    return found if isinstance(found, Absent) else await catalogue.send(name, found, request, writer)
+
+
+async def _try_send(catalogue: Catalogue, name: bytes, request: Request, writer: ResponseWriter) -> bool:
+    return await _send_or_miss(catalogue, name, request, writer) is None
 
 
 def _list(root: Pinned, folder: bytes, path: bytes, is_hidden: Callable[[bytes], bool]) -> bytes:
@@ -261,6 +265,8 @@ def _translate(absent: Absent, path: Path, served: Path, complaints: Complaints)
     error = absent.error
     if error is None:
         return refuse("not_found", f"{path} is no regular file.")
+    if isinstance(error, TimeoutError):
+        return unreadable(error)
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
         return refuse("overloaded", f"{path}: {error.strerror}.")
     if error.errno in (errno.EACCES, errno.EPERM):
