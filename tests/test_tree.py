@@ -47,7 +47,7 @@ FLOORS = {
     """,
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations one_record page ranges rollover router shape spool ticket_keys tls_groups validators vigil wire
-        disk error_pages presentation shown tls_profile
+        disk error_pages presentation shown tls_profile unraisable
         backlog body clients introduction_wait listing manifests omissions orders preconditions showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
         doors forwarded note resources shelf

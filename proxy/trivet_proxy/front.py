@@ -20,7 +20,7 @@ from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 
-from . import garbage
+from . import garbage, unraisable
 from .clients import Clients
 from .complaints import Complaints
 from .doors import Doors
@@ -56,6 +56,7 @@ def run_front(
     for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)  # sent to a whole group: the master decides what they mean
     error_log.who = f"proxy {index}"
+    unraisable.report_to(Complaints(error_log.warning))
     try:
         return trio.run(Front(index, count, settings, listeners, channel, error_log, doors).run)
     except (SiteError, LogError, OSError) as error:

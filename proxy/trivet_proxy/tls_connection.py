@@ -23,6 +23,8 @@ from .tls_wire import HandshakeFailed, TlsWire
 _MINUTE = 60.0
 # What OpenSSL calls a request in plain HTTP where a hello was to come.
 _PLAIN = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
+# Of ours for the name asked for: `strict`, or a name that is none.
+_WORDS = {"CALLBACK_FAILED": "there is no certificate for the name it asks for"}
 # Names are cut by nobody: two that begin alike would become one.
 _LONGEST_NAME = 4096
 _NO_CERTIFICATE = b"\r\nx-ssl-client-verify: NONE"
@@ -80,7 +82,7 @@ class TlsConnection(Connection):
             self._stall = Stall(bare, self._resources.deadlines)
             await self._turn_away(refuse("plain_http"))
         elif reason:
-            words = reason.lower().replace("_", " ")
+            words = _WORDS.get(reason) or reason.lower().replace("_", " ")
             self._complaints.say(f"tls {reason}", f"no handshake with {wire.peer}: {words}", _MINUTE)
 
     def _identify(self, wire: TlsWire) -> bool:
