@@ -23,6 +23,8 @@ from .whereabouts import safe_name
 DEFAULT_USER = "trivet"
 # What ProtectHome= hides (systemd.exec(5)).
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+# Below it each site has its own.
+_COMMON = Path("/run/trivet")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -63,6 +65,7 @@ def plan(site: Site, command: Path | None = None) -> Plan:
     settings = site.settings
     if settings.file is None:
         raise Refusal("a unit needs a file; write one with: trivet init")
+    _refuse_folders(settings)
     command = command or Path(sys.argv[0]).absolute()
     user = _user(settings)
     writes = _outermost(_written(settings, user))
@@ -73,7 +76,7 @@ def plan(site: Site, command: Path | None = None) -> Plan:
         file=settings.file.absolute(),
         command=command,
         user=user,
-        run_dir=settings.run_dir or Path("/run/trivet") / safe_name(settings.name),
+        run_dir=settings.run_dir or _COMMON / safe_name(settings.name),
         sockets=sockets,
         reads_home=tuple(path for path in reads if _is_below(path, _HOMES)),
         writes_home=tuple(path for path in writes if _is_below(path, _HOMES)),
@@ -87,6 +90,18 @@ def plan(site: Site, command: Path | None = None) -> Plan:
     )
 
 
+def _refuse_folders(settings: Settings) -> None:
+    """What no unit could name, or must not remove when it stops."""
+    if settings.run_dir in (Path("/run"), _COMMON):
+        raise Refusal(
+            f"run_dir: {settings.run_dir} is a folder of others, too, and a unit that stops removes its own; "
+            f"write {_COMMON}/{safe_name(settings.name)}, or leave it out"
+        )
+    for path in (settings.file, settings.run_dir):
+        if path is not None and any(not character.isprintable() for character in str(path)):
+            raise Refusal(f"{str(path)!r}: no unit can name it; give it another name")
+
+
 def _user(settings: Settings) -> str:
     """Who the file names; else the owner of the applications, if that is not root; else a user of our own."""
     named = {pool.user for pool in settings.pools.values() if pool.user}
@@ -96,7 +111,11 @@ def _user(settings: Settings) -> str:
         user = named.pop()
         return user_name(int(user)) if user.isdecimal() else user
     owners = {_owner(pool.directory) for pool in settings.pools.values()} - {0, None}
-    return user_name(owners.pop() or 0) if len(owners) == 1 else DEFAULT_USER
+    if len(owners) != 1:
+        return DEFAULT_USER
+    owner = owners.pop() or 0
+    name = user_name(owner)
+    return str(owner) if " " in name else name  # nobody's number
 
 
 def _written(settings: Settings, user: str) -> Iterator[Path]:
@@ -153,6 +172,10 @@ def _sockets(settings: Settings) -> tuple[tuple[Sockets, ...], bool]:
     plain: list[str] = []
     named: list[Sockets] = []
     for listen in _listens(settings):
+        if listen.kind == "fd" and (listen.fd_name or "").isdecimal():
+            raise Refusal(
+                f"listen: {listen}: systemd numbers descriptors as it comes to them; write a name, fd:http"
+            )
         if listen.kind == "fd":
             port = _DEFAULT_PORTS.get(listen.fd_name or "", "8000")
             named.append(Sockets(listen.fd_name or "", (f"0.0.0.0:{port}", f"[::]:{port}")))

@@ -3,6 +3,7 @@
 Owns the directives and why each is there. What differs from site to site comes from the plan.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from .systemd_plan import Plan, Sockets
 # The halves' own users, and the group they share the run directory by.
 PROXY_USER, APP_USER, GROUP = "trivet-proxy", "trivet", "trivet"
 _WATCHDOG = 30  # seconds
+# What systemd.syntax(7) gives a meaning, where a path or word stands as it is.
+_ODD = re.compile(r"""[\s"'\\;]""")
+_QUOTE = r"\""
 
 # For whatever runs: nothing here takes anything away that a WSGI application could want.
 _HARDENING = """\
@@ -51,6 +55,7 @@ _ALONE = "PrivateUsers=yes"
 _PROXY_HARDENING = """\
 ProcSubset=pid
 MemoryDenyWriteExecute=yes"""
+_MAKES_FOLDERS = "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
 
 
 def units(plan: Plan) -> dict[str, str]:
@@ -59,19 +64,24 @@ def units(plan: Plan) -> dict[str, str]:
 
 
 def halves(plan: Plan) -> dict[str, str]:
-    """Files by name: the sockets, the proxy, a template for the pools, and their users and folder."""
+    """Files by name: the sockets, the proxy, a template for the pools, their users and folder."""
     proxy = f"{plan.name}-proxy"
     return _sockets(plan, proxy) | {
         f"{proxy}.service": _proxy(plan, proxy),
         f"{plan.name}-backend@.service": _backend(plan),
+        _folder_name(plan): _folder(plan),
         f"{plan.name}.sysusers.conf": _sysusers(plan),
-        f"{plan.name}.tmpfiles.conf": _tmpfiles(plan),
     }
 
 
 def _sockets(plan: Plan, service: str) -> dict[str, str]:
     names = _socket_names(plan, service)
-    return {name: _socket(plan, one, service) for name, one in zip(names, plan.sockets, strict=True)}
+    # The same addresses, for the same site in one service.
+    others = [None] * len(names) if service == plan.name else _socket_names(plan, plan.name)
+    return {
+        name: _socket(plan, one, service, other)
+        for name, one, other in zip(names, plan.sockets, others, strict=True)
+    }
 
 
 def _socket_names(plan: Plan, service: str) -> list[str]:
@@ -82,13 +92,14 @@ def _socket_names(plan: Plan, service: str) -> list[str]:
     ]
 
 
-def _socket(plan: Plan, sockets: Sockets, service: str) -> str:
+def _socket(plan: Plan, sockets: Sockets, service: str, other: str | None) -> str:
     lines = [
         "[Unit]",
         f"Description=Sockets of {plan.name}, kept open while Trivet is restarted",
+        *([f"Conflicts={other}", f"After={other}"] if other else []),
         "",
         "[Socket]",
-        *(f"ListenStream={address}" for address in sockets.addresses),
+        *(f"ListenStream={address.replace('%', '%%')}" for address in sockets.addresses),
         f"FileDescriptorName={sockets.name}",
         f"Service={service}.service",
         "Backlog=4096",
@@ -107,9 +118,9 @@ def _socket(plan: Plan, sockets: Sockets, service: str) -> str:
 def _service(plan: Plan) -> str:
     return _joined(
         _unit(f"{plan.name}, served by Trivet", _socket_names(plan, plan.name)),
-        _run(plan, f"serve {plan.file}"),
+        _run(plan, f"serve {_word(plan.file)}"),
         # Waits until the new workers serve, and fails with the reason where they do not.
-        f"ExecReload={plan.command} reload {plan.file}",
+        f"ExecReload={_program(plan.command)} reload {_word(plan.file)}",
         f"User={plan.user}",
         *_runtime(plan),
         f"StateDirectory={plan.name}",
@@ -126,11 +137,11 @@ def _service(plan: Plan) -> str:
 def _proxy(plan: Plan, name: str) -> str:
     is_alone = not (plan.binds_itself or plan.reaches_out)
     return _joined(
-        _unit(f"Proxy of {plan.name}", _socket_names(plan, name)),
-        _run(plan, f"proxy {plan.file} --beside {plan.user}"),
+        _unit(f"Proxy of {plan.name}", [*_socket_names(plan, name), _folder_name(plan)], _whole(plan)),
+        _run(plan, f"proxy {_word(plan.file)} --beside {plan.user}"),
         _HUP,
         f"User={PROXY_USER}\nGroup={GROUP}",
-        f"Environment=RUNTIME_DIRECTORY={plan.run_dir}",
+        f"Environment={_quoted(f'RUNTIME_DIRECTORY={plan.run_dir}')}",
         _limits(plan),
         _HARDENING,
         _ALONE,
@@ -140,18 +151,18 @@ def _proxy(plan: Plan, name: str) -> str:
         if is_alone
         else "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
         _homes(plan.reads_home + plan.writes_home, ()),
-        f"ReadWritePaths={plan.run_dir}",
+        _paths("ReadWritePaths", (plan.run_dir,)),
         _INSTALL,
     )
 
 
 def _backend(plan: Plan) -> str:
     return _joined(
-        _unit(f"Pool %i of {plan.name}", []),
-        _run(plan, f"backend {plan.file} --pool %i --beside {PROXY_USER}"),
+        _unit(f"Pool %i of {plan.name}", [_folder_name(plan)], _whole(plan)),
+        _run(plan, f"backend {_word(plan.file)} --pool %i --beside {PROXY_USER}"),
         _HUP,
         f"User={plan.user}\nGroup={GROUP}",
-        f"Environment=RUNTIME_DIRECTORY={plan.run_dir}",
+        f"Environment={_quoted(f'RUNTIME_DIRECTORY={plan.run_dir}')}",
         f"StateDirectory={plan.name}",
         _limits(plan),
         _HARDENING,
@@ -162,16 +173,48 @@ def _backend(plan: Plan) -> str:
     )
 
 
-def _unit(description: str, sockets: Sequence[str]) -> str:
+def _unit(description: str, needs: Sequence[str], others: Sequence[str] = ()) -> str:
+    """`others` serve the same site from the same folder: who is started stops them, and then begins."""
     lines = [
         "[Unit]",
         f"Description={description}",
         "Wants=network-online.target",
         "After=network-online.target",
+        # Five failures within ten seconds would be the last ones: nothing would bring it back but a hand.
+        "StartLimitIntervalSec=0",
     ]
-    if sockets:
-        lines += [f"Requires={' '.join(sockets)}", f"After={' '.join(sockets)}"]
+    if needs:
+        lines += [f"Requires={' '.join(needs)}", f"After={' '.join(needs)}"]
+    if others:
+        lines += [f"Conflicts={' '.join(others)}", f"After={' '.join(others)}"]
     return "\n".join([*lines, ""])
+
+
+def _whole(plan: Plan) -> list[str]:
+    return [f"{plan.name}.service", *_socket_names(plan, plan.name)]
+
+
+def _folder_name(plan: Plan) -> str:
+    return f"{plan.name}-folder.service"
+
+
+def _folder(plan: Plan) -> str:
+    """Not RuntimeDirectory=: the first of two units to stop would take it away from the other."""
+    common = Path("/run/trivet")
+    folders = [f"-m 0755 {common}"] if common in plan.run_dir.parents else []
+    # Sticky, so that neither user can put its own in place of the other's.
+    folders.append(f"-m 3770 -o root -g {GROUP} {_word(plan.run_dir)}")
+    others = " ".join(_whole(plan))
+    return _joined(
+        "[Unit]",
+        f"Description=Folder that the halves of {plan.name} meet in",
+        f"Conflicts={others}\nAfter={others}",
+        "\n[Service]\nType=oneshot",
+        *(f"ExecStart=/usr/bin/install -d {folder}" for folder in folders),
+        _HARDENING.replace("CapabilityBoundingSet=\n", _MAKES_FOLDERS).replace("RestrictSUIDSGID=yes\n", ""),
+        "PrivateNetwork=yes\nRestrictAddressFamilies=none",
+        _paths("ReadWritePaths", [Path("/run") if common in plan.run_dir.parents else plan.run_dir.parent]),
+    )
 
 
 def _run(plan: Plan, arguments: str) -> str:
@@ -179,7 +222,7 @@ def _run(plan: Plan, arguments: str) -> str:
         [
             "[Service]",
             "Type=notify",
-            f"ExecStart={plan.command} {arguments}",
+            f"ExecStart={_program(plan.command)} {arguments}",
             f"EnvironmentFile=-/etc/default/{plan.name}",
             # The masters alone are told; they end their children in order.
             "KillMode=mixed",
@@ -196,7 +239,7 @@ def _runtime(plan: Plan) -> list[str]:
         below = plan.run_dir.relative_to("/run")
     except ValueError:
         return []
-    return [f"RuntimeDirectory={below}", "RuntimeDirectoryMode=0700"]
+    return [f"RuntimeDirectory={_quoted(str(below))}", "RuntimeDirectoryMode=0700"]
 
 
 def _limits(plan: Plan) -> str:
@@ -227,7 +270,22 @@ def _paths(directive: str, paths: Sequence[Path]) -> str:
 def _escaped(path: Path) -> str:
     """A percent sign begins a specifier, a colon in a bind a destination, a space another path."""
     text = str(path).replace("%", "%%").replace("\\", "\\\\").replace(":", "\\:")
-    return f'"{text}"' if " " in text else text
+    return f'"{text.replace(chr(34), _QUOTE)}"' if _ODD.search(str(path)) else text
+
+
+def _word(path: Path) -> str:
+    """An argument of a command: a dollar sign begins a variable besides."""
+    return _quoted(str(path).replace("$", "$$"))
+
+
+def _program(path: Path) -> str:
+    """The first word of a command is taken as it is, but for specifiers."""
+    return _quoted(str(path))
+
+
+def _quoted(text: str) -> str:
+    text = text.replace("%", "%%")
+    return f'"{text.replace(chr(92), chr(92) * 2).replace(chr(34), _QUOTE)}"' if _ODD.search(text) else text
 
 
 def _sysusers(plan: Plan) -> str:
@@ -242,15 +300,6 @@ m {PROXY_USER} {GROUP}
         if plan.user == APP_USER
         else f"m {plan.user} {GROUP}\n"
     )
-
-
-def _tmpfiles(plan: Plan) -> str:
-    common = Path("/run/trivet")
-    parent = f"d {common} 0755 root root\n" if common in plan.run_dir.parents else ""
-    return f"""\
-# /etc/tmpfiles.d/{plan.name}.conf: sticky, so that neither user can put its own in place of the other's.
-{parent}d {plan.run_dir} 3770 root {GROUP}
-"""
 
 
 def _joined(*parts: str) -> str:

@@ -88,3 +88,24 @@ def test_a_site_without_a_file_has_no_unit(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refusal, match="a unit needs a file"):
         plan(load_site("hello"))
+
+
+@pytest.mark.parametrize("run_dir", ["/run/trivet", "/run"])
+def test_a_folder_of_others_is_no_run_directory(run_dir: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="write /run/trivet/shop, or leave it out"):
+        planned(tmp_path / "shop", f"run_dir: {run_dir}\npools: {{web: {{app: hello}}}}\n")
+
+
+def test_a_name_that_no_line_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no unit can name it"):
+        planned(tmp_path / "a\nb", "pools: {web: {app: hello}}\n")
+
+
+def test_a_number_is_no_name_of_a_socket(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"listen: fd:3: .* write a name, fd:http"):
+        planned(tmp_path / "shop", "listen: fd:3\npools: {web: {app: hello}}\n")
+
+
+def test_an_owner_without_a_name_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trivet_deploy.systemd_plan._owner", lambda path: 54321)
+    assert planned(tmp_path / "shop", "pools: {web: {app: hello}}\n").user == "54321"

@@ -15,7 +15,7 @@ TRIVET = Plan(
     file=Path("/etc/trivet/trivet.yaml"),
     command=Path("/opt/trivet/bin/trivet"),
     user="trivet",
-    run_dir=Path("/run/trivet"),
+    run_dir=Path("/run/trivet/trivet"),
     sockets=(Sockets("http", ("0.0.0.0:80", "[::]:80")),),
     reads_home=(),
     writes_home=(),
@@ -79,8 +79,59 @@ def test_the_run_directory_is_made_below_run_only(run_dir: str, is_made: bool) -
 
 
 def test_every_directive_stands_once_but_for_lists() -> None:
-    lists = ("SystemCallFilter", "ReadWritePaths", "BindPaths", "BindReadOnlyPaths", "ListenStream")
+    lists = (
+        "SystemCallFilter",
+        "ExecStart",
+        "ReadWritePaths",
+        "BindPaths",
+        "BindReadOnlyPaths",
+        "ListenStream",
+    )
     for text in (halves(TRIVET) | units(TRIVET)).values():
         names = [line.partition("=")[0] for line in directives(text) if "=" in line]
         names = [name for name in names if name not in (*lists, "After")]
         assert len(names) == len(set(names))
+
+
+def test_names_with_a_meaning_to_systemd_are_written_so_that_they_have_none() -> None:
+    odd = Path("/srv/a b%h$HOME'x\"y\\z")
+    plan = TRIVET._replace(
+        file=odd / "trivet.yaml", command=odd / "trivet", run_dir=odd / "run", writes=(odd,)
+    )
+    argument = '"/srv/a b%%h$$HOME\'x\\"y\\\\z/trivet.yaml"'
+    # A variable is not looked for in the name of the program.
+    program = argument.replace("$$", "$").replace("/trivet.yaml", "/trivet")
+    service = directives(units(plan)["trivet.service"])
+    assert f"ExecStart={program} serve {argument}" in service
+    assert f"ExecReload={program} reload {argument}" in service
+    assert 'ReadWritePaths="/srv/a b%%h$HOME\'x\\"y\\\\z"' in service
+    backend = directives(halves(plan)["trivet-backend@.service"])
+    assert f"ExecStart={program} backend {argument} --pool %i --beside trivet-proxy" in backend
+    assert 'Environment="RUNTIME_DIRECTORY=/srv/a b%%h$HOME\'x\\"y\\\\z/run"' in backend
+
+
+def test_a_percent_sign_in_a_sockets_path_is_one() -> None:
+    plan = TRIVET._replace(sockets=(Sockets("x", ("/run/100% x.sock",)),))
+    assert "ListenStream=/run/100%% x.sock" in directives(units(plan)["trivet.socket"])
+
+
+def test_no_number_of_failures_is_the_last() -> None:
+    for text in (halves(TRIVET) | units(TRIVET)).values():
+        if "Type=notify" in text:
+            head, _, rest = text.partition("[Service]")
+            assert "StartLimitIntervalSec=0" in head
+            assert "Restart=always" in rest
+
+
+def test_halves_and_whole_never_serve_one_site_at_a_time_and_only_the_whole_removes_the_folder() -> None:
+    made = halves(TRIVET)
+    for name in ("trivet-proxy.service", "trivet-backend@.service"):
+        lines = directives(made[name])
+        assert "Conflicts=trivet.service trivet.socket" in lines
+        assert "After=trivet.service trivet.socket" in lines
+        assert not any(line.startswith("RuntimeDirectory") for line in lines)
+        assert any(line.startswith("Requires=") and "trivet-folder.service" in line for line in lines)
+    folder = directives(made["trivet-folder.service"])
+    assert "ExecStart=/usr/bin/install -d -m 3770 -o root -g trivet /run/trivet/trivet" in folder
+    assert "Conflicts=trivet.socket" in directives(made["trivet-proxy.socket"])
+    assert "RuntimeDirectory=trivet/trivet" in directives(units(TRIVET)["trivet.service"])

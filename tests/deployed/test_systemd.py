@@ -63,6 +63,7 @@ for path in glob.glob("/proc/[0-9]*/cmdline"):
         print(1)
 """
 HOME = "/".join(["", "home", "ann"])
+ODD = r"""my site: 100%h $HOME "a" 'b' \c"""
 SITE = """
 listen: 80
 routes:
@@ -93,7 +94,6 @@ def hello(machine: Machine) -> Iterator[str]:
         if path.suffix in (".service", ".socket"):
             shutil.copy(path, machine.tree / "etc/systemd/system" / path.name)
     machine.write("/etc/sysusers.d/trivet.conf", (ROOT / "deploy/systemd/trivet.sysusers.conf").read_text())
-    machine.write("/etc/tmpfiles.d/trivet.conf", (ROOT / "deploy/systemd/trivet.tmpfiles.conf").read_text())
     machine.write("/etc/trivet/trivet.yaml", (ROOT / "deploy/systemd/trivet.yaml").read_text())
     machine.write("/srv/trivet/wsgi.py", HELLO)
     machine.run("systemd-sysusers")
@@ -101,7 +101,7 @@ def hello(machine: Machine) -> Iterator[str]:
     machine.run("systemctl", "start", "trivet.socket")
     yield "trivet.service"
     machine.run("systemctl", "stop", "trivet.socket", "trivet.service", check=False)
-    assert not list((machine.tree / "run").glob("trivet*"))
+    assert "trivet" not in machine.run("ls", "/run/trivet", check=False).split()
 
 
 def test_the_first_connection_starts_it_and_ready_means_ready(machine: Machine, hello: str) -> None:
@@ -183,9 +183,10 @@ def test_a_stopped_master_is_found_by_the_watchdog(machine: Machine, watched: st
 
 
 def test_the_halves_are_two_users_of_one_group(machine: Machine, hello: str) -> None:
-    machine.run("systemctl", "stop", "trivet.socket", "trivet.service")
-    machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/trivet.conf")
+    """And take the place of the whole, as it takes theirs, with nothing done by hand about their folder."""
+    assert machine.show(hello, "ActiveState") == "active"
     machine.run("systemctl", "start", "trivet-proxy.socket", "trivet-backend@web.service")
+    assert machine.show(hello, "ActiveState") == machine.show("trivet.socket", "ActiveState") == "inactive"
     try:
         assert machine.python(FETCH % (80, "/")) == [200, "version 1"]
         found = machine.python(CAPABILITIES)
@@ -201,30 +202,63 @@ def test_the_halves_are_two_users_of_one_group(machine: Machine, hello: str) -> 
         assert "processes" in machine.show("trivet-proxy.service", "StatusText")
         told = machine.run("/opt/trivet/bin/trivet", "status", "/etc/trivet/trivet.yaml")
         assert "ready" in told
+        machine.run("systemctl", "start", "trivet.socket", hello)
+        for unit in ("trivet-proxy.socket", "trivet-proxy.service", "trivet-backend@web.service"):
+            assert machine.show(unit, "ActiveState") == "inactive"
+        assert machine.python(FETCH % (80, "/")) == [200, "version 1"]
     finally:
         machine.run(
             "systemctl", "stop", "trivet-proxy.socket", "trivet-proxy.service", "trivet-backend@web.service"
         )
-        machine.run("rm", "-r", "/run/trivet")
+
+
+def test_it_is_started_again_however_often_it_has_failed(machine: Machine, hello: str) -> None:
+    machine.run("systemctl", "start", hello)
+    file = (ROOT / "deploy/systemd/trivet.yaml").read_text()
+    machine.write("/etc/trivet/trivet.yaml", "listen: nowhere\n")
+    try:
+        machine.run("systemctl", "restart", hello, check=False)
+        wait_until(lambda: int(machine.show(hello, "NRestarts")) >= 7, 60)
+    finally:
+        machine.write("/etc/trivet/trivet.yaml", file)
+    wait_until(lambda: machine.show(hello, "ActiveState") == "active")
+    assert machine.python(FETCH % (80, "/")) == [200, "version 1"]
+
+
+def test_another_address_is_the_sockets_matter(machine: Machine, hello: str) -> None:
+    """As docs/deploy.md has it: neither a reload nor a restart of the service changes where it is reached."""
+    unit = (ROOT / "deploy/systemd/trivet.socket").read_text()
+    machine.write("/etc/systemd/system/trivet.socket", unit.replace(":80\n", ":8081\n"))
+    try:
+        machine.run("systemctl", "restart", hello)
+        assert machine.python(FETCH % (80, "/")) == [200, "version 1"]
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "trivet.socket", hello)
+        assert machine.python(FETCH % (8081, "/")) == [200, "version 1"]
+    finally:
+        machine.write("/etc/systemd/system/trivet.socket", unit)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "trivet.socket", hello)
 
 
 def test_a_site_in_a_home_runs_under_the_unit_made_for_it(machine: Machine) -> None:
-    """Django with SQLite, and an upload, as their owner; nothing of another home is seen."""
+    """Django with SQLite, and an upload, as their owner; nothing of another home is seen. Its folder's name
+    has whatever systemd would give a meaning."""
     machine.run("useradd", "--create-home", "ann")
     machine.run("useradd", "--create-home", "bob")
-    home = machine.tree / HOME[1:] / "site"
+    home = machine.tree / HOME[1:] / ODD
     for example in ("django_shop", "flask_site"):
         shutil.copytree(
             EXAMPLES / example, home / example, ignore=shutil.ignore_patterns("data", "__pycache__")
         )
-    machine.write(f"{HOME}/site/trivet.yaml", SITE)
+    machine.write(f"{HOME}/{ODD}/site.yaml", SITE)
     (home / "data").mkdir()
     machine.run("chown", "-R", "ann:ann", HOME)
     machine.run(
         "/opt/trivet/bin/trivet",
         "init",
         "systemd",
-        f"{HOME}/site/trivet.yaml",
+        f"{HOME}/{ODD}/site.yaml",
         "--to",
         "/etc/systemd/system",
     )
