@@ -59,13 +59,22 @@ class Manifests:
         state = tuple(_state_of(root, name) for name in (_DJANGO, _VITE))
         if state == self._state or not self.is_read:  # one that changes while it is read is seen later
             return
-        self._state = state
-        if sum(found[1] for found in state if found) <= _AT_ONCE:
+        sizes = [found[1] for found in state if found]
+        if sum(sizes) <= _AT_ONCE or max(sizes) > _LARGEST:  # what is too large is not read at all
+            self._state = state
             self._found = _read(root)
-            return
-        own = os.dup(root)
-        self._reader = threading.Thread(target=self._read_aside, args=(own,), name="manifest", daemon=True)
-        self._reader.start()
+        elif self._is_begun(os.dup(root)):
+            self._state = state
+
+    def _is_begun(self, root: int) -> bool:
+        reader = threading.Thread(target=self._read_aside, args=(root,), name="manifest", daemon=True)
+        try:
+            reader.start()
+        except RuntimeError:  # no thread can be had: the next look tries again
+            os.close(root)
+            return False
+        self._reader = reader
+        return True
 
     def _read_aside(self, root: int) -> None:
         try:

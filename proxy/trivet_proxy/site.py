@@ -235,6 +235,8 @@ class _Builder:
                 # Others may write there, or its name makes nothing fresh: read for nothing, or for harm.
                 has_manifests=not (route.files.uploads or route.internal),
             )
+            if folder.problem:
+                self._resources.error_log.warning(f"{route.files.root}: {folder.problem}")
             return files_handler(
                 route.files,
                 (route.path or "/").encode(),

@@ -93,6 +93,31 @@ def test_bounds(root, tmp_path, monkeypatch):
     assert found.names == frozenset()
 
 
+def test_one_that_is_too_large_is_known_at_once_and_a_thread_that_cannot_be_had_later(
+    root, tmp_path, monkeypatch
+):
+    file = tmp_path / "staticfiles.json"
+    file.write_text(json.dumps({"paths": {f"{number}": f"{number}.x" for number in range(9000)}}))
+
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    before = len(os.listdir("/proc/self/fd"))
+    found = Manifests()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        found.look(root)
+    assert (found.names, found.is_read, len(os.listdir("/proc/self/fd"))) == (frozenset(), True, before)
+    found.look(root)
+    found._reader.join(10)
+    assert len(found.names) == 9000
+    with file.open("a") as more:
+        more.write(" " * manifests._LARGEST)
+    found.look(root)
+    assert found.is_read
+    assert found.problem.startswith("staticfiles.json is no manifest: 2")
+
+
 def test_a_large_one_is_read_in_a_thread(root, tmp_path, monkeypatch):
     """16 MiB of one stood the loop for 1.6 s; what was known is believed until the new one is read."""
     file = tmp_path / "staticfiles.json"

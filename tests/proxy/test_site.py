@@ -193,6 +193,19 @@ async def test_a_forgiving_build_serves_the_rest(place):
         site.drop()
 
 
+async def test_what_is_no_manifest_is_said_where_it_counts(place, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(ErrorLog, "warning", lambda log, text: said.append(text))
+    (place / "site" / "staticfiles.json").write_text("{")
+    uploads = {"routes": [{"path": "/m/", "files": {"root": "site", "uploads": True}}], "pools": {}}
+    async with trio.open_nursery() as nursery:
+        for changes in ({}, uploads):
+            settings = settings_of(place, **changes)
+            build_site(settings, resources_of(settings, nursery)).drop()
+    assert [text.partition(":")[0] for text in said] == [f"{place}/site"]
+    assert "staticfiles.json is no manifest" in said[0]
+
+
 async def test_a_reload_keeps_the_pools_and_takes_new_limits(place):
     first = settings_of(place)
     async with trio.open_nursery() as nursery:
