@@ -104,26 +104,23 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     if client.credentials and client.is_trusted:
         lines = _FROM_KNOWN_PEERS
     nominated = head.hop_by_hop
-    host = head.authority or _NO_HOST
-    parts = [head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host]
-    for name, value in head.headers:
-        line = lines[name]
-        if line and name not in nominated:
-            parts.append(line)
-            parts.append(value)
+    passed = [line + value for name, value in head.headers if (line := lines[name]) and name not in nominated]
+    host = forwarded_host = head.authority or _NO_HOST
     if client.is_trusted:
-        host = believed_host(head) or host
-    if client.credentials:
-        parts.append(client.credentials)
-    parts.append(_identity(client.address, client.forwarded_for, client.scheme, client.port))
-    parts.append(b"\r\nx-forwarded-host: ")
-    parts.append(host)
-    parts.append(b"\r\nx-request-id: ")
-    parts.append(request.request_id.encode("latin-1"))
-    parts.append(framing)
-    parts.extend(extra)
-    parts.append(b"\r\n\r\n")
-    return b"".join(parts)
+        forwarded_host = believed_host(head) or host
+    return b"".join(
+        (
+            head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host,
+            *passed,
+            client.credentials,
+            _identity(client.address, client.forwarded_for, client.scheme, client.port),
+            b"\r\nx-forwarded-host: ", forwarded_host,
+            b"\r\nx-request-id: ", request.request_id.encode("latin-1"),
+            framing,
+            *extra,
+            b"\r\n\r\n",
+        )
+    )  # fmt: skip
 
 
 def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:

@@ -14,6 +14,8 @@ from trivet_common.http1.reasons import REASONS
 from .request import Request
 from .writer import ResponseWriter
 
+_NOTED = frozenset({b"user-agent", b"referer", b"authorization"})
+
 CLIENT_LEFT = REASONS["client_left"].status
 # Overload is seen in the access log and status, an application error was told by its worker: said again,
 # these would fill the error log with what is known.
@@ -35,11 +37,13 @@ def note(request: Request, writer: ResponseWriter) -> AccessRecord:
     record.host = head.host
     record.request_id = request.request_id
     for name, value in head.headers:
+        if name not in _NOTED:
+            continue
         if name == b"user-agent":
             record.user_agent = value.decode("latin-1")
         elif name == b"referer":
             record.referer = value.decode("latin-1")
-        elif name == b"authorization":
+        else:
             record.user = basic_user(value)
     return record
 

@@ -97,14 +97,16 @@ async def test_a_connection_is_kept_and_the_last_one_used_first(pool, slots):
     slot.announce()
     other = slots.try_claim()  # announced before its answer had left
     assert other is not link
-    slot.announce()
-    third = slots.try_claim()
-    for one in (link, other, third):
+    links = [link, other]
+    for _ in range(3):
+        slot.announce()
+        links.append(slots.try_claim())
+    for one in links:
         one.release()
-    assert [link.wire.fd >= 0, other.wire.fd >= 0, third.wire.fd >= 0] == [True, True, False]
+    assert [one.wire.fd >= 0 for one in links] == [True] * 4 + [False]
     slot.announce()
-    assert slots.try_claim() is other
-    other.discard()
+    assert slots.try_claim() is links[3]
+    links[3].discard()
 
 
 @pytest.mark.parametrize("is_dead", [True, False])

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 Held = Counter[str]
-# A proxy keeps up to two connections to a slot, and whether it does at a moment is its own affair; both ends
+# A proxy keeps up to four connections to a slot, and whether it does at a moment is its own affair; both ends
 # of each are Unix sockets.
-KEPT_TO_SLOTS = 2
+KEPT_TO_SLOTS = 4
 
 
 def descriptors(pid: int) -> Held:
