@@ -5,6 +5,7 @@ said of a client's certificate. Everything after it is a connection like any oth
 """
 
 import hashlib
+import time
 
 from trivet_common.certificates import CertificateError, read_certificate
 from trivet_common.http1.reasons import refuse
@@ -99,6 +100,9 @@ class TlsConnection(Connection):
 def credentials(der: bytes) -> bytes:
     """Lines about a verified certificate, by the names other servers gave them. Raises CertificateError."""
     one = read_certificate(der)
+    if one.not_after < time.time():
+        # OpenSSL looks at it in a full handshake only: a ticket would be good for up to two hours more.
+        raise CertificateError("has a certificate that has expired since its session began")
     if len(one.subject) > _LONGEST_NAME or len(one.issuer) > _LONGEST_NAME:
         raise CertificateError("has a certificate whose name is too long")
     lines = (

@@ -3,6 +3,7 @@
 import socket
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,9 +51,11 @@ class TlsHouse(House):
         return theirs
 
 
-async def greet(sock: Any, context: ssl.SSLContext | None = None) -> TlsPeer:
+async def greet(
+    sock: Any, context: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+) -> TlsPeer:
     peer = (context or client_context()).wrap_socket(
-        sock, server_hostname=NAME, do_handshake_on_connect=False
+        sock, server_hostname=NAME, do_handshake_on_connect=False, session=session
     )
     with trio.fail_after(5):
         while True:
@@ -189,6 +192,31 @@ class TestCredentials:
         peer = await greet(house.arrive(FakeDoor("optional"), self.context(ssl.CERT_OPTIONAL)))
         await peer.send(GET)
         assert (await peer.receive_answer())[2] == b"https|x-ssl-client-verify: NONE"
+        peer.close()
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    async def test_a_session_does_not_outlive_it(
+        self, house: TlsHouse, monkeypatch: pytest.MonkeyPatch, version: ssl.TLSVersion
+    ) -> None:
+        house.serve(tell)
+        server, client = self.context(ssl.CERT_REQUIRED), self.client()
+        server.set_alpn_protocols(["http/1.1"])
+        client.maximum_version = version
+        session = None
+        for is_resumed in (False, True):
+            peer = await greet(house.arrive(FakeDoor("required"), server), client, session)
+            await peer.send(GET)
+            assert b"SUCCESS" in (await peer.receive_answer())[2]
+            assert peer.raw.session_reused == is_resumed
+            session = peer.raw.session
+            peer.close()
+        monkeypatch.setattr("trivet_proxy.tls_connection.time", SimpleNamespace(time=lambda: 1e12))
+        peer = await greet(house.arrive(FakeDoor("required"), server), client, session)
+        await peer.send(GET)
+        assert await peer.receive() == b""
+        assert house.complaints == [
+            "192.0.2.7 has a certificate that has expired since its session began: closed"
+        ]
         peer.close()
 
     async def test_a_missing_one_is_a_line_in_the_log(self, house: TlsHouse) -> None:
