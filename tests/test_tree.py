@@ -52,6 +52,7 @@ FLOORS = {
         admission delivery door folder internal_routes request writer
         doors forwarded note resources shelf
         catalogue kept_assets
+        keeper
         dispatch
         handlers
         connection

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import math
 import os
 import stat
 import time
@@ -17,14 +16,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import trio
-
 from trivet_common.config.units import size_text
 
-from . import disk
 from .beneath import ROOT, Links, open_if_known
 from .file_tree import DEEPEST, MOST, FileTree
-from .folder import LOOK_AGAIN, Folder, Pinned, is_hidden
+from .folder import LOOK_AGAIN, Pinned, is_hidden
 from .hashed_names import is_built, is_hashed
 
 LARGEST = 1024 * 1024 * 1024  # bytes of all kept assets of a route
@@ -32,8 +28,6 @@ _FILES, _TREES, _NEW = "files", "trees", ".new"
 _PIECE = 1024 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATIENCE = 60.0  # seconds until another process that keeps assets in the same place has done so
-_SOON = 0.05
-_AGAIN = 600.0  # seconds until what could not be kept is tried again: disks are emptied
 
 
 def _go_on() -> None:
@@ -187,58 +181,6 @@ class KeptAssets:
             yield
         finally:
             os.close(fd)
-
-
-class Keeper:
-    """Has the tree of a folder kept: at once, and whenever the folder is another directory."""
-
-    __slots__ = ("_folder", "_kept", "_said", "_scope", "_tell")
-
-    def __init__(self, folder: Folder, kept: KeptAssets, tell: Callable[[str], None]) -> None:
-        self._folder = folder
-        self._kept = kept
-        self._tell = tell
-        self._said = ""
-        self._scope = trio.CancelScope()
-
-    def stop(self) -> None:
-        self._scope.cancel()
-
-    async def run(self) -> None:
-        taken: object = None
-        again = math.inf
-        with self._scope:
-            while True:
-                self._folder.look()
-                if self._folder.identity != taken or trio.current_time() >= again:
-                    taken = self._folder.identity
-                    is_kept = await self._is_taken()
-                    again = math.inf if is_kept else trio.current_time() + _AGAIN
-                await trio.sleep(LOOK_AGAIN)
-
-    async def _is_taken(self) -> bool:
-        with trio.move_on_after(_PATIENCE):
-            while not self._folder.is_read:
-                await trio.sleep(_SOON)
-        try:
-            root = self._folder.pin()
-        except OSError:
-            return True  # there is none; who asks for its files says so
-        try:
-            listed = self._folder.hashed_names
-            # Who stops it does not wait for a gigabyte to be copied.
-            pause = trio.from_thread.check_cancelled
-            problem = await disk.run(lambda: self._kept.take(root, listed, pause))
-        except OSError as error:
-            problem = f"assets cannot be kept in {self._kept.path}: {error.strerror}"
-        except Exception as error:  # one tree, however odd, must not end the process that serves it
-            problem = f"assets cannot be kept in {self._kept.path}: {error!r}"
-        finally:
-            root.close()
-        if problem and problem != self._said:
-            self._tell(problem)
-        self._said = problem
-        return not problem
 
 
 def _hides_nothing(name: bytes) -> bool:

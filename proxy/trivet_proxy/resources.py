@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .dispatch.pool import PoolDispatch
-    from .kept_assets import Keeper
+    from .keeper import Keeper
 
 
 class Resources:

@@ -32,7 +32,8 @@ from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
 from .handlers.upstream import upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
-from .kept_assets import Keeper, KeptAssets
+from .keeper import Keeper
+from .kept_assets import KeptAssets
 from .orders import NEXT
 from .request import Request
 from .resources import Resources

@@ -4,65 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-import time
 
 import pytest
-import trio
 
 from tests.proxy.abyss import abyss
+from tests.proxy.deploys import Deploys, opened
 from trivet_proxy import kept_assets
-from trivet_proxy.folder import Folder
-from trivet_proxy.kept_assets import Keeper, KeptAssets
-
-
-def opened(kept: KeptAssets, name: bytes) -> int:
-    pinned = kept.pin()
-    try:
-        return pinned.open(name)
-    finally:
-        pinned.close()
-
-
-class Deploys:
-    """A link `current` that leads to one release after the other."""
-
-    def __init__(self, path) -> None:
-        self.path = path
-        self.current = path / "current"
-        self.kept = KeptAssets(path / "state" / "assets" / "static", 2)
-
-    def release(self, number: int, *names: str) -> None:
-        root = self.path / f"r{number}"
-        for name in names:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(name.encode())
-        self.switch(number)
-
-    def switch(self, number: int) -> None:
-        new = self.path / "new"
-        new.symlink_to(f"r{number}")
-        new.rename(self.current)
-
-    def take(self) -> str:
-        folder = Folder(self.current)
-        root = folder.pin()
-        try:
-            return self.kept.take(root, folder.hashed_names)
-        finally:
-            root.close()
-
-    def read(self, name: str) -> bytes | None:
-        try:
-            fd = opened(self.kept, name.encode())
-        except OSError:
-            return None
-        with os.fdopen(fd, "rb") as file:
-            return file.read()
-
-    def files(self) -> set[str]:
-        top = self.kept.path / "files"
-        return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -241,62 +188,3 @@ def test_a_store_that_was_meddled_with(deploys):
     shutil.rmtree(deploys.kept.path / "files")
     with pytest.raises(OSError, match="No such file"):
         opened(deploys.kept, ONE.encode())
-
-
-async def until(is_so) -> None:
-    with trio.fail_after(10):
-        while not is_so():
-            await trio.sleep(0.01)
-
-
-async def test_the_keeper_takes_at_once_and_at_every_change(deploys):
-    said: list[str] = []
-    deploys.release(1, ONE)
-    keeper = Keeper(Folder(deploys.current), deploys.kept, said.append)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(keeper.run)
-        await until(lambda: deploys.files() == {ONE})
-        deploys.release(2, TWO)
-        await until(lambda: deploys.files() == {ONE, TWO})
-        keeper.stop()
-    assert said == []
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RecursionError("too deep")])
-async def test_what_goes_wrong_is_said_once_and_tried_again(deploys, monkeypatch, error):
-    said: list[str] = []
-    tries: list[None] = []
-
-    def fail(*arguments):
-        tries.append(None)
-        raise error
-
-    monkeypatch.setattr(KeptAssets, "take", fail)
-    monkeypatch.setattr(kept_assets, "_AGAIN", 0.0)
-    monkeypatch.setattr(kept_assets, "LOOK_AGAIN", 0.01)
-    deploys.release(1, ONE)
-    async with trio.open_nursery() as nursery:
-        keeper = Keeper(Folder(deploys.current), deploys.kept, said.append)
-        nursery.start_soon(keeper.run)
-        await until(lambda: len(tries) > 2)
-        keeper.stop()
-    assert len(said) == 1
-    assert "No space left" in said[0] or "too deep" in said[0]
-
-
-async def test_a_keeper_that_is_stopped_leaves_the_rest(deploys, monkeypatch):
-    deploys.release(1, *(f"{number}a{number}.27e20196a850.js" for number in range(9)))
-    begun = threading.Event()
-    link = os.link
-
-    def slow(*arguments, **keys):
-        begun.set()
-        time.sleep(0.1)
-        link(*arguments, **keys)
-
-    monkeypatch.setattr(kept_assets.os, "link", slow)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(Keeper(Folder(deploys.current), deploys.kept, [].append).run)
-        await until(begun.is_set)
-        nursery.cancel_scope.cancel()
-    assert 0 < len(deploys.files()) < 9
