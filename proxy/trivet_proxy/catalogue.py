@@ -148,8 +148,11 @@ class Catalogue:
         for _ in range(_TRIES):
             if variant.body is not None:
                 if not asked and dress is None and method == _GET:
-                    await writer.send_ready(variant.file.full, variant.head, variant.body)
-                    return None
+                    shape = writer.shape
+                    ready = variant.head if shape is None else variant.head_in(shape)
+                    if ready is not None:
+                        await writer.send_ready(variant.file.full, ready, variant.body)
+                        return None
                 delivery = Delivery(writer, variant.file, -1, variant.body)
                 await delivery.run(method, asked, dress and dress(variant.file.full))
                 return None

@@ -20,7 +20,8 @@ _REDIRECT, _SENDFILE = b"x-accel-redirect", b"x-sendfile"
 
 # What describes the answer of the application, and would be wrong of the file that takes its place.
 _OF_THE_ANSWER = frozenset(
-    b"accept-ranges content-encoding content-length content-range date etag last-modified".split()
+    b"accept-ranges content-encoding content-length content-range date etag last-modified "
+    b"content-digest repr-digest digest content-md5".split()  # RFC 9530, 3230, 1864
 )
 # Frameworks say this of every answer for which the application said nothing.
 _SAID_BY_ITSELF = b"text/html"

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from .codings import acceptable
+from .shape import Shape
 from .validators import FileHeaders, Header
 from .writer import ready_head
 
@@ -28,10 +29,10 @@ Identity = tuple[int, int, int, int, int]
 class Variant:
     """One file: as it is, or one of its compressed siblings.
 
-    `body` and `head` once it has been read and may be kept.
+    `body` and `head` once it has been read and may be kept; `head` is for answers that no route shapes.
     """
 
-    __slots__ = ("body", "file", "head", "identity", "name")
+    __slots__ = ("_heads", "body", "file", "head", "identity", "name")
 
     def __init__(self, name: bytes, file: FileHeaders, identity: Identity) -> None:
         self.name = name
@@ -39,6 +40,15 @@ class Variant:
         self.identity = identity
         self.body: bytes | None = None
         self.head = b""
+        self._heads: dict[Shape, bytes | None] = {}
+
+    def head_in(self, shape: Shape) -> bytes | None:
+        """`head` in a shape of its route, of which there are two at most; None: it cannot be kept."""
+        if shape not in self._heads:
+            fields = shape(self.file.full)
+            is_dated = any(name == b"date" for name, _ in fields)
+            self._heads[shape] = None if is_dated else ready_head(fields, self.file.size)
+        return self._heads[shape]
 
     @property
     def state(self) -> tuple[Identity, list[Header]]:

@@ -119,8 +119,8 @@ class ResponseWriter:
         await self._send_whole(b"" if self._swallows else body)
 
     async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        """`send` of a 200 whose headers are known for long: `head` is what `ready_head` made of them."""
-        if self.shape is not None or self._is_http10 or self._is_head:
+        """`send` of a 200 known for long: `head` is what `ready_head` made of its headers in their `shape`."""
+        if self._is_http10 or self._is_head:
             return await self.send(200, headers, body)
         self._settle(200, len(body))
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"

@@ -29,6 +29,7 @@ class Sent:
     is_finished: bool = False
     problem: HttpError | None = None
     has_room = True
+    shape = None
 
     async def send(self, status, headers, body=b"", reason=None):
         self.status, self.headers, self.length = status, dict(headers), len(body)

@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.proxy.fakes_core import FakeProcess, new_spool
 from tests.proxy.fakes_files import Sent, request_of
 from trivet_common.config import FilesAction
 from trivet_common.http1.errors import HttpError
 from trivet_proxy import disk, shelf
+from trivet_proxy.body import EMPTY
 from trivet_proxy.catalogue import Absent, Catalogue
+from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.folder import Folder
 from trivet_proxy.presentation import Presentation
 from trivet_proxy.shelf import LARGEST, Shelf
+from trivet_proxy.stall import Stall
+from trivet_proxy.writer import ResponseWriter
 
 
 @pytest.fixture(autouse=True)
@@ -242,11 +247,10 @@ async def test_what_the_kernel_would_have_to_ask_the_disk_for_is_asked_in_a_thre
 
 async def test_a_disk_that_does_not_answer(place, monkeypatch):
     """The look-up ends; what the thread opens at last is closed by it."""
-    monkeypatch.setattr(disk, "_PATIENCE", 0.05)
-    await place.catalogue.find(b"a.txt")
     entry = await place.catalogue.find(b"a.txt")
     place.is_known, place.now = False, 5.0
     await place.catalogue.find(b"none")
+    monkeypatch.setattr(disk, "_PATIENCE", 0.05)
     before, hangs, real = len(os.listdir("/proc/self/fd")), threading.Event(), Watched.open
 
     def open_late(self, name):
@@ -264,6 +268,39 @@ async def test_a_disk_that_does_not_answer(place, monkeypatch):
     finally:
         hangs.set()
     with trio.fail_after(5):
-        while len(os.listdir("/proc/self/fd")) > before:
+        while len(place.elsewhere) < 5 + 1 or len(os.listdir("/proc/self/fd")) > before:
             await trio.sleep(0.01)
-    assert len(place.elsewhere) >= 2
+
+
+async def test_what_a_route_adds_is_made_once_for_a_file_in_memory(place, tmp_path, new_pair):
+    """Not at every request; a date of the route's own stays its own."""
+    made = []
+
+    def shape_of(*added):
+        def shape(headers):
+            made.append(added)
+            return [*headers, *added]
+
+        return shape
+
+    async def get(shape):
+        wire, peer = new_pair()
+        writer = ResponseWriter(
+            wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, b"GET", False, True
+        )
+        writer.shape = shape
+        entry = await place.catalogue.find(b"a.txt")
+        await place.catalogue.send(b"a.txt", entry, request_of(), writer)
+        wire.end_sending()
+        return (await peer.receive_until_end()).lower()
+
+    plain, secure = shape_of((b"x-frame-options", b"deny")), shape_of((b"x-secure", b"1"))
+    await get(None)
+    first = await get(plain)
+    assert b"\r\nx-frame-options: deny\r\n" in first
+    assert await get(plain) == first
+    assert b"\r\nx-secure: 1\r\n" in await get(secure)
+    assert b"x-frame-options" not in await get(None)
+    assert len(made) == 2
+    dated = await get(shape_of((b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")))
+    assert dated.count(b"\r\ndate: ") == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
 from trivet_common.http1.errors import HttpError
@@ -70,3 +73,28 @@ async def test_to_a_client_there_is_nothing():
     assert caught.value.status == 404
     assert ROUTES
     assert not InternalRoutes([], [])
+
+
+def test_a_root_goes_by_both_of_its_names(tmp_path, monkeypatch):
+    """As it is written, and as Path.resolve() says it; a deploy may switch the link."""
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "current"
+    link.symlink_to("1")
+    routes = InternalRoutes([route(0, b"/private/")], [(os.fsencode(link), b"/private/")])
+
+    def becomes(folder):
+        order = Order(os.fsencode(tmp_path / folder / "a"), True)
+        routes.try_find(order, "h")
+        return order.path
+
+    assert becomes("current") == becomes("1") == b"/private/a"
+    with pytest.raises(HttpError):
+        becomes("2")
+    link.unlink()
+    link.symlink_to("2")
+    later = time.monotonic() + 5
+    monkeypatch.setattr("trivet_proxy.internal_routes.time.monotonic", lambda: later)
+    assert becomes("2") == becomes("current") == b"/private/a"
+    with pytest.raises(HttpError):
+        becomes("1")

@@ -99,3 +99,8 @@ def test_an_upload_is_never_run_in_the_sites_name():
     own = (b"content-disposition", b'attachment; filename="a.svg"')
     order.take_headers([own])
     assert order.dress([svg, nosniff]) == [svg, nosniff, own]
+
+
+@pytest.mark.parametrize("name", [b"content-digest", b"repr-digest", b"digest", b"content-md5"])
+def test_a_digest_of_the_applications_answer_is_none_of_the_file(name):
+    assert dressed((name, b"sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:")) == FULL

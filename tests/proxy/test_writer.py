@@ -65,7 +65,8 @@ async def test_a_ready_head_says_what_the_headers_would(
         if kind == "shaped":
             writer.shape = lambda headers: [*headers, (b"x-a", b"b")]
         if is_ready:
-            await writer.send_ready(HTML, ready_head(HTML, 5), b"hello")
+            shaped = HTML if writer.shape is None else writer.shape(HTML)
+            await writer.send_ready(HTML, ready_head(shaped, 5), b"hello")
         else:
             await writer.send(200, HTML, b"hello")
         writer.wire.end_sending()
