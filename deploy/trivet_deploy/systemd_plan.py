@@ -49,6 +49,8 @@ class Plan(NamedTuple):
     reads_home: tuple[Path, ...]
     writes_home: tuple[Path, ...]
     writes: tuple[Path, ...]
+    proxy_writes_home: tuple[Path, ...]  # of these, what a proxy of another user needs
+    proxy_writes: tuple[Path, ...]
     pools: tuple[str, ...]
     stop_timeout: float
     descriptors: int
@@ -70,6 +72,7 @@ def plan(site: Site, command: Path | None = None) -> Plan:
     user = _user(settings)
     writes = _outermost(_written(settings, user))
     reads = [path for path in _outermost(_read(settings, command)) if not _is_below(path, writes)]
+    proxy_writes = _outermost(_written_by_proxy(settings))
     sockets, left = _sockets(settings)
     return Plan(
         name=safe_name(settings.name),
@@ -81,6 +84,8 @@ def plan(site: Site, command: Path | None = None) -> Plan:
         reads_home=tuple(path for path in reads if _is_below(path, _HOMES)),
         writes_home=tuple(path for path in writes if _is_below(path, _HOMES)),
         writes=tuple(path for path in writes if not _is_below(path, _HOMES)),
+        proxy_writes_home=tuple(path for path in proxy_writes if _is_below(path, _HOMES)),
+        proxy_writes=tuple(path for path in proxy_writes if not _is_below(path, _HOMES)),
         pools=tuple(settings.pools),
         stop_timeout=settings.stop_timeout,
         # A connection, and the file that its large body waits in; the sockets of the slots beside them.
@@ -122,6 +127,13 @@ def _written(settings: Settings, user: str) -> Iterator[Path]:
     """The applications' own folders, those that their variables name, and those of the logs."""
     for pool in settings.pools.values():
         yield from (path for path in _folders(pool) if _may_write(path, user))
+    yield from _written_by_proxy(settings)
+    for pool in settings.pools.values():
+        yield from _of_sockets(pool.listen)
+
+
+def _written_by_proxy(settings: Settings) -> Iterator[Path]:
+    """Logs, bodies, kept assets, its own sockets: what a proxy that is another user needs as well."""
     for target in (settings.log.access, settings.log.error):
         if isinstance(target, Path):
             yield target.parent
@@ -129,7 +141,13 @@ def _written(settings: Settings, user: str) -> Iterator[Path]:
         yield settings.run_dir
     if settings.spool.dir not in (Path("/tmp"), Path("/var/tmp")):  # private ones are given to each unit
         yield settings.spool.dir
-    for listen in _listens(settings):
+    if settings.state_dir is not None and settings.state_dir.is_dir():
+        yield settings.state_dir
+    yield from _of_sockets(settings.listen)
+
+
+def _of_sockets(listeners: Iterable[Listen]) -> Iterator[Path]:
+    for listen in listeners:
         if listen.path is not None and not _is_below(listen.path, (Path("/run"),)):
             yield listen.path.parent
 

@@ -150,8 +150,8 @@ def _proxy(plan: Plan, name: str) -> str:
         "PrivateNetwork=yes\nRestrictAddressFamilies=AF_UNIX"
         if is_alone
         else "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-        _homes(plan.reads_home + plan.writes_home, ()),
-        _paths("ReadWritePaths", (plan.run_dir,)),
+        _homes(plan.reads_home + plan.writes_home, plan.proxy_writes_home),
+        _paths("ReadWritePaths", (plan.run_dir, *plan.proxy_writes)),
         _INSTALL,
     )
 

@@ -109,3 +109,19 @@ def test_a_number_is_no_name_of_a_socket(tmp_path: Path) -> None:
 def test_an_owner_without_a_name_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trivet_deploy.systemd_plan._owner", lambda path: 54321)
     assert planned(tmp_path / "shop", "pools: {web: {app: hello}}\n").user == "54321"
+
+
+def test_what_the_proxy_itself_writes(tmp_path: Path) -> None:
+    for name in ("logs", "kept", "spool", "sockets"):
+        (tmp_path / name).mkdir()
+    text = f"""
+listen: [8000, "unix:{tmp_path}/sockets/s"]
+log: {{access: {tmp_path}/logs/access.log}}
+state_dir: {tmp_path}/kept
+spool: {{dir: {tmp_path}/spool}}
+pools: {{web: {{app: hello}}}}
+"""
+    found = planned(tmp_path / "shop", text)
+    wanted = {tmp_path / name for name in ("logs", "kept", "spool", "sockets")}
+    assert set(found.proxy_writes) == wanted
+    assert wanted <= set(found.writes)

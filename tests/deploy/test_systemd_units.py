@@ -20,6 +20,8 @@ TRIVET = Plan(
     reads_home=(),
     writes_home=(),
     writes=(),
+    proxy_writes_home=(),
+    proxy_writes=(),
     pools=("web",),
     stop_timeout=25.0,
     descriptors=24096,
@@ -135,3 +137,16 @@ def test_halves_and_whole_never_serve_one_site_at_a_time_and_only_the_whole_remo
     assert "ExecStart=/usr/bin/install -d -m 3770 -o root -g trivet /run/trivet/trivet" in folder
     assert "Conflicts=trivet.socket" in directives(made["trivet-proxy.socket"])
     assert "RuntimeDirectory=trivet/trivet" in directives(units(TRIVET)["trivet.service"])
+
+
+def test_a_proxy_may_write_its_logs_and_no_more() -> None:
+    plan = TRIVET._replace(
+        writes_home=(ANN / "shop",),
+        proxy_writes_home=(ANN / "shop/log",),
+        proxy_writes=(Path("/var/log/shop"),),
+    )
+    lines = directives(halves(plan)["trivet-proxy.service"])
+    assert "ReadWritePaths=/run/trivet/trivet" in lines
+    assert "ReadWritePaths=/var/log/shop" in lines
+    assert f"BindReadOnlyPaths={ANN}/shop" in lines
+    assert f"BindPaths={ANN}/shop/log" in lines
