@@ -46,7 +46,7 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations one_record page ranges rollover router shape spool ticket_keys tls_groups validators vigil wire
+        beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations openssl page ranges rollover router shape spool ticket_keys tls_groups validators vigil wire
         disk error_pages presentation shown tls_profile unraisable
         backlog body clients introduction_wait listing manifests omissions orders preconditions showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer

@@ -2,7 +2,7 @@
 
 import ssl
 
-from . import one_record
+from . import openssl
 from .tls_groups import set_groups
 
 # Intermediate: forward secrecy and AEAD only. TLS 1.3 has its own three suites.
@@ -27,5 +27,5 @@ def new_context(profile: str, client: str) -> ssl.SSLContext:
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = _VERIFY[client]
-    one_record.prepare(context)
+    openssl.prepare(context)
     return context

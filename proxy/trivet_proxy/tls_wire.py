@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import trio
 from trio.lowlevel import checkpoint
 
-from . import one_record
+from . import openssl
 from .crumbs import Crumbs
 from .wire import _READ, _TURN, PIECE, Wire
 
@@ -73,7 +73,7 @@ class TlsWire(Wire):
         await Wire.wait_until_readable(self)
         try:
             self._sock = self._wrap(self._sock)
-            one_record.limit(self._sock)
+            openssl.limit(self._sock)
         except (OSError, ValueError):
             raise HandshakeFailed("") from None  # it has left already
         crumbs, steps = Crumbs(), 0
@@ -224,7 +224,7 @@ class TlsWire(Wire):
         """
         if Wire.has_input(self):
             self._messages += 1
-            if self._messages > one_record.MOST_MESSAGES:
+            if self._messages > openssl.MOST_MESSAGES:
                 self.close("tls_flood")
                 raise self._closed()
 

@@ -8,7 +8,7 @@ import trio
 import trustme
 
 from tests.proxy.fakes_core import TIME, Peer
-from trivet_proxy import one_record
+from trivet_proxy import openssl
 from trivet_proxy.tls_wire import TlsWire
 
 NAME = "a.example"
@@ -96,7 +96,7 @@ def tls_pair(
         theirs, server_hostname=name, do_handshake_on_connect=False
     )
     wire._sock = wire._wrap(wire._sock)
-    one_record.limit(wire._sock)
+    openssl.limit(wire._sock)
     wanting = {wire._sock, peer}
     for _ in range(10):
         for sock in list(wanting):

@@ -1,5 +1,6 @@
-"""Messages that are no data, without end: nobody is held up by them (RFC 8446, 4.6.3; CVE-2011-1473)."""
+"""Messages that are no data hold nobody up (RFC 8446, 4.6.3; CVE-2011-1473), and no session is kept."""
 
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,12 +17,23 @@ from tests.proxy.forged_records import (
     RENEGOTIATION,
     Forger,
 )
-from trivet_proxy import one_record
+from trivet_proxy import openssl
 from trivet_proxy.tls_profile import new_context
 from trivet_proxy.tls_wire import TlsWire
 from trivet_proxy.wire import WireClosed
 
 Meet = Callable[[str], Awaitable[tuple[TlsWire, Forger]]]
+
+
+def contexts(version: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's and a client's."""
+    server, context = new_context("intermediate", "off"), ssl.create_default_context()
+    authority().issue_cert(NAME, key_type=trustme.KeyType.ECDSA).configure_cert(server)
+    authority().configure_trust(context)
+    if version == "1.2":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+    return server, context
 
 
 @pytest.fixture
@@ -30,13 +42,7 @@ async def meet() -> AsyncIterator[Meet]:
     made: list[tuple[TlsWire, Forger]] = []
 
     async def meet(version: str) -> tuple[TlsWire, Forger]:
-        server = new_context("intermediate", "off")
-        authority().issue_cert(NAME, key_type=trustme.KeyType.ECDSA).configure_cert(server)
-        context = ssl.create_default_context()
-        authority().configure_trust(context)
-        if version == "1.2":
-            context.maximum_version = ssl.TLSVersion.TLSv1_2
-            context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+        server, context = contexts(version)
         wire, theirs = raw_pair(None, server)
         theirs.settimeout(5)
         with trio.fail_after(10):
@@ -82,7 +88,7 @@ async def test_a_flood_ends_the_connection_and_holds_nobody_up(meet: Meet, versi
             with pytest.raises(WireClosed, match="tls_flood"):
                 await wire.receive()
             nursery.cancel_scope.cancel()
-    assert neighbour.turns > one_record.MOST_MESSAGES // 2
+    assert neighbour.turns > openssl.MOST_MESSAGES // 2
 
 
 async def test_who_sends_single_bytes_lets_others_have_their_turns(meet: Meet) -> None:
@@ -103,7 +109,7 @@ async def test_who_sends_single_bytes_lets_others_have_their_turns(meet: Meet) -
 async def test_where_openssl_cannot_be_reached_a_flood_is_cut_off(
     meet: Meet, version: str, kind: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_record, "control", lambda: None)
+    monkeypatch.setattr(openssl, "control", lambda: None)
     wire, forger = await meet(version)
     forger.sock.sendall(flood(forger, kind, 1000) + forger.seal(DATA, b"hello"))
     with trio.fail_after(10):
@@ -115,7 +121,7 @@ async def test_new_keys_now_and_then_are_in_order(
     meet: Meet, is_reached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_reached:
-        monkeypatch.setattr(one_record, "control", lambda: None)
+        monkeypatch.setattr(openssl, "control", lambda: None)
     wire, forger = await meet("1.3")
     for at in range(10):
         forger.sock.sendall(forger.key_updates(5) + forger.seal(DATA, b"%d" % at + bytes(6000)))
@@ -144,9 +150,29 @@ async def test_a_record_in_pieces_is_no_message(meet: Meet) -> None:
 
 
 def test_nothing_is_done_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    if one_record.control() is None:
+    if openssl.control() is None:
         pytest.skip("this interpreter's OpenSSL cannot be reached")
-    for place in (one_record._PLACE - one_record._WORD, one_record._PLACE + one_record._WORD):
-        monkeypatch.setattr(one_record, "_PLACE", place)
-        assert one_record.control.__wrapped__() is None
-    assert one_record._words(8) == []  # nothing lies there, and nothing ends
+    for place in (openssl._PLACE - openssl._WORD, openssl._PLACE + openssl._WORD):
+        monkeypatch.setattr(openssl, "_PLACE", place)
+        assert openssl.control.__wrapped__() is None
+    assert openssl._words(8) == []  # nothing lies there, and nothing ends
+
+
+@pytest.mark.parametrize("takes_tickets", [True, False])
+def test_no_session_is_kept(takes_tickets: bool) -> None:
+    server, context = contexts("1.2")
+    if not takes_tickets:
+        context.options |= ssl.OP_NO_TICKET
+    session = None
+    for is_second in (False, True):
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ours = server.wrap_bio(there, back, server_side=True)
+        theirs = context.wrap_bio(back, there, server_hostname=NAME, session=session)
+        for end in (theirs, ours, theirs, ours, theirs):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            ours.unwrap()  # a connection that ends otherwise takes its session with it
+        session = theirs.session
+        assert theirs.session_reused == (is_second and takes_tickets)
+        assert server.session_stats()["number"] == 0
