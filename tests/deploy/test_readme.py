@@ -9,7 +9,14 @@ from trivet_common.config import load
 from trivet_deploy.commands import trivet
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/architecture.md", "docs/deploy-notes.md", "docs/pool.md", "CHANGELOG.md"]
+PAGES = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/deploy.md",
+    "docs/deploy-notes.md",
+    "docs/pool.md",
+    "CHANGELOG.md",
+]
 
 
 def blocks(page: str) -> list[str]:
@@ -48,3 +55,10 @@ def test_commands_exist() -> None:
 def test_source_files_named_are_there(page: str) -> None:
     for path in re.findall(r"`((?:common|proxy|backend|deploy|tests)/[\w/.-]+)`", (ROOT / page).read_text()):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", [*sorted(path.name for path in ROOT.glob("docs/*.md")), "../README.md"])
+def test_nobody_is_sent_to_an_index_for_what_is_not_there(page: str) -> None:
+    """From a clone, or a wheel that was made of one."""
+    text = (ROOT / "docs" / page).read_text()
+    assert not re.search(r"pip install( -\S+)* [\"']?trivet\b(?!-)", text)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.deployed.tools import BASE, ROOT, find, make_tree, need, run
 
 # What the Dockerfile begins with; made here of this machine's packages, since no registry is asked.
 IMAGE = "python:3.13-slim"
+# And what a generated one does.
+OWN_IMAGE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 NAMESPACE = "trivet-engine"
 _NO_NETWORK = (
     "--iptables=false",
@@ -64,6 +67,7 @@ class Engine:
         with tarfile.open(self.folder / "base.tar", "w") as tar:
             tar.add(tree, arcname=".")
         self.docker("import", str(self.folder / "base.tar"), IMAGE)
+        self.docker("tag", IMAGE, OWN_IMAGE)
         shutil.rmtree(tree)
 
     def start_for_builds(self) -> None:
@@ -108,6 +112,14 @@ class Engine:
         files = ("-f", str(self.site / "docker-compose.yml"), "-f", str(self.folder / "override.yml"))
         (self.folder / "override.yml").write_text(OVERRIDE)
         return self.docker("compose", *files, *words, timeout=timeout)
+
+    def compose_in(self, folder: Path, *words: str, release: str, timeout: float = 400) -> str:
+        """For a site of another folder, whose two services are called proxy and web."""
+        override = self.folder / "override.yml"
+        override.write_text(OVERRIDE.replace("backend:", "web:"))
+        files = ("-f", str(folder / "docker-compose.yml"), "-f", str(override), "-p", "generated")
+        command = ("nice", find("docker") or "", "compose", *files, *words)
+        return run(*command, timeout=timeout, env=self.environ | {"RELEASE": release}, cwd=folder)
 
     def enter(self) -> list[str]:
         """Before a command: in the network where ports are published."""
