@@ -54,6 +54,7 @@ FLOORS = {
         catalogue kept_assets
         keeper
         dispatch
+        upstreams
         handlers
         connection
         site tls_connection
@@ -62,15 +63,22 @@ FLOORS = {
         master
     """,  # noqa: E501
     "proxy/dispatch": """
-        link slot_wire standstill tally terms
-        answer servers slots upload
+        link slot_wire standstill tally terms trailers
+        answer slots upload
         queue
         pool
         handover
         exchange
         timing
     """,
-    "proxy/handlers": "files health pool redirect respond upstream",  # none knows another
+    "proxy/upstreams": """
+        ejection interim names tls_client
+        balance server
+        line
+        servers
+        roster visit
+    """,
+    "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
     "backend": """
         app_name callables ending environ file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs release retirement said sizing sockets stacks
         application interrupt memory place prepare roster
@@ -130,6 +138,7 @@ TESTED_BY = {
     ),
     **dict.fromkeys(["resolve_site", "settings"], "common/test_load.py"),
     **dict.fromkeys(["model_files", "model_listen", "model_pools", "model_routes"], "common/test_model.py"),
+    **dict.fromkeys(["model_upstreams", "resolve_upstreams"], "common/test_upstream_settings.py"),
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),
     "proxy/reception": "proxy/test_front.py",
     "reference": "common/test_schema.py",  # both are generated from the model
@@ -153,7 +162,7 @@ TESTED_BY = {
     "proxy/admission": "proxy/test_connection.py",
     "dispatch/link": "proxy/test_exchange.py",
     "dispatch/slot_wire": "proxy/test_handover.py",
-    "dispatch/servers": "proxy/test_handler_upstream.py",
+    **dict.fromkeys(["upstreams/server", "upstreams/visit"], "proxy/test_handler_upstream.py"),
     # Processes: they are run, not called.
     "backend/tick": "backend/test_master_rooms.py",
     "backend/worker": "backend/test_master.py",

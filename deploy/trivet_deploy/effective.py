@@ -17,6 +17,7 @@ from trivet_common.config import (
     Preload,
     Respond,
     Route,
+    ServerTls,
     Settings,
     Upstream,
     Workers,
@@ -37,6 +38,7 @@ def as_yaml(settings: Settings) -> str:
 
 def _site(settings: Settings) -> Shape:
     spool, log, trusted = settings.spool, settings.log, settings.trusted_proxies
+    named = {upstream: name for name, upstream in settings.upstreams.items()}
     return _written(
         listen=[_listen(each) for each in settings.listen],
         proxy={"processes": settings.proxy.processes},
@@ -54,7 +56,7 @@ def _site(settings: Settings) -> Shape:
         },
         stop_timeout=duration_text(settings.stop_timeout),
         upstreams={name: _upstream(each) for name, each in settings.upstreams.items()},
-        routes=[_route(each) for each in settings.routes],
+        routes=[_route(each, named) for each in settings.routes],
         pools={name: _pool(each) for name, each in settings.pools.items()},
     )
 
@@ -111,11 +113,40 @@ def _hsts(text: str | None) -> Shape | None:
     )
 
 
-def _upstream(upstream: Upstream) -> list[str]:
+def _addresses(upstream: Upstream) -> list[str]:
     return [f"unix:{server.path}" if server.path else server.text for server in upstream.servers]
 
 
-def _route(route: Route) -> Shape:
+def _upstream(upstream: Upstream) -> Shape:
+    tls, retry = upstream.tls, upstream.retry
+    return _written(
+        servers=[
+            {"address": address, "weight": server.weight, "backup": server.backup}
+            for address, server in zip(_addresses(upstream), upstream.servers, strict=True)
+        ],
+        tls=_written(verify=tls.verify, ca=_text(tls.ca), name=tls.name) if tls != ServerTls() else None,
+        balance=upstream.balance,
+        connect_timeout=duration_text(upstream.connect_timeout),
+        response_timeout=_duration(upstream.response_timeout),
+        read_timeout=_duration(upstream.read_timeout),
+        max_connections=upstream.max_connections or "off",
+        queue={"limit": upstream.queue.limit, "timeout": duration_text(upstream.queue.timeout)}
+        if upstream.max_connections
+        else None,
+        fall=upstream.fall or "off",
+        retry={"attempts": retry.attempts, "on": sorted(retry.on)} if retry.on else "off",
+    )
+
+
+def _timeout(route: Route) -> str | None:
+    """Absent where it is that of a named upstream, which has two of them."""
+    if route.upstream is not None:
+        usual = route.upstream.response_timeout, route.upstream.read_timeout
+        return None if (route.timeout, route.read_timeout) == usual else _duration(route.timeout)
+    return None if route.pool is None else _duration(route.timeout)
+
+
+def _route(route: Route, named: dict[Upstream, str]) -> Shape:
     runs_code = route.pool is not None or route.upstream is not None
     return _written(
         host=list(route.host),
@@ -125,13 +156,14 @@ def _route(route: Route) -> Shape:
         file=_text(route.file),
         pool=route.pool,
         mount=route.mount or None,
-        upstream=_upstream(route.upstream) if route.upstream else None,
+        upstream=(named.get(route.upstream) or _addresses(route.upstream)) if route.upstream else None,
         redirect={"to": route.redirect.to, "permanent": route.redirect.permanent} if route.redirect else None,
         respond=_respond(route.respond) if route.respond else None,
         health=route.health,
         internal=route.internal or None,
         limits={"body": size_text(route.limits.body)} if runs_code else None,
-        timeout=_duration(route.timeout) if runs_code else None,
+        timeout=_timeout(route),
+        tunnel_timeout=duration_text(route.tunnel_timeout) if route.upstream else None,
         stream=route.stream or None,
         log=None if route.log else "off",
         response_headers=_changes(route.response_headers),

@@ -251,9 +251,10 @@ class _Empty(Body):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
+    def __init__(self, rest: bytes = b"") -> None:
         self._buffer = Spool("", 0, 0).new()
         self._decoder = framing.NoBody()
+        self._decoder.rest = rest
         self._waiting_since = None
         self.limit = None
         self.length = 0
@@ -266,6 +267,11 @@ class _Empty(Body):
 
 
 EMPTY = _Empty()
+
+
+def no_body_before(rest: bytes) -> Body:
+    """The body of a request without one, behind which this came already: it may be a tunnel's first bytes."""
+    return _Empty(rest)
 
 
 class BodyPieces:

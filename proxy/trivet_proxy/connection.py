@@ -15,7 +15,7 @@ from trivet_common.http1.reasons import REASONS, refuse
 from trivet_common.http1.request import RequestHead, RequestReader
 
 from . import error_pages
-from .body import EMPTY, Body
+from .body import EMPTY, Body, no_body_before
 from .clients import Clients
 from .complaints import Complaints
 from .crumbs import Crumbs
@@ -205,6 +205,8 @@ class Connection:
                 head, wire, first, patience=self._patience, limits=resources.settings.limits,
                 spool=resources.spool, interim=self._interim,
             )  # fmt: skip
+        elif first and head.upgrade is not None:
+            body = no_body_before(first)
         else:
             body, self._rest = EMPTY, first
         self._writer = ResponseWriter(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .dispatch.pool import PoolDispatch
     from .keeper import Keeper
+    from .upstreams.roster import Key
+    from .upstreams.servers import Servers
 
 
 class Resources:
@@ -52,6 +54,7 @@ class Resources:
         self.access_log = access_log
         self.error_log = error_log
         self.dispatches: dict[str, PoolDispatch] = {}
+        self.upstreams: dict[Key, Servers] = {}
         self.is_draining = False
         self._keepers: Sequence[Keeper] = ()
         # for the settings

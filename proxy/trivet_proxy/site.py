@@ -22,7 +22,6 @@ from trivet_common.pulse import is_beating
 from .beneath import Links
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
-from .dispatch.servers import Servers
 from .dispatch.terms import Terms
 from .folder import Folder
 from .handlers.files import file_handler, files_handler
@@ -30,6 +29,7 @@ from .handlers.health import Readiness, live_handler, ready_handler
 from .handlers.pool import pool_handler
 from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
+from .handlers.tunnel import tunnel_handler
 from .handlers.upstream import upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
@@ -40,6 +40,7 @@ from .resources import Resources
 from .router import CompiledRoute, Handler, RoutableHead, Router
 from .shape import compile_shape, with_hsts
 from .shelf import Shelf
+from .upstreams.roster import Roster
 
 
 class SiteError(Exception):
@@ -61,6 +62,7 @@ class Site:
         "_internal",
         "_keepers",
         "_resources",
+        "_upstreams",
         "find",
         "find_secure",
         "router",
@@ -73,6 +75,7 @@ class Site:
         router: Router,
         internal: InternalRoutes,
         dispatches: dict[str, PoolDispatch],
+        upstreams: Roster,
         keepers: list[Keeper],
         resources: Resources,
     ) -> None:
@@ -83,6 +86,7 @@ class Site:
         self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
         self.find_secure: Callable[[RoutableHead], CompiledRoute | None] = router.find_secure
         self._dispatches = dispatches
+        self._upstreams = upstreams
         self._keepers = keepers
         self._resources = resources
 
@@ -117,6 +121,7 @@ class Site:
             else:
                 resources.dispatches[name] = dispatch
                 resources.nursery.start_soon(dispatch.run)
+        self._upstreams.begin()
         resources.keep_with(self._keepers)
 
     def drop(self) -> None:
@@ -124,6 +129,7 @@ class Site:
         for name, dispatch in self._dispatches.items():
             if self._resources.dispatches.get(name) is not dispatch:
                 dispatch.close()
+        self._upstreams.drop()
 
 
 def build_site(settings: Settings, resources: Resources, *, is_forgiving: bool = False) -> Site:
@@ -145,7 +151,7 @@ class _Builder:
         self._run = RunDir(settings.run_dir)
         self._places = {name: self._run.pool(name) for name in settings.pools}
         self._dispatches: dict[str, PoolDispatch] = {}
-        self._servers: dict[Upstream, Servers] = {}
+        self._upstreams = Roster(resources)
         self._is_forgiving = is_forgiving
         self._problems: list[Problem] = []
         self._complaints = Complaints(resources.error_log.warning)
@@ -160,8 +166,9 @@ class _Builder:
             if route.files is not None and route.files.passes_on:
                 routes[place].rest = Router(routes[place + 1 :])
         site = Site(
-            self._settings, Router(routes), internal, self._dispatches, self._keepers, self._resources
-        )
+            self._settings, Router(routes), internal, self._dispatches, self._upstreams, self._keepers,
+            self._resources,
+        )  # fmt: skip
         if self._problems:
             site.drop()
             raise SiteError(self._problems)
@@ -218,7 +225,7 @@ class _Builder:
             is_timed = self._settings.pools[route.pool].server_timing
             return pool_handler(self._dispatch(route.pool), is_timed)
         if route.upstream is not None:
-            return upstream_handler(self._servers_of(route.upstream))
+            return self._upstream(route, route.upstream)
         if route.redirect is not None:
             return redirect_handler(route.redirect.to, route.redirect.permanent)
         if route.respond is not None:
@@ -296,14 +303,14 @@ class _Builder:
         self._dispatches[name] = found
         return found
 
-    def _servers_of(self, upstream: Upstream) -> Servers:
-        """One for all routes that name it, so that they share its turns and connections."""
-        found = self._servers.get(upstream)
-        if found is None:
-            log = self._resources.error_log.warning
-            found = Servers(upstream.name, upstream.servers, self._resources.deadlines, log)
-            self._servers[upstream] = found
-        return found
+    def _upstream(self, route: Route, upstream: Upstream) -> Handler:
+        try:
+            servers = self._upstreams.servers_of(upstream)
+        except OSError as error:
+            self._judge(route, f"{upstream.tls.ca} cannot be read: {error.strerror or error}")
+            return answer_nothing
+        ask = upstream_handler(servers, route.read_timeout)
+        return tunnel_handler(ask, servers, route.read_timeout, route.tunnel_timeout)
 
 
 def _terms(pool: Pool, resources: Resources) -> Terms:

@@ -54,24 +54,9 @@ class ResponseWriter:
     """
 
     __slots__ = (
-        "_backlog",
-        "_body",
-        "_head",
-        "_is_chunked",
-        "_is_head",
-        "_is_http10",
-        "_left",
-        "_process",
-        "_stall",
-        "_swallows",
-        "finished",
-        "keep_alive",
-        "sent",
-        "shape",
-        "started",
-        "status",
-        "wire",
-    )
+        "_backlog", "_body", "_head", "_is_chunked", "_is_head", "_is_http10", "_left", "_process", "_stall",
+        "_swallows", "finished", "keep_alive", "last_chunk", "sent", "shape", "started", "status", "wire",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -103,6 +88,7 @@ class ResponseWriter:
         self._left: int | None = None  # of the length that was announced
         self._is_chunked = False
         self._swallows = False
+        self.last_chunk = LAST_CHUNK  # with the trailers, where there are any
         self._backlog: Backlog | None = None  # made when the kernel does not take everything
 
     def __repr__(self) -> str:
@@ -217,7 +203,7 @@ class ResponseWriter:
             self.close_without_end()
             return
         if self._is_chunked:
-            self._put(LAST_CHUNK)
+            self._put(self.last_chunk)
         else:
             self._flush_head()
         await self._drain()
@@ -246,10 +232,19 @@ class ResponseWriter:
         """The client will not read the answer: it closed, reset or half-closed its side."""
         return self.wire.has_hung_up()
 
-    def interim(self) -> None:
-        """100 Continue, unless the answer has begun or the client cannot know of it."""
+    def interim(self, head: bytes = _CONTINUE) -> None:
+        """A 1xx, unless the answer has begun or the client cannot know of it."""
         if not self.started and not self._is_http10:
-            self._put(_CONTINUE)
+            self._put(head)
+
+    async def switch(self, head: bytes, rest: bytes) -> None:
+        """A 101, and what came behind it; from here on the wire is a tunnel's."""
+        self.started = self.finished = True
+        self.keep_alive = False
+        self.status = 101
+        self._put(head, rest)
+        self.sent = len(rest)
+        await self._drain()
 
     def close(self) -> None:
         """Give back what it holds; afterwards `sent` is what the kernel took."""

@@ -69,6 +69,8 @@ def test_what_is_no_listener(text: str) -> None:
         ("http://app", Server("http://app", "http", "app", 80)),
         ("http://app/", Server("http://app", "http", "app", 80)),
         ("http://[::1]:9000", Server("http://[::1]:9000", "http", "::1", 9000)),
+        ("https://app", Server("https://app", "https", "app", 443)),
+        ("https://127.0.0.1:8443", Server("https://127.0.0.1:8443", "https", "127.0.0.1", 8443)),
         ("unix:/run/a.sock", Server("unix:/run/a.sock", path=Path("/run/a.sock"))),
     ],
 )
@@ -82,7 +84,8 @@ def test_servers(text: str, server: Server) -> None:
         "",
         "app",
         "app:80",
-        "https://app",
+        "https://app/x",
+        "https://",
         "http://",
         "http://:80",
         "http://a:0",

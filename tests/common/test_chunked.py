@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from tests.common.gate_driver import bytewise, feed_body
 from trivet_common.http1.errors import HttpError, Source
-from trivet_common.http1.framing import CHUNK_END, LAST_CHUNK, Chunked, chunk_head, encode_chunk
+from trivet_common.http1.framing import (
+    CHUNK_END,
+    LAST_CHUNK,
+    Chunked,
+    chunk_head,
+    encode_chunk,
+    last_chunk,
+)
 
 MESSAGE = b"5\r\nhello\r\n1;a=b\r\n \r\n00A\r\n0123456789\r\n0;x\r\nX: y\r\n\r\n"
 DECODED = b"hello 0123456789"
@@ -94,6 +101,16 @@ def test_small_chunks_of_honest_clients_pass() -> None:
     body = Chunked()
     assert feed_body(body, b"1\r\nx\r\n" * 50_000 + LAST_CHUNK) == b"x" * 50_000
     assert body.is_complete
+
+
+def test_trailers_are_kept_for_who_wants_them() -> None:
+    body = Chunked()
+    feed_body(body, b"1\r\nx\r\n0\r\nX-Sum: 1 \r\nX-Sum:2\r\n\r\n")
+    assert body.trailers == [(b"x-sum", b"1"), (b"x-sum", b"2")]
+    assert last_chunk(body.trailers) == b"0\r\nx-sum: 1\r\nx-sum: 2\r\n\r\n"
+    assert last_chunk([]) == LAST_CHUNK
+    with pytest.raises(ValueError, match="CR or LF"):
+        last_chunk([(b"x", b"1\r\n\r\nHTTP/1.1 200 OK")])
 
 
 def test_chunks_are_written() -> None:

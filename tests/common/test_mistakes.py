@@ -385,15 +385,12 @@ routes:
   - {path: /private/, path_regex: x, files: static}
   - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
 pools: {web: {app: shop}}
-upstreams: {a: {servers: ["https://10.0.0.1"], balance: two_choices}}
 """,
     '1: listen.proxy_protocol: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
     '1: listen.proxy_protocol: "balancer" is neither a network nor "private"',
     "3: path_regex: not yet built",
     "4: compress: not yet built",
     "4: rate_limit: not yet built",
-    "6: upstreams.a.balance: not yet built",
-    "6: upstreams.a.servers: servers over https are not yet possible",
 )
 
 # Values
@@ -500,6 +497,48 @@ pools: {web: {app: shop}}
     '1: trusted_proxies: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
     '1: trusted_proxies: "everyone" is neither a network nor',
     '2: client_ip: "X Real IP" is not a header\'s name',
+)
+
+wrong(
+    "upstreams",
+    """
+upstreams:
+  a:
+    servers: [{address: "http://a", weight: 0}, {url: "http://b"}, "http://c/x"]
+    balance: random
+    connect_timeout: 5
+    read_timeout: 0
+    max_connections: many
+    retry: {attempts: 0, on: [error, 500]}
+    fall: never
+    max_fails: 3
+  b: {servers: [{address: "http://b", backup: true}], tls: {verify: false}}
+  c: {servers: "https://c", tls: {verify: false, ca: nowhere.pem, name: "c d"}, retry: 3}
+  d: {servers: []}
+routes: [{path: /, upstream: a, balance: round_robin, tunnel_timeout: off}]
+""",
+    "3: unknown key url in upstreams.a.servers",
+    "3: upstreams.a.servers.weight: 0 is out of range … write a number from 1 to 1000",
+    '3: upstreams.a.servers: "http://c/x" has more than a host and a port … write "http://c"',
+    '3: upstreams.a.servers: address is missing … write address: "http://127.0.0.1:9000"',
+    '4: upstreams.a.balance: "random" is not one of two_choices, round_robin, least_connections',
+    '5: upstreams.a.connect_timeout: "5" has no unit … write 5s',
+    "6: upstreams.a.read_timeout: 0 could mean none or no limit … write off",
+    '7: upstreams.a.max_connections: this must be a number, not "many"',
+    "8: upstreams.a.retry.attempts: 0 is out of range … write a number from 1 to 10",
+    '8: upstreams.a.retry.on: "500" is not one of connect, 502, 503, 504',
+    '8: upstreams.a.retry.on: "error" is not one of connect, 502, 503, 504 … write connect for',
+    '9: upstreams.a.fall: this must be a number, not "never"',
+    "10: unknown key max_fails in upstreams.a … write fall: 3",
+    "11: upstreams.b.servers: every server is a backup … take backup: out of one",
+    '11: upstreams.b.tls: no server is asked over https … write "https://host:port"',
+    '12: upstreams.c.retry: this must be a mapping, not "3" … write retry: {attempts: 2} or off',
+    "12: upstreams.c.tls.ca: nobody's certificate is verified … take verify: false out",
+    "12: upstreams.c.tls.ca: there is no ",
+    '12: upstreams.c.tls.name: "c d" is not a name … write for example api.example.com',
+    '13: upstreams.d.servers: there is no server in it … write ["http://127.0.0.1:9000"]',
+    "14: tunnel_timeout: this cannot be off",
+    "14: unknown key balance in the route … balance: stands below an upstream",
 )
 
 # Routes

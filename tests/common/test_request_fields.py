@@ -70,6 +70,7 @@ def test_upgrade_is_seen_only_where_it_may_happen() -> None:
     assert parse(asked[0]).upgrade is None
     assert parse(*asked, b"Upgrade: h2c").upgrade is None
     assert parse(*asked, b"Content-Length: 0").upgrade == b"websocket"
+    assert parse(asked[0], b"Upgrade: H2C").upgrade is None
     for body in (b"Content-Length: 1", b"Transfer-Encoding: chunked"):
         head = parse(*asked, body)
         assert head.upgrade is None

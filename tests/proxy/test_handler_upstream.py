@@ -1,4 +1,4 @@
-"""handlers/upstream.py and dispatch/servers.py: turns, connections kept, and what is tried again."""
+"""handlers/upstream.py over real sockets: turns, connections kept, and what is tried again."""
 
 import socket
 import threading
@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from tests.proxy.fakes_pool import OK, PATIENCE, FakeClient, Peer, Process
+from trivet_common.config import Queue, Retry, Upstream
 from trivet_common.config.addresses import parse_server
 from trivet_common.http1.errors import HttpError
-from trivet_proxy.dispatch import servers as servers_room
-from trivet_proxy.dispatch.servers import Servers
 from trivet_proxy.handlers.upstream import upstream_handler
+from trivet_proxy.upstreams import server as server_room
+from trivet_proxy.upstreams.servers import Servers
 
 POST = b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello"
 
@@ -94,12 +96,14 @@ async def process(tmp_path, nursery):
 async def open_upstream(process, tmp_path):
     made = []
 
-    def make(*servers):
+    def make(*servers, **terms):
         texts = [server if isinstance(server, str) else server.text for server in servers]
-        places = [parse_server(text, tmp_path) for text in texts]
-        made.append(Servers("legacy", places, process.deadlines, process.warnings.append))
-        return upstream_handler(made[-1])
+        places = tuple(parse_server(text, tmp_path) for text in texts)
+        upstream = Upstream("legacy", places, **{"balance": "round_robin", **terms})
+        made.append(Servers(upstream, process.deadlines, process.warnings.append))
+        return upstream_handler(made[-1], upstream.read_timeout)
 
+    make.made = made
     yield make
     for servers in made:
         servers.close()
@@ -154,7 +158,14 @@ async def test_a_name_is_looked_up(process, make_server, open_upstream):
 
 async def test_a_name_nobody_knows_is_refused(process, open_upstream):
     error = await fail(open_upstream("http://name.invalid:80"), FakeClient(process))
-    assert error.why == "upstream_refused"
+    assert (error.status, error.why) == (503, "upstream_unknown")
+    assert "name.invalid does not resolve" in process.warnings[0]
+
+
+async def test_one_name_of_two_is_enough(process, make_server, open_upstream):
+    handler = open_upstream("http://name.invalid:80", make_server())
+    for _ in range(2):
+        assert b"200 OK" in await ask(handler, FakeClient(process))
 
 
 async def test_servers_take_turns(process, make_server, open_upstream):
@@ -194,11 +205,20 @@ def a_full_backlog():
             filler.close()
 
 
-async def test_connecting_has_an_end(process, make_server, open_upstream, monkeypatch):
-    monkeypatch.setattr(servers_room, "CONNECT_TIMEOUT", 0.1)
+async def test_connecting_has_an_end(process, make_server, open_upstream):
     server = make_server()
     with a_full_backlog() as nowhere:
-        assert b"200 OK" in await ask(open_upstream(nowhere, server), FakeClient(process))
+        handler = open_upstream(nowhere, server, connect_timeout=0.1)
+        assert b"200 OK" in await ask(handler, FakeClient(process))
+
+
+async def test_connecting_to_all_has_an_end(process, open_upstream):
+    began = time.monotonic()
+    with a_full_backlog() as nowhere:
+        handler = open_upstream(*[nowhere] * 5, connect_timeout=0.1)
+        error = await fail(handler, FakeClient(process))
+    assert (error.status, error.why) == (502, "upstream_refused")
+    assert time.monotonic() - began < 0.4  # attempts: 2 are two timeouts
 
 
 async def test_an_answer_has_an_end(process, make_server, open_upstream):
@@ -246,9 +266,161 @@ async def test_a_kept_connection_that_dies_under_a_post_is_not(process, make_ser
 
 async def test_a_fresh_connection_that_dies_is_not_replaced(process, make_server, open_upstream):
     server = make_server(lambda peer, asked: None)
-    error = await fail(open_upstream(server, server), FakeClient(process))
+    error = await fail(open_upstream(server), FakeClient(process))
     assert (error.status, error.why) == (502, "upstream_bad")
     assert len(server.asked) == 1
+
+
+def answer_of(status):
+    return b"HTTP/1.1 %d Whatever\r\ncontent-length: 2\r\n\r\nno" % status
+
+
+RUBBISH = b"220 mail.example ESMTP\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "on", "raw", "asked_elsewhere"),
+    [
+        (None, ["502"], None, True),
+        (RUBBISH, ["502"], None, True),
+        (answer_of(502), ["502"], None, True),
+        (answer_of(503), ["503"], None, True),
+        (answer_of(504), ["504"], None, True),
+        (None, ["connect", "503", "504"], None, False),
+        (RUBBISH, ["connect"], None, False),
+        (answer_of(503), ["502", "504"], None, False),
+        (answer_of(500), ["502", "503", "504"], None, False),
+        (None, ["502"], POST, False),
+        (answer_of(502), ["502"], POST, False),
+    ],
+)  # fmt: skip
+async def test_which_failures_lead_to_another_server(
+    process, make_server, open_upstream, said, on, raw, asked_elsewhere
+):
+    def act(peer, asked):
+        if said is not None:
+            peer.send(said)
+
+    bad, good = make_server(act), make_server()
+    handler = open_upstream(bad, good, retry=Retry(2, frozenset(on)))
+    client = FakeClient(process) if raw is None else FakeClient(process, raw)
+    if asked_elsewhere or (said or b"").startswith(b"HTTP"):
+        expected = OK if asked_elsewhere else said
+        assert (await ask(handler, client)).startswith(expected[:13])
+    else:
+        assert (await fail(handler, client)).why == "upstream_bad"
+    assert (len(bad.asked), len(good.asked)) == (1, int(asked_elsewhere))
+
+
+async def test_nothing_is_tried_again_after_the_head_went_on(process, make_server, open_upstream):
+    good = make_server()
+    half = make_server(lambda peer, asked: peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"))
+    client = FakeClient(process)
+    got = await ask(open_upstream(half, good), client)
+    assert got.endswith(b"half")
+    assert client.request.record.why == "upstream_bad"
+    assert client.wire.fd < 0
+    assert good.asked == []
+
+
+async def test_a_server_that_is_too_slow_may_be_passed_over(process, make_server, open_upstream):
+    let_go = threading.Event()
+    slow = make_server(lambda peer, asked: let_go.wait(PATIENCE) and None)
+    handler = open_upstream(slow, make_server(), retry=Retry(2, frozenset(["504"])))
+    assert b"200 OK" in await ask(handler, FakeClient(process, timeout=0.1))
+    let_go.set()
+
+
+async def test_attempts_are_counted_in_servers_that_were_given_it(process, make_server, open_upstream):
+    bad = [make_server(lambda peer, asked: None) for _ in range(4)]
+    handler = open_upstream(unused(), *bad, retry=Retry(3, frozenset(["connect", "502"])))
+    error = await fail(handler, FakeClient(process))
+    assert error.why == "upstream_bad"
+    assert sum(len(server.asked) for server in bad) == 3
+
+
+async def test_without_connect_a_refusal_is_final(process, make_server, open_upstream):
+    handler = open_upstream(unused(), make_server(), retry=Retry(1, frozenset()))
+    error = await fail(handler, FakeClient(process))
+    assert error.why == "upstream_refused"
+
+
+async def test_a_spooled_body_is_sent_again(process, make_server, open_upstream):
+    good = make_server()
+    handler = open_upstream(make_server(lambda peer, asked: None), good)
+    body = b"x" * 300_000
+    raw = b"GET /a HTTP/1.1\r\nhost: h\r\ncontent-length: 300000\r\n\r\n" + body
+    assert b"200 OK" in await ask(handler, FakeClient(process, raw))
+    assert good.asked[0].body == body
+
+
+async def test_one_that_failed_thrice_is_left_out(process, make_server, open_upstream):
+    bad, good = make_server(lambda peer, asked: None), make_server()
+    handler = open_upstream(bad, good)
+    for _ in range(20):
+        assert b"200 OK" in await ask(handler, FakeClient(process))
+    assert len(bad.asked) == 3
+    assert [text for text in process.warnings if "left out" in text] == [
+        f"upstream legacy: {bad.text} is left out for a moment after 3 failures in a row "
+        "(The upstream closed the connection without an answer.)"
+    ]
+
+
+async def test_when_all_are_out_all_are_tried(process, make_server, open_upstream):
+    is_broken = True
+    servers = [make_server(lambda peer, asked: None if is_broken else OK) for _ in range(2)]
+    handler = open_upstream(*servers)
+    for _ in range(6):
+        await fail(handler, FakeClient(process))
+    is_broken = False
+    assert b"200 OK" in await ask(handler, FakeClient(process))
+    assert process.warnings[-1].endswith("is back")
+
+
+async def test_a_server_has_no_more_connections_than_it_may(process, make_server, open_upstream, nursery):
+    let_go = threading.Event()
+
+    def act(peer, asked):
+        let_go.wait(PATIENCE)
+        return OK
+
+    server = make_server(act)
+    handler = open_upstream(server, max_connections=2, queue=Queue(2, 5.0))
+    clients = [FakeClient(process) for _ in range(5)]
+    done = []
+
+    async def visit(client):
+        try:
+            await handler(client.request, client.writer)
+            done.append(client.request.record.queued)
+        except HttpError as error:
+            done.append(error.why)
+
+    for client in clients:
+        nursery.start_soon(visit, client)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert done == ["queue_full"]
+    assert len(server.peers) == 2
+    let_go.set()
+    with trio.fail_after(PATIENCE):
+        while len(done) < 5:
+            await trio.sleep(0.005)
+    assert len(server.peers) == 2
+    assert sum(waited > 0.04 for waited in done[1:]) == 2
+
+
+async def test_waiting_for_a_connection_has_an_end(process, make_server, open_upstream, nursery):
+    let_go = threading.Event()
+    handler = open_upstream(
+        make_server(lambda peer, asked: let_go.wait(PATIENCE) and OK), max_connections=1, queue=Queue(9, 0.05)
+    )
+    first = FakeClient(process)
+    nursery.start_soon(handler, first.request, first.writer)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    error = await fail(handler, FakeClient(process))
+    assert (error.status, error.why) == (503, "queue_timeout")
+    assert error.headers
+    let_go.set()
 
 
 async def test_half_a_head_is_not_tried_again(process, make_server, open_upstream):
@@ -284,7 +456,7 @@ async def test_a_connection_with_unread_bytes_is_not_used_again(process, make_se
 
 
 async def test_a_kept_connection_is_closed_after_a_while(process, make_server, open_upstream, monkeypatch):
-    monkeypatch.setattr(servers_room, "KEEP_IDLE", 0.05)
+    monkeypatch.setattr(server_room, "KEEP_IDLE", 0.05)
     server = make_server()
     handler = open_upstream(server)
     await ask(handler, FakeClient(process))
@@ -310,7 +482,7 @@ async def test_a_streamed_body(process, make_server, open_upstream, nursery):
     assert server.asked[0].head.chunked
 
 
-async def test_an_upgrade_is_not_asked_for(process, make_server, open_upstream):
+async def test_an_upgrade_is_not_asked_for_by_itself(process, make_server, open_upstream):
     server = make_server()
     raw = b"GET /ws HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
     assert b"200 OK" in await ask(open_upstream(server), FakeClient(process, raw))

@@ -1,11 +1,12 @@
 """What an upstream's connection may be made from, and be used for, a second time."""
 
 import socket
+import threading
 
 import pytest
 import trio
 
-from tests.proxy.fakes_pool import FakeClient
+from tests.proxy.fakes_pool import PATIENCE, FakeClient
 from tests.proxy.test_handler_upstream import (
     ask,
     fail,
@@ -14,32 +15,41 @@ from tests.proxy.test_handler_upstream import (
     open_upstream,
     process,
 )
-from trivet_proxy.dispatch import servers
+from trivet_proxy.upstreams import names
 
 __all__ = ["make_server", "open_upstream", "process"]
 
 
 @pytest.mark.parametrize("how", ["hangs", "fails"])
 async def test_a_resolver_that_is_gone_leaves_the_last_good_addresses(
-    process, make_server, open_upstream, monkeypatch, how
+    process, make_server, open_upstream, monkeypatch, nursery, how
 ):
     is_down = False
+    let_go = threading.Event()
+    asked = []
 
-    async def look_up(host, port, **_):
+    def look_up(host, port, **_):
+        asked.append(host)
         if is_down and how == "hangs":
-            await trio.sleep_forever()
+            let_go.wait(PATIENCE)
         if is_down:
             raise socket.gaierror(socket.EAI_AGAIN, "try again")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(servers.trio.socket, "getaddrinfo", look_up)
-    monkeypatch.setattr(servers, "_LOOKED_UP", 0.0)
-    monkeypatch.setattr(servers, "CONNECT_TIMEOUT", 0.1)
-    monkeypatch.setattr(servers, "_MOST_KEPT", 0)
-    server = make_server()
-    handler = open_upstream(server.text.replace("127.0.0.1", "backend.example"))
+    monkeypatch.setattr(names.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(names, "_TIMEOUT", 0.05)
+    monkeypatch.setattr(names, "EVERY", 0.01)
+    handler = open_upstream(make_server().text.replace("127.0.0.1", "backend.example"))
+    nursery.start_soon(open_upstream.made[-1].run)
     for is_down in (False, True, True):  # noqa: B007  read by look_up
+        asked.clear()
+        with trio.fail_after(PATIENCE):
+            while len(asked) < 2:
+                await trio.sleep(0.005)
         assert b"200 OK" in await ask(handler, FakeClient(process))
+    let_go.set()
+    assert len(process.warnings) == 1
+    assert "its last 1 addresses are kept" in process.warnings[0]
 
 
 async def test_a_streamed_body_that_went_to_a_dead_connection_is_not_sent_again(

@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "S11": ("common/test_chunked.py",),
     "S14": ("whole/test_corpus_wire.py::test_pair_accepts",),
     "S16": ("whole/test_corpus_wire.py::test_pair_accepts",
-            "proxy/test_handler_upstream.py::test_an_upgrade_is_not_asked_for"),
+            "proxy/test_handler_upstream.py::test_an_upgrade_is_not_asked_for_by_itself"),
     "S17": ("whole/test_corpus_wire.py::test_s17_nothing_behind_a_bad_request_is_run_wherever_it_is_cut",),
     "S18": ("proxy/test_answer.py::test_a_body_cut_short_ends_the_clients_connection",),
     "S19": ("whole/test_flask_bodies.py::test_upload_and_download_of_50_mib_byte_for_byte",),

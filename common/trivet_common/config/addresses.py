@@ -69,6 +69,8 @@ class Server:
     host: str | None = None
     port: int | None = None
     path: Path | None = None
+    weight: int = 1
+    backup: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -128,14 +130,12 @@ def parse_server(text: str, folder: Path) -> Server:
         raise Mistake(
             f'"{shown(text)}" is not a server', f'write "http://{shown(text)}" or "unix:/path/of.sock"'
         )
-    if scheme == "https":
-        raise Mistake("servers over https are not yet possible", "write http:// for now")
-    if scheme != "http":
+    if scheme not in ("http", "https"):
         raise Mistake(
             f'servers that speak "{shown(scheme)}" are not possible',
-            'write "http://host:port" or "unix:/path/of.sock"',
+            'write "http://host:port", "https://host:port" or "unix:/path/of.sock"',
         )
-    return _http_server(text, rest)
+    return _http_server(text, scheme, rest)
 
 
 def parse_networks(words: list[str]) -> TrustedProxies:
@@ -166,26 +166,35 @@ def parse_network(word: str) -> Network:
     raise Mistake(f'"{shown(word)}" has bits set beyond its mask', f"write {right}")
 
 
+def is_numeric(host: str) -> bool:
+    """Whether it is an address, and no name to look up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_host_name(text: str) -> bool:
     """Letters, digits, - and _ in labels between dots; IPv4 addresses are of this form too."""
     return bool(_HOST_LABELS.match(text))
 
 
-def _http_server(text: str, rest: str) -> Server:
+def _http_server(text: str, scheme: str, rest: str) -> Server:
     place, slash, path = rest.partition("/")
     if path or "?" in place or "#" in place or "@" in place:
         bare = re.split(r"[?#]", place.rpartition("@")[2])[0]
         raise Mistake(
             f'"{shown(text)}" has more than a host and a port',
-            f'write "http://{shown(bare)}"; the path of the request is kept',
+            f'write "{scheme}://{shown(bare)}"; the path of the request is kept',
         )
     if ":" not in place.rpartition("]")[2]:
-        place += ":80"
+        place += ":443" if scheme == "https" else ":80"
     host, port = _host_and_port(place, "name the server", "http://127.0.0.1:9000")
     number = _port(port, text)
     if not number:
         raise Mistake(f'"{shown(text)}" has port 0', "write the port the server listens on")
-    return Server(text.rstrip("/") if slash else text, host=host, port=number)
+    return Server(text.rstrip("/") if slash else text, scheme, host, number)
 
 
 def _host_and_port(text: str, purpose: str, example: str) -> tuple[str, str]:

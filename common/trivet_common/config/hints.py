@@ -42,6 +42,7 @@ FOREIGN = {
     "errorlog": "write log: {error: stderr} (or a file)",
     "evil_reload_on_rss": "write max_memory: 300MiB below the pool; the request that runs is finished",
     "expires": "write files: {root: FOLDER, cache: 30d}",
+    "fail_timeout": "leave it out: a server that fails is left out for a second, then two, up to a minute",
     "file_server": "write files: FOLDER",
     "forwarded_allow_ips": "write trusted_proxies: [private] (or networks)",
     "gid": "write group: NAME below the pool",
@@ -62,6 +63,7 @@ FOREIGN = {
     "keyfile": "write listen: {address: \":443\", tls: {certificate: FILE, key: FILE}}",
     "large_client_header_buffers": "write limits: {header_bytes: 32KiB}",
     "lazy_apps": "leave it out: each worker loads the application itself, unless preload: true",
+    "least_conn": "write balance: least_connections below upstreams: NAME",
     "limit_conn": "write limits: {connections_per_client: 100}",
     "limit_req": "rate limits are not yet built",
     "limit_request_field_size": "write limits: {header_bytes: 32KiB}",
@@ -73,12 +75,15 @@ FOREIGN = {
     "logfile": "write log: {access: FILE, error: FILE}",
     "loglevel": "write log: {level: info}",
     "master": "leave it out: there always is one",
+    "max_conns": "write max_connections: 100 below upstreams: NAME",
+    "max_fails": "write fall: 3 below upstreams: NAME",
     "max_memory_per_child": "write max_memory: 300MiB below the pool",
     "max_requests_delta": "leave it out: max_requests retires workers up to a tenth sooner by itself",
     "max_requests_jitter": "leave it out: max_requests retires workers up to a tenth sooner by itself",
     "max_worker_lifetime": "write max_requests: 10000 or max_memory: 300MiB below the pool",
     "max_worker_lifetime_delta": "leave it out: max_requests retires workers up to a tenth sooner by itself",
     "maximum_requests": "write max_requests: 10000 below the pool",
+    "maxconn": "write max_connections: 100 below upstreams: NAME",
     "memory_limit": "write max_memory: 300MiB below the pool",
     "module": "write app: module:callable",
     "passenger_max_pool_size": "write workers: {min: 1, max: 8} below the pool",
@@ -94,13 +99,17 @@ FOREIGN = {
     "processes": "write workers: below a pool, or proxy: {processes: 2}",
     "proxy_allow_ips": "write trusted_proxies: [private] (or networks)",
     "proxy_buffering": "leave it out: answers are passed on as they come and a slow client holds no worker",
-    "proxy_connect_timeout": "write timeout: 60s below the route",
-    "proxy_next_upstream": "write retry: safe (or idempotent, or off) below the pool",
+    "proxy_connect_timeout": "write connect_timeout: 5s below upstreams: NAME",
+    "proxy_next_upstream": "write retry: {attempts: 2, on: [connect, 502]} below upstreams: NAME",
+    "proxy_next_upstream_tries": "write retry: {attempts: 2} below upstreams: NAME",
     "proxy_pass": "write upstream: \"http://host:port\"",
-    "proxy_read_timeout": "write timeout: 60s below the route",
+    "proxy_read_timeout": "write timeout: 60s below the route, or read_timeout: 60s below upstreams: NAME",
     "proxy_request_buffering": "write stream: true below the route to turn it off",
     "proxy_send_timeout": "write timeout: 60s below the route",
     "proxy_set_header": "leave it out: X-Forwarded-For, -Proto, -Host and X-Real-IP are always set",
+    "proxy_ssl_name": "write tls: {name: api.example.com} below upstreams: NAME",
+    "proxy_ssl_trusted_certificate": "write tls: {ca: FILE} below upstreams: NAME",
+    "proxy_ssl_verify": "write tls: {verify: false} below upstreams: NAME, if it must be",
     "pythonpath": "write python_path: [FOLDER] below the pool",
     "queue_timeout": "write queue: {timeout: 10s} below the pool",
     "raw_env": "write env: {NAME: value} below the pool",
@@ -183,7 +192,7 @@ def close_name(name: str, names: list[str]) -> str:
 
 
 # Keys of one section that are written in another by mistake, where one home is clearly meant.
-_PREFERRED = ("pools.NAME", "routes", "limits", "log", "spool", "proxy", "routes.files", "")
+_PREFERRED = ("pools.NAME", "upstreams.NAME", "routes", "limits", "log", "spool", "proxy", "routes.files", "")
 
 
 def _elsewhere(name: str, path: str) -> str:
@@ -201,6 +210,8 @@ def _place_in_words(name: str, home: str) -> str:
         return f"{name}: stands in a route"
     if home == "pools.NAME":
         return f"{name}: stands below a pool (pools: {{NAME: {{{name}: …}}}})"
+    if home == "upstreams.NAME":
+        return f"{name}: stands below an upstream (upstreams: {{NAME: {{{name}: …}}}})"
     if home == "routes.files":
         return f"{name}: stands below files: {{root: …, {name}: …}}"
     return f"write {home}: {{{name}: …}}"

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from . import fields
 from .model_listen import Listeners
 from .model_pools import PoolKeys
-from .model_routes import RouteOptions, Routes, Upstreams, Words
+from .model_routes import RouteOptions, Routes, Words
+from .model_upstreams import Upstreams
 from .nodes import described
 from .problems import Mistake
 from .section import Section, section, setting

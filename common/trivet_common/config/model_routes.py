@@ -1,4 +1,4 @@
-"""The keys of a route, of `defaults`, and of upstreams: field, default and meaning together, once.
+"""The keys of a route and of `defaults`: field, default and meaning together, once.
 
 Says how they are written; what follows from them is settled elsewhere.
 """
@@ -65,7 +65,11 @@ class RouteOptions(Section):
     timeout: fields.DurationOrOff | None = setting(
         None,
         "From the claim of a slot (or the connection to an upstream) to the head of the answer, then between "
-        "two pieces of its body. Else the pool's `timeout`; 60s for an upstream.",
+        "two pieces of its body. Else the pool's `timeout`, or the upstream's `response_timeout` and "
+        "`read_timeout`.",
+    )
+    tunnel_timeout: fields.Duration = setting(
+        "1h", "How long a tunnel (WebSocket or any other `Upgrade`) to an upstream may be silent."
     )
     stream: fields.Switch = setting(
         False,
@@ -91,7 +95,6 @@ class RouteOptions(Section):
         "forward_auth": "asking another service for leave",
         "rate_limit": "rate limits",
         "compress": "compression",
-        "tunnel_timeout": "the idle time of tunnels",
     }
 
 
@@ -139,40 +142,10 @@ def _mapping_of(key: str) -> Any:
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
-class UpstreamKeys(Section):
-    """One upstream"""
-
-    servers: Words = required('The servers, used in turn: `"http://host:port"` or `"unix:/path/of.sock"`.')
-
-    later: ClassVar[dict[str, str]] = {
-        "balance": "other ways than taking turns",
-        "connect_timeout": "the time to connect",
-        "response_timeout": "the time to the head of an answer",
-        "read_timeout": "the time between two pieces",
-        "retry": "tries on another server",
-        "fall": "the ejection of failing servers",
-        "max_connections": "the bound on connections",
-        "queue": "waiting for a connection",
-        "tls": "https to the servers",
-        "weights": "weights of servers",
-        "backup": "backup servers",
-    }
-
-
-def _upstream_short(value: Any) -> Any:
-    return {"servers": value} if isinstance(value, (str, list, tuple)) else value
-
-
 def _upstream_of_route(value: Any) -> Any:
     if isinstance(value, dict):
         raise Mistake("a route names its upstream or lists servers", "move these keys below upstreams: NAME:")
     return fields.one_or_list(value)
-
-
-Upstreams = dict[
-    str,
-    Annotated[UpstreamKeys, fields.Short("list of servers", _upstream_short, {"type": ["string", "array"]})],
-]
 
 
 class RouteKeys(RouteOptions):

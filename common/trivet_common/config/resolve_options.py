@@ -33,6 +33,7 @@ class Options:
     limits: Limits
     has_timeout: bool
     timeout: float | None
+    tunnel_timeout: float
     stream: bool
     log: bool
     response_headers: HeaderChanges
@@ -47,6 +48,7 @@ def resolve_options(keys: RouteKeys, site: SiteKeys, draft: Draft, loc: Loc) -> 
         limits=_limits(keys, site),
         has_timeout="timeout" in with_timeout.model_fields_set,
         timeout=with_timeout.timeout,
+        tunnel_timeout=(keys if "tunnel_timeout" in keys.model_fields_set else site.defaults).tunnel_timeout,
         stream=stream,
         log=keys.log if "log" in keys.model_fields_set else site.defaults.log,
         response_headers=header_changes(

@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 
 from . import matching
-from .addresses import parse_server
 from .draft import Draft
 from .fields import FIELD_VALUE
 from .hints import close_name
@@ -14,21 +13,13 @@ from .model_files import NEXT
 from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
 from .model_routes import HeaderChanges as HeaderKeys
 from .nodes import Loc
-from .problems import Mistake, shown
+from .problems import shown
 from .resolve_files import resolve_files, with_charset
 from .resolve_options import header_changes, resolve_options
+from .resolve_upstreams import upstream_of_route
 from .settings import PLACEHOLDERS, Pool, Redirect, Respond, Route, Upstream
 
-UPSTREAM_TIMEOUT = 60.0
-
 _BRACES = re.compile(r"\{([^{}]*)\}")
-
-
-def resolve_upstreams(site: SiteKeys, draft: Draft) -> dict[str, Upstream]:
-    return {
-        name: _upstream(name, keys.servers, draft, ("upstreams", name, "servers"))
-        for name, keys in site.upstreams.items()
-    }
 
 
 def resolve_routes(
@@ -42,18 +33,6 @@ def resolve_routes(
         unique = route.id if route.id not in routes else f"{route.id}#{index + 1}"
         routes[unique] = replace(route, id=unique)
     return tuple(routes.values())
-
-
-def _upstream(name: str, servers: tuple[str, ...], draft: Draft, loc: Loc) -> Upstream:
-    parsed = []
-    for index, text in enumerate(servers):
-        try:
-            parsed.append(parse_server(text, draft.tree.at(loc).folder))
-        except Mistake as mistake:
-            draft.report((*loc, index), mistake)
-    if not servers:
-        draft.mistake(loc, "there is no server in it", 'write ["http://127.0.0.1:9000"]')
-    return Upstream(name, tuple(parsed))
 
 
 class _RouteMaker:
@@ -82,7 +61,11 @@ class _RouteMaker:
             host=hosts,
             path=keys.path,
             limits=options.limits,
-            timeout=options.timeout if options.has_timeout else self._usual_timeout(pools),
+            timeout=options.timeout if options.has_timeout else self._usual_timeout(pools, upstream),
+            read_timeout=options.timeout
+            if options.has_timeout or upstream is None
+            else upstream.read_timeout,
+            tunnel_timeout=options.tunnel_timeout,
             stream=options.stream,
             log=options.log,
             response_headers=options.response_headers,
@@ -144,7 +127,7 @@ class _RouteMaker:
         loc = (*self._loc, "upstream")
         if len(words) == 1 and "://" not in words[0] and not words[0].startswith("unix:"):
             return self._named_upstream(words[0], upstreams, loc)
-        return _upstream(route_id, words, self._draft, loc)
+        return upstream_of_route(route_id, words, self._draft, loc)
 
     def _named_upstream(self, name: str, upstreams: dict[str, Upstream], loc: Loc) -> Upstream | None:
         names = self._draft.names["upstreams"]
@@ -155,10 +138,10 @@ class _RouteMaker:
             self._draft.mistake(loc, f"there is no upstream {shown(name)}", hint)
         return upstreams.get(name)
 
-    def _usual_timeout(self, pools: dict[str, Pool]) -> float | None:
+    def _usual_timeout(self, pools: dict[str, Pool], upstream: Upstream | None) -> float | None:
         if self._keys.pool in pools and self._keys.pool is not None:
             return pools[self._keys.pool].timeout
-        return UPSTREAM_TIMEOUT if self._keys.upstream else None
+        return upstream.response_timeout if upstream is not None else None
 
     def _redirect(self, keys: RedirectKeys) -> Redirect:
         loc = (*self._loc, "redirect", "to")

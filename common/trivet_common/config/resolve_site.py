@@ -19,7 +19,8 @@ from .reach import why_not_a_folder
 from .resolve_listen import resolve_listeners, trusted
 from .resolve_options import check_default_headers, limits_of
 from .resolve_pools import check_run_dir, resolve_pools
-from .resolve_routes import resolve_routes, resolve_upstreams
+from .resolve_routes import resolve_routes
+from .resolve_upstreams import resolve_upstreams
 from .settings import Log, Pool, Proxy, Route, Settings, Spool
 from .units import size_text
 

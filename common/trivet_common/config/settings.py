@@ -55,11 +55,48 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """`timeout` in seconds."""
+
+    limit: int
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """How servers over https are believed; a `ca` of None: whom the system believes."""
+
+    verify: bool = True
+    ca: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`attempts` with the first; `on` holds connect, 502, 503, 504."""
+
+    attempts: int = 2
+    on: frozenset[str] = frozenset({"connect", "502"})
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
-    """Servers used in turn; an upstream written inside a route is named for the route."""
+    """Servers; an upstream written inside a route is named for the route. Times in seconds, None for ever.
+
+    `balance`: two_choices, round_robin, least_connections. `max_connections`, `fall` None: no limit, never.
+    """
 
     name: str
     servers: tuple[Server, ...]
+    tls: ServerTls = ServerTls()
+    balance: str = "two_choices"
+    connect_timeout: float = 5.0
+    response_timeout: float | None = 60.0
+    read_timeout: float | None = 60.0
+    max_connections: int | None = None
+    queue: Queue = Queue(1000, 10.0)
+    fall: int | None = 3
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +156,7 @@ class Route:
     """What it matches, exactly one action (the others are None), and its options after `defaults`.
 
     `host` patterns are lower-case; "*.example.com" stands for every name below. A `path` that ends in "/" is
-    a prefix. `timeout` is in seconds; None waits for ever.
+    a prefix. Times in seconds; None waits for ever. `read_timeout`: between pieces of an upstream's answer.
     """
 
     where: str
@@ -142,14 +179,8 @@ class Route:
     respond: Respond | None = None
     health: str | None = None
     internal: bool = False  # reached only by an order of an application
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """`timeout` in seconds."""
-
-    limit: int
-    timeout: float
+    read_timeout: float | None = None
+    tunnel_timeout: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ def _missing(loc: Loc) -> tuple[str, str]:
         "address": "address: 127.0.0.1:8000",
         "to": "to: https://example.com{uri}",
     }
+    if loc[:1] == ("upstreams",):
+        examples["address"] = 'address: "http://127.0.0.1:9000"'
     examples |= {"max": "max: 8", "servers": 'servers: ["http://127.0.0.1:9000"]', "root": "root: ./static"}
     return f"{label(loc[:-1])}: {key} is missing", f"write {examples.get(key, key + ': …')}"
 

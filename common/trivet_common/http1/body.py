@@ -1,5 +1,8 @@
 """What all body decoders have in common, and the two that need no arithmetic. Knows no head and no socket."""
 
+from collections.abc import Sequence
+
+from .cutting import Field
 from .errors import HttpError, Source
 from .reasons import refuse
 
@@ -10,6 +13,8 @@ class Body:
     """`feed` gives the data of what arrived; once `is_complete`, `rest` has the bytes of the next message."""
 
     __slots__ = ("is_complete", "rest", "source")
+
+    trailers: "Sequence[Field]" = ()
 
     def __init__(self, source: Source = Source.CLIENT) -> None:
         self.is_complete = False

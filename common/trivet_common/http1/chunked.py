@@ -1,14 +1,15 @@
 """The chunked coding (RFC 9112, 7.1): its decoder and its writers.
 
-Knows no head and no socket. Extensions and trailers are checked, bounded and thrown away. No byte is looked
-at twice, and every fault is found at the byte that makes it one, however the pieces are cut.
+Knows no head and no socket. Extensions are checked, bounded and thrown away; trailers are kept. No byte is
+looked at twice, and every fault is found at the byte that makes it one, however the pieces are cut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from . import grammar
 from .body import Body, Data
+from .cutting import OWS, Field
 from .errors import Source
 
 CHUNK_END = b"\r\n"
@@ -29,6 +30,15 @@ _CR, _LF, _SEMICOLON = 0x0D, 0x0A, 0x3B
 def chunk_head(size: int) -> bytes:
     """The line before `size` (> 0) bytes of data, which CHUNK_END follows."""
     return b"%x\r\n" % size
+
+
+def last_chunk(trailers: Iterable[Field]) -> bytes:
+    """The end of a body, and these behind it; ValueError when a value would split them."""
+    lines = [b"%b: %b\r\n" % field for field in trailers]
+    end = b"".join((b"0\r\n", *lines, b"\r\n"))
+    if end.count(b"\n") != len(lines) + 2 or end.count(b"\r") != len(lines) + 2:
+        raise ValueError("a trailer holds CR or LF")
+    return end
 
 
 def encode_chunk(data: bytes) -> bytes:
@@ -62,7 +72,7 @@ class Chunked(Body):
         "_overhead",
         "_total",
         "_trailer_bytes",
-        "_trailers",
+        "trailers",
     )
 
     def __init__(self, *, limit: int | None = None, source: Source = Source.CLIENT) -> None:
@@ -72,7 +82,7 @@ class Chunked(Body):
         self._total = 0  # bytes of data announced
         self._extension = 0  # bytes of extensions
         self._overhead = 0  # bytes of chunk lines beyond what the data excuses
-        self._trailers = 0
+        self.trailers: list[Field] = []  # names in lower case
         self._trailer_bytes = 0
         # For this chunk or line.
         self._at = _At.SIZE
@@ -198,15 +208,15 @@ class Chunked(Body):
         return position + 1
 
     def _judge_trailer(self, line: bytes) -> None:
-        """Checked although dropped: after a malformed one the sender and we disagree about the framing."""
+        """Checked whoever wants them: after a malformed one the sender and we disagree about the framing."""
         name, colon, value = line.partition(b":")
-        self._trailers += 1
-        if self._trailers > _MOST_TRAILERS:
+        if len(self.trailers) >= _MOST_TRAILERS:
             raise self._error("bad_body:trailer_big")
         if not colon or not grammar.is_token(name) or value.translate(None, grammar.FIELD_VALUE_BYTES):
             raise self._error("bad_body:trailer")
         if name.lower() in _NO_TRAILERS:
             raise self._error("bad_body:trailer", f"{name.decode('ascii')} may not be a trailer.")
+        self.trailers.append((name.lower(), value.strip(OWS)))
 
     def _count_chunk(self, size: int, digits: int) -> None:
         """Go's rule: a chunk excuses 16 bytes of its own lines, and two for each byte of data."""

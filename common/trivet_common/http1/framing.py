@@ -4,7 +4,7 @@ A decoder takes what arrives and gives back the data, and what came after the en
 """
 
 from .body import Body, Data, NoBody, UntilClose
-from .chunked import CHUNK_END, LAST_CHUNK, Chunked, chunk_head, encode_chunk
+from .chunked import CHUNK_END, LAST_CHUNK, Chunked, chunk_head, encode_chunk, last_chunk
 from .errors import Source
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "UntilClose",
     "chunk_head",
     "encode_chunk",
+    "last_chunk",
 ]
 
 

@@ -103,9 +103,14 @@ REASONS: dict[str, Reason] = {
     "worker_twice": Reason(502, _UPSTREAM, "Two workers died while they ran this request."),
     "app_error": Reason(500, _UPSTREAM, "The application failed; the error log has the traceback."),
     "pool_down": Reason(503, _US, "The pool has no worker that could take this request."),
+    "upstream_unknown": Reason(503, _US, "No name of the upstream's servers resolves."),
     "upstream_refused": Reason(502, _UPSTREAM, "No connection to the upstream could be made."),
     "upstream_timeout": Reason(504, _UPSTREAM, "The upstream did not answer in time."),
     "upstream_bad": Reason(502, _UPSTREAM, "The upstream's answer was malformed or cut short."),
+    "upgrade": Reason(
+        501, _US, "A pool runs WSGI, which cannot switch protocols: route this to an upstream."
+    ),
+    "tunnel_timeout": Reason(408, _CLIENT, "Nothing went through the tunnel for tunnel_timeout."),
     # Ourselves.
     "spool_full": Reason(507, _US, "There is no room left to hold this body."),
     "draining": Reason(503, _US, "The server is stopping."),

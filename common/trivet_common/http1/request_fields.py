@@ -11,6 +11,10 @@ from .reasons import refuse
 from .request_head import RequestHead
 from .target import Target, is_same_host, parse_authority
 
+# HTTP/2 in a tunnel would pass all routes, limits and rules by ("h2c smuggling", 2020); curl and Java ask for
+# it in passing and are content without.
+_NEVER_TUNNELLED = frozenset({b"h2c", b"h2", b"http"})
+
 
 def judge_fields(request: RequestHead, target: Target | None) -> None:
     """Fill in what `request.headers` says; raises HttpError. `target`: None if in common origin form."""
@@ -90,6 +94,8 @@ def _judge_connection(request: RequestHead, value: bytes, upgrade: bytes | None)
     # RFC 9110, 7.8: ignored in HTTP/1.0; and a list of protocols is a choice that we do not offer.
     if upgrade is not None and b"upgrade" in options and not request.is_http10 and grammar.is_token(upgrade):
         request.upgrade = upgrade.lower()
+        if request.upgrade in _NEVER_TUNNELLED:
+            request.upgrade = None
     names = {option for option in options if grammar.is_token(option)} - known.NOT_NOMINATED
     request.hop_by_hop = frozenset(names - known.HOP_BY_HOP - {b"close"})
 

@@ -6,6 +6,7 @@ link is let go the moment the body is complete, before a slow client has taken a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from ..forwarded import ResponseSieve, response_headers_for_client
 from ..orders import Order, read_order, without_orders
 from ..wire import WireClosed
 from .link import Link
+from .trailers import announced, last_chunk_for, wants_trailers
 
 if TYPE_CHECKING:
     from ..request import Request
@@ -28,8 +30,12 @@ _MOST_INTERIM = 16
 _PHRASES = {int(status): status.phrase.encode("ascii") for status in HTTPStatus}
 
 
-async def receive_head(link: Link) -> ResponseHead | None:
+async def receive_head(
+    link: Link, is_last: Callable[[ResponseHead], bool] | None = None
+) -> ResponseHead | None:
     """The head of the final answer; None when the other side ended without one.
+
+    `is_last` is shown each head before it (1xx), and says whether it is the last of HTTP: a 101 asked for.
 
     Raises WireClosed when our side closed the wire (its clock, the sweep), HttpError upstream_bad for what is
     no answer.
@@ -42,7 +48,7 @@ async def receive_head(link: Link) -> ResponseHead | None:
     while data:
         head = reader.feed(data)
         if head is not None:
-            if head.status >= 200:
+            if head.status >= 200 or (is_last is not None and is_last(head)):
                 return head
             interim += 1
             if head.status == 101 or interim > _MOST_INTERIM:
@@ -73,6 +79,9 @@ async def relay(
         piece = framing.feed(rest) if rest else b""
         order = _order_in(head, request)
         headers = response_headers_for_client(head, sieve)
+        has_trailers = head.chunked and wants_trailers(request.head)
+        if has_trailers:
+            headers += announced(head.get(b"trailer"), sieve)
     except BaseException:
         link.discard()
         raise
@@ -89,10 +98,11 @@ async def relay(
     if framing.is_complete:
         # Not ours any more: another request may have the link while the client takes its time.
         let_go(link, head, framing)
-        if not isinstance(framing, NoBody):
+        if not isinstance(framing, NoBody) and not has_trailers:
             await writer.send(head.status, headers, piece, reason)
             return None
         writer.start(head.status, reason, headers, head.content_length)
+        writer.write(piece)
     else:
         try:
             writer.start(head.status, reason, headers, head.content_length)
@@ -104,6 +114,8 @@ async def relay(
         if why is not None:
             return why
         let_go(link, head, framing)
+    if has_trailers:
+        writer.last_chunk = last_chunk_for(framing.trailers, sieve)
     await writer.finish()
     return None
 
