@@ -52,7 +52,7 @@ def is_hashed(name: bytes) -> bool:
 def may_be_hashed(name: bytes) -> bool:
     """Whether it looks as if it did."""
     return any(
-        _HEX.match(part) or (is_at_end and _PERHAPS.match(part))
+        _has_hex_runs(part, 2) or (is_at_end and _PERHAPS.match(part))
         for part, is_at_end in _candidates(_parts(name))
     )
 
@@ -88,9 +88,11 @@ def _candidates(parts: list[bytes]) -> list[tuple[bytes, bool]]:
 
 def _is_hex(part: bytes) -> bool:
     """Digits and letters mixed as no date (5dec2024) and no word (decade20, cafe2024) has them."""
-    if not _HEX.match(part):
-        return False
-    return len(_HEX_RUNS.findall(part)) >= (4 if len(part) <= 10 else 3)
+    return _has_hex_runs(part, 4 if len(part) <= 10 else 3)
+
+
+def _has_hex_runs(part: bytes, least: int) -> bool:
+    return _HEX.match(part) is not None and len(_HEX_RUNS.findall(part)) >= least
 
 
 def _is_base64(part: bytes) -> bool:

@@ -135,6 +135,11 @@ def test_perhaps(name):
     assert may_be_hashed(name.encode())
 
 
+@pytest.mark.parametrize("name", ["theme.deadbeef.css", "log.202401311200.txt", "app.js"])
+def test_not_even_perhaps(name):
+    assert not may_be_hashed(name.encode())
+
+
 def test_what_a_page_breaks_without():
     assert is_built(b"assets/index-DiwrgTda.js")
     assert is_built(b"assets/index-DiwrgTda.css.br")
