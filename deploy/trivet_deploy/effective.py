@@ -56,7 +56,7 @@ def _site(settings: Settings) -> Shape:
         },
         stop_timeout=duration_text(settings.stop_timeout),
         upstreams={name: _upstream(each) for name, each in settings.upstreams.items()},
-        routes=[_route(each, named) for each in settings.routes],
+        routes=[_route(each, named, settings.listen) for each in settings.routes],
         pools={name: _pool(each) for name, each in settings.pools.items()},
     )
 
@@ -80,12 +80,17 @@ def _limits(settings: Settings) -> Shape:
 
 def _listen(listen: Listen) -> Shape:
     return _written(
-        address=f"unix:{listen.path}" if listen.path else listen.address,
+        address=_address(listen),
+        name=listen.name,
         scheme=listen.scheme if listen.tls is None else None,
         group=listen.group,
         mode=None if listen.mode is None else f"{listen.mode:04o}",
         tls=_tls(listen.tls) if listen.tls is not None else None,
     )
+
+
+def _address(listen: Listen) -> str:
+    return f"unix:{listen.path}" if listen.path else listen.address
 
 
 def _tls(tls: Tls) -> Shape:
@@ -146,11 +151,12 @@ def _timeout(route: Route) -> str | None:
     return None if route.pool is None else _duration(route.timeout)
 
 
-def _route(route: Route, named: dict[Upstream, str]) -> Shape:
+def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]) -> Shape:
     runs_code = route.pool is not None or route.upstream is not None
     return _written(
         host=list(route.host),
         scheme=route.scheme,
+        listener=[one.name or _address(one) for one in listens if one.address in route.listener],
         path=route.path,
         files=_files(route.files) if route.files else None,
         file=_text(route.file),

@@ -44,8 +44,8 @@ class Connection:
     """A client's. `run()` is its task and returns when it is over, whatever happens in it."""
 
     __slots__ = (
-        "_client", "_client_key", "_clients", "_complaints", "_has_asked", "_is_unread", "_omissions",
-        "_patience", "_reader", "_resources", "_rest", "_scheme", "_stall", "_writer", "wire",
+        "_client", "_client_key", "_clients", "_complaints", "_has_asked", "_is_unread", "_listener",
+        "_omissions", "_patience", "_reader", "_resources", "_rest", "_scheme", "_stall", "_writer", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class Connection:
         clients: Clients,
         complaints: Complaints,
         omissions: Omissions,
+        listener: str = "",
     ) -> None:
         # For the process.
         self._resources = resources
@@ -65,9 +66,10 @@ class Connection:
         # For this connection.
         self.wire = wire
         self._scheme = scheme
+        self._listener = listener  # its address
         self._reader = RequestReader(resources.head_limits)
-        header_timeout = resources.settings.limits.header_timeout
-        self._patience = resources.deadlines.start(header_timeout, self, "header_timeout")
+        patience = resources.settings.limits.header_timeout
+        self._patience = resources.deadlines.start(patience, self, "header_timeout")
         self._stall = Stall(wire, resources.deadlines)
         self._client: Client | None = None
         self._client_key: tuple[bytes, object] = b"", None
@@ -223,6 +225,7 @@ class Connection:
         authority, believed_by = self._client_key
         if client is None or client.is_trusted or head.authority != authority or settings is not believed_by:
             client = client_of(self.wire.peer, head, settings, self._scheme)
+            client.listener = self._listener
             self._client, self._client_key = client, (head.authority, settings)
             if not client.is_trusted:
                 self._omissions.tell_unbelieved(head, self.wire.peer)
@@ -254,7 +257,8 @@ class Connection:
     async def _route(self, request: Request, writer: ResponseWriter) -> None:
         site = self._clients.site
         is_secure = request.client.scheme == "https"
-        route = (site.find_secure if is_secure else site.find)(request.head)
+        way = site.by_listener.get(self._listener) or site
+        route = (way.find_secure if is_secure else way.find)(request.head)
         if route is None:
             raise refuse("no_route")
         request.route, request.record.route = route, route.id
@@ -267,8 +271,7 @@ class Connection:
 
     async def _answer_problem(self, request: Request, writer: ResponseWriter, problem: HttpError) -> None:
         """Our own answer, or a cut where a handler's has begun."""
-        record = request.record
-        record.why = problem.why
+        request.record.why = problem.why
         if problem.source is not Source.CLIENT and problem.why not in SAID_ELSEWHERE:
             self._complaints.say(problem.why, f"{request.head} (request {request.request_id}): {problem}")
         if problem.status == CLIENT_LEFT:
@@ -276,8 +279,7 @@ class Connection:
         elif not writer.take_back():
             writer.close_without_end()
         else:
-            accept = request.head.get(b"accept")
-            headers, page = error_pages.render(problem, request.request_id, accept)
+            headers, page = error_pages.render(problem, request.request_id, request.head.get(b"accept"))
             await writer.send(problem.status, headers, page)
 
     def _explain(self, error: Exception, request: Request) -> HttpError:
@@ -294,8 +296,7 @@ class Connection:
     async def _finish(self, request: Request, writer: ResponseWriter) -> bool:
         """Drain or refuse what is left of the body; keep or close."""
         body = request.body
-        keeps = writer.keep_alive and writer.finished
-        if keeps and (body.is_complete or await body.drain(DRAIN_CAP)):
+        if writer.keep_alive and writer.finished and (body.is_complete or await body.drain(DRAIN_CAP)):
             self._rest += body.take_rest()
             return True
         # It wanted to go on, or is not through with its body: then it may be sending at this moment.
@@ -336,9 +337,8 @@ class Connection:
 
     def _log(self, request: Request, writer: ResponseWriter) -> None:
         log, route = self._resources.access_log, request.route
-        if log is None or (route is not None and not route.log):
-            return
-        log.write(note(request, writer))
+        if log is not None and (route is None or route.log):
+            log.write(note(request, writer))
 
     def _log_unread(self, error: HttpError, request_id: str = "", sent: int = 0) -> None:
         """A line for what never became a request."""

@@ -95,8 +95,9 @@ class Reception:
         wire = Wire(sock, peer_of(address))
         if self._lets_in(wire):
             connection = Connection(
-                wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions
-            )
+                wire, listener.scheme, self._resources, self._clients, self._complaints, self._omissions,
+                listener.listen.address,
+            )  # fmt: skip
             self._nursery.start_soon(connection.run)
 
     def _receive_encrypted(self, sock: socket.socket, address: object, listener: BoundListener) -> None:
@@ -104,8 +105,9 @@ class Reception:
         wire = TlsWire(sock, peer_of(address), door.wrap)
         if self._lets_in(wire):
             connection = TlsConnection(
-                wire, door, self._resources, self._clients, self._complaints, self._omissions
-            )
+                wire, door, self._resources, self._clients, self._complaints, self._omissions,
+                listener.listen.address,
+            )  # fmt: skip
             self._nursery.start_soon(connection.run)
 
     def _lets_in(self, wire: Wire) -> bool:

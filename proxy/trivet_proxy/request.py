@@ -31,6 +31,7 @@ class Client:
     port: int
     forwarded_for: str  # the chain for the upstream
     is_trusted: bool  # the peer may speak for others
+    listener: str = ""  # the address of the one it came to
     credentials: bytes = b""  # of its certificate, for the upstream: whole lines that begin with CRLF
 
 

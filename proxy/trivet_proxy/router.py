@@ -42,6 +42,7 @@ class CompiledRoute:
     hosts: tuple[str, ...] = ()
     path: bytes | None = None
     scheme: str | None = None
+    listeners: tuple[str, ...] = ()  # addresses
     to_slash: CompiledRoute | None = None
     # what happens
     handler: Handler
@@ -68,17 +69,23 @@ class CompiledRoute:
 class Router:
     """Exact hosts are looked up, `*.example.com` by the ends of the host's name.
 
-    `find` is for requests over http, `find_secure` for those over https.
+    `find` is for requests over http, `find_secure` for those over https. `by_listener` has another router for
+    each listener that a route names; all others are served by this one.
     """
 
-    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "_secure", "routes")
+    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "_secure", "by_listener", "routes")
 
-    def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
-        self.routes = sorted(routes, key=lambda route: route.order)
+    def __init__(
+        self, routes: Iterable[CompiledRoute], scheme: str = "http", listener: str | None = None
+    ) -> None:
+        every = sorted(routes, key=lambda route: route.order)
+        named = {address for route in every for address in route.listeners} if listener is None else ()
+        self.by_listener = {address: Router(every, scheme, address) for address in named}
+        self.routes = [route for route in every if not route.listeners or listener in route.listeners]
         # No bound method of its own is kept here: a cycle would hold what the routes have open.
         self._secure: Router | None = None
         if scheme == "http" and any(route.scheme for route in self.routes):
-            self._secure = Router(self.routes, "https")
+            self._secure = Router(self.routes, "https", listener or "")
         self._anywhere = _PathTable()
         self._by_host: dict[str, _PathTable] = {}
         self._by_suffix: dict[str, _PathTable] = {}

@@ -63,6 +63,7 @@ class Site:
         "_keepers",
         "_resources",
         "_upstreams",
+        "by_listener",
         "find",
         "find_secure",
         "router",
@@ -85,6 +86,7 @@ class Site:
         # Not a method around it: one call less a request.
         self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
         self.find_secure: Callable[[RoutableHead], CompiledRoute | None] = router.find_secure
+        self.by_listener = router.by_listener
         self._dispatches = dispatches
         self._upstreams = upstreams
         self._keepers = keepers
@@ -103,6 +105,8 @@ class Site:
             return self._internal.try_find(order, request.head.host)
         request.order = None
         rest = route.rest if route is not None else None
+        if rest is not None:
+            rest = rest.by_listener.get(request.client.listener, rest)
         find = None if rest is None else rest.find if request.client.scheme == "http" else rest.find_secure
         found = find(request.head) if find is not None else None
         if found is None:
@@ -196,6 +200,7 @@ class _Builder:
             timeout=route.timeout,
             log=route.log,
             scheme=route.scheme,
+            listeners=route.listener,
             shape=compile_shape(route.response_headers),
             secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),

@@ -44,8 +44,9 @@ class TlsConnection(Connection):
         clients: Clients,
         complaints: Complaints,
         omissions: Omissions,
+        listener: str = "",
     ) -> None:
-        super().__init__(wire, "https", resources, clients, complaints, omissions)
+        super().__init__(wire, "https", resources, clients, complaints, omissions, listener)
         self._timeout = door.tls.handshake_timeout
         self._asks_for_certificate = door.tls.client != "off"
         self._is_greeted = False

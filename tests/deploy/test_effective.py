@@ -11,7 +11,7 @@ from trivet_common.config import from_mapping, load
 from trivet_deploy.effective import as_yaml
 
 SITE: dict[str, Any] = {
-    "listen": ["127.0.0.1:8000", {"address": "unix:http.sock", "mode": "0660"}],
+    "listen": ["127.0.0.1:8000", {"address": "unix:http.sock", "mode": "0660", "name": "local"}],
     "run_dir": "/run/shop",
     "trusted_proxies": ["10.0.0.0/8", "unix"],
     "limits": {"body_rate": "off", "connections_per_client": 20},
@@ -26,6 +26,7 @@ SITE: dict[str, Any] = {
         {"host": "*.example.com", "redirect": {"to": "https://example.com{uri}", "permanent": True}},
         {"path": "/old/", "upstream": "old", "timeout": "off", "stream": True},
         {"scheme": "http", "path": "/here", "respond": "plain"},
+        {"path": "/inside", "respond": "plain", "listener": ["local", "127.0.0.1:8000"]},
         {"path": "/there", "respond": "x", "hsts": {"age": "1y", "subdomains": True, "preload": True}},
         {"path": "/gone", "respond": {"status": 410, "body": "gone", "headers": {"X-C": "3"}}},
         {"path": "/healthz", "health": "live", "log": False},

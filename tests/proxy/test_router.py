@@ -188,3 +188,24 @@ def test_a_scheme_is_part_of_the_match() -> None:
         assert [one and one.order for one in found] == [plain, secure]
     same = Router([route(0, None, None)])
     assert same.find_secure == same.find
+
+
+def test_a_route_for_a_listener_matches_there_only() -> None:
+    def route(order: int, listeners: tuple[str, ...], scheme: str | None = None) -> CompiledRoute:
+        return CompiledRoute(
+            order=order, limits=LIMITS, handler=answer, path=b"/", listeners=listeners, scheme=scheme
+        )
+
+    admin, secure, rest = route(0, ("8443",)), route(1, ("8443", "443"), "https"), route(2, ())
+    router, head = Router([admin, secure, rest]), Head("a.example", b"/")
+    assert (router.find(head), router.find_secure(head)) == (rest, rest)
+    assert (router.by_listener["8443"].find(head), router.by_listener["8443"].find_secure(head)) == (
+        admin,
+        admin,
+    )
+    assert (router.by_listener["443"].find(head), router.by_listener["443"].find_secure(head)) == (
+        rest,
+        secure,
+    )
+    assert router.by_listener.keys() == {"8443", "443"}
+    assert Router([rest]).by_listener == {}

@@ -50,6 +50,7 @@ class Listen:
     mode: int | None = None
     tls: Tls | None = None
     proxy_protocol: "TrustedProxies | None" = None  # who begins each connection with a PROXY header
+    name: str | None = None  # by which routes know it
 
     def __str__(self) -> str:
         return self.address
@@ -57,7 +58,7 @@ class Listen:
     @property
     def fixed(self) -> "Listen":
         """What only a restart can change."""
-        return self if self.tls is None else replace(self, tls=self.tls.fixed)
+        return replace(self, name=None, tls=self.tls and self.tls.fixed)
 
 
 @dataclass(frozen=True, slots=True)

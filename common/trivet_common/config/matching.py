@@ -75,11 +75,13 @@ def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
     """Whether what is below has a route of its own, or goes to the same place anyway."""
     below = f"{route.path}/"
     for other in routes:
-        if other is route or not _hosts_cover(other.host, route.host):
+        if other is route or not hosts_cover(other.host, route.host):
+            continue
+        if not _listeners_cover(other.listener, route.listener):
             continue
         if other.path == below:
             return True
-        if _path_covers(other.path, below):
+        if path_covers(other.path, below):
             return (other.pool, other.upstream) == (route.pool, route.upstream)
     return False
 
@@ -87,12 +89,16 @@ def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
 def _covers(earlier: Route, later: Route) -> bool:
     if earlier.files is not None and earlier.files.passes_on:
         return False
-    if earlier.scheme not in (None, later.scheme):
+    if earlier.scheme not in (None, later.scheme) or not _listeners_cover(earlier.listener, later.listener):
         return False
-    return _hosts_cover(earlier.host, later.host) and _path_covers(earlier.path, later.path)
+    return hosts_cover(earlier.host, later.host) and path_covers(earlier.path, later.path)
 
 
-def _path_covers(wide: str | None, narrow: str | None) -> bool:
+def _listeners_cover(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+
+def path_covers(wide: str | None, narrow: str | None) -> bool:
     if wide is None or wide == "/":
         return True
     if narrow is None:
@@ -100,7 +106,7 @@ def _path_covers(wide: str | None, narrow: str | None) -> bool:
     return narrow.startswith(wide) if wide.endswith("/") else narrow == wide
 
 
-def _hosts_cover(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+def hosts_cover(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
     if not wide:
         return True
     return bool(narrow) and all(any(_host_covers(pattern, host) for pattern in wide) for host in narrow)

@@ -22,6 +22,7 @@ class ListenKeys(Section):
     address: Address = required(
         '`host:port`, a bare port (every address, both families), `"unix:/path"` or `"fd:NAME"` (systemd).'
     )
+    name: fields.Word | None = setting(None, "What routes call it: `listener: NAME`.")
     scheme: Annotated[str, fields.choice("http", "https")] = setting(
         "http", "What clients used: `https` where TLS ends in front of us and nobody says so."
     )

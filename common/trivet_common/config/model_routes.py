@@ -148,6 +148,14 @@ def _upstream_of_route(value: Any) -> Any:
     return fields.one_or_list(value)
 
 
+def _parse_listener(value: Any) -> str:
+    is_port = isinstance(value, int) and not isinstance(value, bool)
+    return fields.parse_text(str(value) if is_port else value)
+
+
+ListenerName = Annotated[str, fields.Kind("text", _parse_listener, {"type": ["string", "integer"]})]
+
+
 class RouteKeys(RouteOptions):
     """One route: what it matches, one action, and options"""
 
@@ -155,6 +163,9 @@ class RouteKeys(RouteOptions):
     scheme: Annotated[str, fields.choice("http", "https")] | None = setting(
         None, "What the client used: `http` or `https`; else any."
     )
+    listener: Annotated[
+        tuple[ListenerName, ...], fields.Short("name or list", fields.one_or_list, {"type": "string"})
+    ] = setting((), "The listeners it is for, each by its `name` or its address as written; else all.")
     path: fields.Word | None = setting(
         None, "The path: with a final `/` all beneath, without one exactly this path; else any."
     )
@@ -199,7 +210,6 @@ class RouteKeys(RouteOptions):
         "headers": "matching by header",
         "query": "matching by query",
         "client": "matching by client address",
-        "listener": "matching by listener",
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .addresses import Listen, TrustedProxies, parse_listen, parse_networks
 from .draft import Draft
+from .listener_match import check_names
 from .model_listen import ListenKeys
 from .nodes import Loc
 from .problems import Mistake, shown
@@ -19,6 +20,8 @@ def resolve_listeners(
     written: tuple[ListenKeys, ...], draft: Draft, *loc: str, check: bool = True
 ) -> tuple[Listen, ...]:
     """All listeners of one list; two equal ones are a mistake."""
+    if check:
+        check_names(written, draft, loc)
     listeners: list[Listen] = []
     for index, keys in enumerate(written):
         listener = _resolve(keys, draft, (*loc, index), check)
@@ -46,8 +49,18 @@ def _resolve(keys: ListenKeys, draft: Draft, loc: Loc, check: bool) -> Listen | 
     scheme = "https" if tls is not None else keys.scheme
     if keys.proxy_protocol and loc[0] == "pools":
         draft.mistake((*loc, "proxy_protocol"), "only a listener of the proxy has it", "take it out")
+    if keys.name is not None and loc[0] == "pools":
+        draft.mistake((*loc, "name"), "only a listener of the proxy has it", "take it out")
     senders = trusted(keys.proxy_protocol, draft, (*loc, "proxy_protocol")) if keys.proxy_protocol else None
-    return replace(listener, scheme=scheme, group=keys.group, mode=keys.mode, tls=tls, proxy_protocol=senders)
+    return replace(
+        listener,
+        scheme=scheme,
+        group=keys.group,
+        mode=keys.mode,
+        tls=tls,
+        proxy_protocol=senders,
+        name=keys.name,
+    )
 
 
 def trusted(words: tuple[str, ...], draft: Draft, loc: Loc) -> TrustedProxies:

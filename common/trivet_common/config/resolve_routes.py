@@ -8,6 +8,7 @@ from . import matching
 from .draft import Draft
 from .fields import FIELD_VALUE
 from .hints import close_name
+from .listener_match import resolve_listener
 from .model import SiteKeys
 from .model_files import NEXT
 from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
@@ -70,6 +71,7 @@ class _RouteMaker:
             log=options.log,
             response_headers=options.response_headers,
             scheme=keys.scheme,
+            listener=resolve_listener(keys.listener, self._site.listen, draft, (*self._loc, "listener")),
             hsts=options.hsts,
             files=resolve_files(keys.files, self._site, draft, (*self._loc, "files")) if keys.files else None,
             file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,
@@ -114,6 +116,10 @@ class _RouteMaker:
         if keys.internal and keys.files is None and keys.file is None:
             self._draft.mistake(
                 (*self._loc, "internal"), "only a route with files or file can be internal", "take it out"
+            )
+        elif keys.internal and keys.listener:
+            self._draft.mistake(
+                (*self._loc, "listener"), "an application orders it, whoever asked where", "take it out"
             )
         elif keys.internal and keys.files is not None and keys.files.fallback == NEXT:
             self._draft.mistake(

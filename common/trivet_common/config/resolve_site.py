@@ -12,6 +12,7 @@ from .cores import available_cores
 from .draft import Draft
 from .exposure import check_exposure
 from .fields import count
+from .listener_match import warn_of_other_ways
 from .model import SiteKeys
 from .model_routes import RouteKeys
 from .problems import Mistake, Place, shown
@@ -44,11 +45,14 @@ class SiteResolver:
         routes = resolve_routes(site, pools, upstreams, draft)
         self._check_routes(routes, pools)
         routes = routes or self._only_route(pools)
+        listen = self._listen()
+        if draft.checks_front and not draft.findings.mistake_count:
+            warn_of_other_ways(listen, routes, draft)
         settings = Settings(
             file=file,
             name=name,
             base=base,
-            listen=self._listen(),
+            listen=listen,
             proxy=Proxy(site.proxy.processes or min(available_cores(), MAX_PROCESSES)),
             run_dir=self._run_dir(pools),
             state_dir=self._state_dir(),

@@ -181,6 +181,7 @@ class Route:
     internal: bool = False  # reached only by an order of an application
     read_timeout: float | None = None
     tunnel_timeout: float = 3600.0
+    listener: tuple[str, ...] = ()  # addresses; none: all
 
 
 @dataclass(frozen=True, slots=True)
