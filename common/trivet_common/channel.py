@@ -7,7 +7,6 @@ import fcntl
 import os
 import select
 import socket
-import stat
 from collections.abc import Sequence
 
 from trivet_common.foreign import Closer, receive
@@ -150,9 +149,9 @@ def _read_file(fd: int, longest: int) -> bytes:
 
     A pipe would hold us for ever, and so would a file of a FUSE that its owner has mounted for that.
     """
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode) or not _is_in_memory(fd):
+    if not _is_in_memory(fd):  # before fstat, which asks that FUSE too
         return b""
+    info = os.fstat(fd)
     pieces, at, size = [], 0, min(info.st_size, longest)
     while at < size:
         piece = os.pread(fd, size - at, at)

@@ -122,7 +122,7 @@ async def read(fd: int, count: int, offset: int, lane: Lane | None = None) -> by
     if not count:
         return b""
     buffer = bytearray(count)
-    got = _read_now(fd, buffer, offset)
+    got = _read_now(fd, buffer, offset, lane is None)
     if got == count or got == 0:
         return bytes(buffer[:got])
     got = got or 0
@@ -136,7 +136,8 @@ async def warm(fd: int, offset: int, count: int, lane: Lane | None = None) -> bo
     False: one cannot tell, and it is to be read piece by piece. Raises TimeoutError.
     """
     try:
-        is_warm = _is_there(fd, offset + count - 1) and _is_there(fd, offset)
+        is_ours = lane is None
+        is_warm = _is_there(fd, offset + count - 1, is_ours) and _is_there(fd, offset, is_ours)
     except OSError as error:
         # Who sends it will meet any other trouble, and say so.
         return error.errno not in _CANNOT_TELL
@@ -182,20 +183,20 @@ async def run(work: Callable[[], Result]) -> Result:
     return await trio.to_thread.run_sync(work, limiter=limiter)
 
 
-def _is_there(fd: int, offset: int) -> bool:
+def _is_there(fd: int, offset: int, is_ours: bool) -> bool:
     """Raises OSError: also where one cannot tell."""
     try:
         os.preadv(fd, [bytearray(1)], offset, _NOWAIT)
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno in _CANNOT_TELL and _is_memory(fd):
+        if error.errno in _CANNOT_TELL and is_ours and _is_memory(fd):
             return True
         raise
     return True
 
 
-def _read_now(fd: int, buffer: bytearray, offset: int) -> int | None:
+def _read_now(fd: int, buffer: bytearray, offset: int, is_ours: bool) -> int | None:
     """How many bytes there are without waiting; None: none are in memory yet, or one cannot tell."""
     try:
         return os.preadv(fd, [buffer], offset, _NOWAIT)
@@ -204,21 +205,24 @@ def _read_now(fd: int, buffer: bytearray, offset: int) -> int | None:
     except OSError as error:
         if error.errno not in _CANNOT_TELL:
             raise
-    return os.preadv(fd, [buffer], offset) if _is_memory(fd) else None
+    return os.preadv(fd, [buffer], offset) if is_ours and _is_memory(fd) else None
 
 
 def _is_memory(fd: int) -> bool:
+    """Not to be asked of others' files: the number of a tmpfs that is unmounted may be a FUSE's next."""
     return file_systems.known(file_systems.look(fd).device) is Kind.MEMORY
 
 
 async def _read_in_thread(fd: int, count: int, offset: int, lane: Lane | None) -> list[bytes]:
+    is_ours = lane is None
     lane = lane or lane_of(fd)
     own = os.dup(fd)  # its number must mean this file for as long as the thread reads
-    return await lane.run(partial(_read_through, own, count, offset), partial(os.close, own))
+    return await lane.run(partial(_read_through, own, count, offset, is_ours), partial(os.close, own))
 
 
-def _read_through(fd: int, count: int, offset: int) -> list[bytes]:
-    file_systems.learn(fd)
+def _read_through(fd: int, count: int, offset: int, is_ours: bool) -> list[bytes]:
+    if is_ours:
+        file_systems.learn(fd)
     pieces = []
     end = offset + count
     while offset < end:

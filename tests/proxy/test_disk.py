@@ -221,3 +221,19 @@ async def test_who_closes(monkeypatch, kind):
         work()
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)
+
+
+async def test_nothing_is_believed_of_a_file_that_others_handed_over(readers, cannot_tell):
+    """The number of a tmpfs that is unmounted may be that of a FUSE a moment later."""
+    fd, lane = os.memfd_create("test"), disk.Lane()
+    try:
+        os.write(fd, b"0123")
+        assert await disk.read(fd, 3, 1, lane) == b"123"
+        assert file_systems._known == {}
+        file_systems.learn(fd)
+        readers.clear()
+        assert await disk.read(fd, 3, 1, lane) == b"123"
+        assert not await disk.warm(fd, 0, 4, lane)
+        assert readers == [False]
+    finally:
+        os.close(fd)

@@ -262,3 +262,30 @@ async def test_a_pool_whose_descriptors_are_not_to_be_closed_gets_no_more(pool, 
     pool.worker(handing(file))
     assert dispatch.try_claim() is None
     assert dispatch.slots.is_starved
+
+
+async def test_what_follows_a_handover_is_seen_too(pool, dispatch, file, monkeypatch):
+    """A message may be put in after the door was shut for it: the kernel asked before that."""
+    admitted = []
+
+    def leave_open(sock, is_refusing=True):
+        if not is_refusing or not admitted:
+            admitted.append(sock)
+            return foreign.refuse_descriptors(sock, is_refusing)
+        return True
+
+    monkeypatch.setattr(slot_wire, "refuse_descriptors", leave_open)
+    answers = iter([handing(file), lambda peer, asked: socket.send_fds(peer.sock, [OK], [file]) and b""])
+    slot = pool.worker(lambda peer, asked: next(answers)(peer, asked))
+    assert (await ask(dispatch)).endswith(DATA[1000:])
+    assert await fail(dispatch) == "upstream_bad"
+    assert (slot.connections, dispatch.tally.deaths) == (1, 0)
+
+
+async def test_a_file_nobody_else_may_look_at(pool, dispatch, file, monkeypatch):
+    def look(fd):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("trivet_proxy.file_systems.look", look)
+    pool.worker(handing(file))
+    assert await fail(dispatch) == "upstream_bad"

@@ -102,7 +102,10 @@ def _lost() -> HttpError:
 
 def _judge(fd: int, end: int) -> None:
     """Raises HttpError for what cannot be sent up to `end`."""
-    found = file_systems.look(fd)
+    try:
+        found = file_systems.look(fd)
+    except OSError as error:  # somebody's FUSE keeps others out
+        raise refuse("upstream_bad", f"The file that the slot handed over: {error.strerror}.") from None
     if not stat.S_ISREG(found.mode):
         raise refuse("upstream_bad", "What the slot handed over is no regular file.")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)

@@ -17,6 +17,8 @@ from trivet_common.foreign import Closer, receive, refuse_descriptors
 
 from ..wire import PIECE, Wire
 
+_READ = 1024  # as wire.py counts one that brings little
+
 # In the place of the socket of a wire that was closed.
 _GONE = socket.socket(socket.AF_UNIX)
 _GONE.close()
@@ -73,9 +75,10 @@ class SlotWire(Wire):
 
     def admit(self, is_admitting: bool) -> None:
         """Descriptors, from now on or no more."""
-        if refuse_descriptors(self._sock, not is_admitting):
-            # What came in between lies there still; then the link is not kept either.
-            self._is_open = is_admitting or self.has_input()
+        refuse_descriptors(self._sock, not is_admitting)
+        # For good: one that the kernel had let through may be put in after the door is shut.
+        self._is_open = True
+        self.__class__ = WatchfulWire
 
     def close(self, why: str = "") -> None:
         if self.fd < 0 or not self._is_open:
@@ -90,7 +93,10 @@ class SlotWire(Wire):
 
 
 class WatchfulWire(SlotWire):
-    """Where the kernel cannot keep descriptors out: recv(2) would have it close them, in our loop."""
+    """Where descriptors may come that nobody asked for; recv(2) would have the kernel close them in our loop.
+
+    Before Linux 6.16, and once there was a handover. No slot of ours sends any, so the first one is the end.
+    """
 
     __slots__ = ()
 
@@ -108,10 +114,13 @@ class WatchfulWire(SlotWire):
                 raise self._closed() from None
             self.was_reset = True
             return b""
+        self._spent += len(data) + _READ
+        if not descriptors:
+            return data
         for fd in descriptors:
             self.give_back(fd)
-        self._spent += len(data)
-        return data
+        self.close("upstream_bad")
+        raise self._closed()
 
 
 def slot_wire(sock: socket.socket, closer: Closer) -> SlotWire:
