@@ -19,6 +19,7 @@ from .locations import encode_path
 # A page longer than this nobody reads; who has more to list wants something else than a page.
 MOST = 10_000
 _MOST_SEEN = 10 * MOST  # hidden names and sockets among them: a folder may hold millions
+_KEPT = 1.0  # seconds
 HEADERS = [*page.HEADERS, (b"cache-control", b"no-cache")]
 
 _STYLE = """\
@@ -58,6 +59,28 @@ class Items(NamedTuple):
 
     items: list[Item]
     is_cut: bool = False
+
+
+class LastPage:
+    """Of one route, for a second: whoever asks for a large folder all the time has it made once."""
+
+    __slots__ = ("_clock", "_made")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._made: tuple[object, float, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<LastPage {len(self._made[2]) if self._made else 0} bytes>"
+
+    def get(self, key: object, make: Callable[[], bytes]) -> bytes:
+        """In any thread."""
+        made = self._made
+        if made is not None and made[0] == key and self._clock() < made[1]:
+            return made[2]
+        page = make()
+        self._made = key, self._clock() + _KEPT, page
+        return page
 
 
 def read(fd: int, is_hidden: Callable[[bytes], bool], look: Callable[[bytes], os.stat_result]) -> Items:

@@ -11,7 +11,7 @@ import pytest
 
 from trivet_proxy import listing
 from trivet_proxy.folder import is_hidden
-from trivet_proxy.listing import Item, Items, read, render, size_text
+from trivet_proxy.listing import Item, Items, LastPage, read, render, size_text
 
 
 class Page(html.parser.HTMLParser):
@@ -88,6 +88,18 @@ def test_empty_and_too_many():
     page = render(b"/", Items(items, is_cut=True), False)
     assert b"This folder holds more: 3 of its names are shown, the others are not." in page
     assert len(Page(page).links) == 3
+
+
+def test_a_page_is_made_once_a_second():
+    now = 0.0
+    last = LastPage(lambda: now)
+    made = iter([b"first", b"second", b"another", b"third"])
+    assert [last.get("a", lambda: next(made)) for _ in range(3)] == [b"first"] * 3
+    now = 1.0
+    assert last.get("a", lambda: next(made)) == b"second"
+    assert "6 bytes" in repr(last)
+    assert last.get("b", lambda: next(made)) == b"another"
+    assert last.get("a", lambda: next(made)) == b"third"
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ class _Files:
         "_hides",
         "_index",
         "_is_listed",
+        "_last_page",
         "_may_be_well_known",
         "_passes_on",
     )
@@ -119,6 +120,7 @@ class _Files:
         self._fallback = os.fsencode(files.fallback) if files.fallback is not None else None
         self._passes_on = files.passes_on
         self._is_listed = files.listing
+        self._last_page = listing.LastPage()
         self._hides = not files.hidden
 
     async def serve(self, request: Request, writer: ResponseWriter) -> None:
@@ -189,7 +191,8 @@ class _Files:
         # Ten thousand rows, or a slow disk, must not stop the loop.
         try:
             root = self._folder.pin()
-            work = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
+            make = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
+            work = partial(self._last_page.get, (self._folder.identity, name, path), make)
             return await disk.lane_of(root.fd).run(work, root.close)
         except TimeoutError as error:
             raise unreadable(error) from None
