@@ -46,7 +46,7 @@ def _proxy(plan: Plan) -> dict[str, Any]:
         # The engine's default since 20.10, for a user without capabilities.
         service["sysctls"] = {"net.ipv4.ip_unprivileged_port_start": "0"}
     service["volumes"] += _mounted(plan.certificate_folders)
-    service["tmpfs"] = ["/tmp:mode=1777,size=64m"]
+    service["tmpfs"] = _tmp(plan, "64m")
     if plan.services:
         service["depends_on"] = {pool: {"condition": "service_healthy"} for pool in plan.services}
     return service | {"mem_limit": "512m", "pids_limit": 128}
@@ -55,7 +55,7 @@ def _proxy(plan: Plan) -> dict[str, Any]:
 def _backend(plan: Plan, pool: str) -> dict[str, Any]:
     service = _service(plan, plan.backend(pool), "backend")
     service["volumes"] += _mounted(plan.env_files)
-    service["tmpfs"] = ["/tmp:mode=1777,size=256m"]
+    service["tmpfs"] = _tmp(plan, "256m")
     service["healthcheck"]["start_period"] = "120s"  # `prepare` may migrate a database
     return service | {"mem_limit": "1g", "pids_limit": 256}
 
@@ -82,6 +82,10 @@ def _service(plan: Plan, command: list[str], half: str) -> dict[str, Any]:
             "start_period": "30s",
         },
     }
+
+
+def _tmp(plan: Plan, size: str) -> list[str]:
+    return [f"/tmp:mode=1777,size={size}"] if plan.spool != "/tmp" else []
 
 
 def _mounted(mounts: Iterable[Mount]) -> list[dict[str, Any]]:

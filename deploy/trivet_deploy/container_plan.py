@@ -55,6 +55,7 @@ class Plan(NamedTuple):
     stop_timeout: float
     requirements: str | None
     proxy_copies: tuple[str, ...] = ()  # what of the folder the proxy's image has
+    published: tuple[str, ...] = ()  # folders in the volume that a proxy needs, though a pool fills them
     certificates: tuple[Mount, ...] = ()  # files
     certificate_folders: tuple[Mount, ...] = ()  # or files, where their folder is not theirs alone
     env_files: tuple[Mount, ...] = ()
@@ -107,6 +108,7 @@ def plan(site: Site) -> Plan:
         stop_timeout=settings.stop_timeout,
         requirements=found[0] if found else None,
         proxy_copies=copies,
+        published=tuple(_published(settings, _volume(run_dir))),
         certificates=certificates,
         certificate_folders=_folders(certificates, settings.base),
         env_files=env_files,
@@ -145,6 +147,9 @@ def _certificates(settings: Settings) -> tuple[Mount, ...]:
     for tls in (listen.tls for listen in settings.listen if listen.tls is not None):
         files += [path for pair in tls.pairs for path in (pair.certificate, pair.key)]
         files += [tls.client_ca] if tls.client_ca is not None else []
+    for path in files:
+        if not path.is_file():
+            raise Refusal(f"listen: there is no {path}; get the certificate first, or correct the path")
     return tuple(Mount(path, _inside(path, settings.base)) for path in dict.fromkeys(files))
 
 
@@ -172,11 +177,19 @@ def _proxy_copies(settings: Settings) -> Iterator[str]:
     assert settings.file is not None
     paths = [settings.file.absolute(), *_included(settings)]
     for route in settings.routes:
-        paths += [route.files.root] if route.files is not None else []
+        paths += [route.files.root] if route.files is not None and not route.files.uploads else []
         paths += [route.file] if route.file is not None else []
     for path in dict.fromkeys(paths):
         if path.is_relative_to(settings.base) and path != settings.base and path.exists():
             yield os.path.relpath(path, settings.base)
+
+
+def _published(settings: Settings, volume: str) -> Iterator[str]:
+    for route in settings.routes:
+        if route.files is not None:
+            path = _inside(route.files.root, settings.base)
+            if path.startswith(f"{volume}/"):
+                yield path
 
 
 def _included(settings: Settings) -> Iterator[Path]:
@@ -216,7 +229,12 @@ def _notes(settings: Settings, run_dir: str) -> Iterator[str]:
         root = route.files.root if route.files is not None else route.file
         if root is None or f"{_inside(root, settings.base)}/".startswith(f"{shared}/"):
             continue
-        if not root.is_relative_to(settings.base) or not root.exists():
+        if route.files is not None and route.files.uploads:
+            yield (
+                f"{route.where}: {root} is written while the site runs: give it a volume, in the proxy and "
+                "the pools that write it"
+            )
+        elif not root.is_relative_to(settings.base) or not root.exists():
             yield (
                 f"{route.where}: {root} is in no image; publish it by `prepare` below {shared}, which the "
                 "containers share, or give it a volume"

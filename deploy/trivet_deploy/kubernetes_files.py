@@ -80,8 +80,21 @@ def _pod(plan: Plan) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": _identity(plan),
+        **({"initContainers": [_folders(plan)]} if plan.published else {}),
         "containers": containers,
         "volumes": list(_volumes(plan, [container["name"] for container in containers])),
+    }
+
+
+def _folders(plan: Plan) -> dict[str, Any]:
+    """The proxy may come first, and serves files that a pool is about to publish."""
+    return {
+        "name": "folders",
+        "image": f"{plan.name}-proxy",
+        "command": ["mkdir", "-p", *plan.published],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [{"name": "run", "mountPath": plan.volume}],
     }
 
 

@@ -60,7 +60,7 @@ KINDS: dict[str, Callable[[Site, bool], Made]] = {
 
 def write(kind: str, file: str, folder: str | None, halves: bool) -> int:
     """Print the files, each under its name, or write them; all or none. Raises Refusal."""
-    files, notes = KINDS[kind](load_site(file), halves)
+    files, notes = KINDS[kind](_load(kind, file), halves)
     if folder is None:
         click.echo("\n".join(f"# ---- {name}\n{text}" for name, text in files.items()), nl=False)
     else:
@@ -70,6 +70,21 @@ def write(kind: str, file: str, folder: str | None, halves: bool) -> int:
     for note in notes:
         screen.tell(f"warning: {note}")
     return GOOD
+
+
+def _load(kind: str, file: str) -> Site:
+    """Containers have folders that this machine has not, those that `prepare` fills for instance."""
+    from trivet_common.config import ConfigError
+
+    try:
+        return load_site(file)
+    except ConfigError as error:
+        if kind == "systemd":
+            raise
+        try:
+            return load_site(file, purpose="backend")
+        except ConfigError:
+            raise error from None
 
 
 def _is_there(path: Path, text: str) -> bool:

@@ -100,3 +100,8 @@ def test_kept_assets_have_a_volume() -> None:
 def test_a_site_without_pools_waits_for_nobody() -> None:
     (proxy,) = compose(PLAN._replace(pools=(), services=()))["services"].values()
     assert "depends_on" not in proxy
+
+
+def test_nothing_is_mounted_twice_in_one_place() -> None:
+    proxy = compose(PLAN._replace(spool="/tmp"))["services"]["proxy"]
+    assert ("spool:/tmp" in proxy["volumes"], proxy["tmpfs"]) == (True, [])

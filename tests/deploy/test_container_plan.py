@@ -176,3 +176,31 @@ def test_yaml_is_in_order_and_without_anchors() -> None:
     assert list(yaml.safe_load_all(text)) == [{"z": words, "a": words}, {"n": "1"}]
     assert "&" not in text
     assert text.index("z:") < text.index("a:")
+
+
+def test_what_a_pool_publishes_in_the_volume_and_what_is_uploaded(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "run/static").mkdir(parents=True)
+    text = """
+listen: 80
+run_dir: ./run
+routes:
+  - {path: /static/, files: ./run/static}
+  - {path: /media/, files: {root: ./media, uploads: true}}
+  - {path: /, pool: web}
+pools: {web: {app: hello}}
+"""
+    found = planned(tmp_path, text)
+    assert found.published == ("/srv/site/run/static",)
+    assert "media" not in found.proxy_copies
+    (note,) = found.notes
+    assert "media is written while the site runs: give it a volume" in note
+
+
+def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(APP)
+    tls = "{certificate: cert.pem, key: key.pem}"
+    text = f"listen: {{address: ':443', tls: {tls}}}\npools: {{web: {{app: hello}}}}\n"
+    (tmp_path / "trivet.yaml").write_text(text)
+    with pytest.raises(Refusal, match=r"there is no \S+/cert.pem"):
+        plan(load_site(str(tmp_path / "trivet.yaml"), purpose="backend"))

@@ -92,3 +92,12 @@ def test_no_two_containers_share_what_is_temporary() -> None:
 def test_a_run_directory_that_everybody_could_write_is_refused() -> None:
     with pytest.raises(Refusal, match="in a pod it is /run/FOLDER/NAME"):
         files(PLAN._replace(run_dir="/srv/site/run", volume="/srv/site/run"))
+
+
+def test_folders_that_a_pool_fills_are_there_before_the_proxy() -> None:
+    pod = documents(PLAN._replace(published=("/run/trivet/static",)))["Deployment"]["spec"]["template"][
+        "spec"
+    ]
+    (first,) = pod["initContainers"]
+    assert first["command"] == ["mkdir", "-p", "/run/trivet/static"]
+    assert "initContainers" not in documents()["Deployment"]["spec"]["template"]["spec"]

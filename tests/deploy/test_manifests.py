@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from trivet_common.config import ConfigError
 from trivet_deploy.manifests import KINDS, write
 from trivet_deploy.refusal import Refusal
 
@@ -66,3 +67,23 @@ def test_what_has_to_be_done_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "trivet.yaml").write_text("pools: {web: {app: hello}}\n")
     write("compose", str(tmp_path / "trivet.yaml"), None, halves=False)
     assert "warning: listen: 127.0.0.1:8000" in capsys.readouterr().err
+
+
+PUBLISHED = """
+listen: 8080
+routes: [{path: /static/, files: /run/nowhere/static}, {path: /, pool: web}]
+pools: {web: {app: hello}}
+"""
+
+
+def test_containers_may_have_folders_that_this_machine_has_not(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(file).write_text(PUBLISHED)
+    assert write("compose", file, None, halves=False) == 0
+    assert "publish it by `prepare` below /run/trivet" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="there is no /run/nowhere"):
+        write("systemd", file, None, halves=False)
+    Path(file).write_text("listen: nowhere\n")
+    with pytest.raises(ConfigError, match="nowhere"):
+        write("compose", file, None, halves=False)
