@@ -149,7 +149,7 @@ def test_what_is_odd_is_a_warning(folder: Path) -> None:
     settings = read(
         folder,
         "listen:\n  address: 127.0.0.1:8443\n  tls:\n    - {certificate: a.pem, key: a.key}\n"
-        "    - {certificate: old.both, hosts: [a.example]}\n",
+        "    - {certificate: old.both, hosts: [old.example]}\n",
     )
     said = [str(problem) for problem in settings.warnings]
     assert len(said) == 2
@@ -157,6 +157,46 @@ def test_what_is_odd_is_a_warning(folder: Path) -> None:
     assert "everybody on this machine may read" in said[0]
     assert "trivet.yaml:5: listen.tls" in said[1]
     assert "it expired on" in said[1]
+
+
+def several(folder: Path, *written: str) -> Settings:
+    rows = "".join(f"    - {each}\n" for each in written)
+    return read(folder, f"listen:\n  address: 127.0.0.1:8443\n  tls:\n{rows}")
+
+
+@pytest.mark.parametrize("hosts", ["", ", hosts: [a.example, '*.a.example']"])
+def test_two_of_one_kind_for_the_same_names_are_a_mistake(folder: Path, hosts: str) -> None:
+    """One of them was never shown, and nobody said so."""
+    leaf = CA.issue_cert("*.a.example", "a.example")
+    (folder / "again.both").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    (folder / "again.both").chmod(0o600)
+    with pytest.raises(ConfigError) as wrong:
+        several(
+            folder, f"{{certificate: a.both{hosts}}}", "{certificate: b.both}", "{certificate: again.both}"
+        )
+    (said,) = map(str, wrong.value.problems)
+    assert "trivet.yaml:6: listen.tls" in said
+    assert "trivet.yaml:4 is ECDSA and for the same names" in said
+
+
+def test_two_that_share_a_name_are_a_warning(folder: Path) -> None:
+    leaf = CA.issue_cert("a.example", "c.example")
+    (folder / "wide.both").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    (folder / "wide.both").chmod(0o600)
+    (said,) = map(str, several(folder, "{certificate: a.both}", "{certificate: wide.both}").warnings)
+    assert "trivet.yaml:5: listen.tls" in said
+    assert "for a.example the ECDSA certificate of" in said
+    assert (
+        several(folder, "{certificate: a.both}", "{hosts: c.example, certificate: wide.both}").warnings == ()
+    )
+
+
+def test_two_kinds_for_the_same_names_are_none(folder: Path) -> None:
+    assert (
+        several(folder, "{certificate: a.both}", "{certificate: b.both, hosts: [a.example]}").warnings == ()
+    )
+    both = "{certificate: a.both, hosts: b.example}"
+    assert several(folder, both, "{certificate: b.both}").warnings == ()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

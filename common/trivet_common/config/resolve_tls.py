@@ -16,6 +16,8 @@ def resolve_tls(keys: TlsKeys, draft: Draft, loc: Loc, check: bool) -> Tls:
     """Mistakes are reported; what is returned then is not to be used."""
     written = _certificates(keys, draft, loc)
     pairs = tuple(_pair(each, draft, each_loc, check) for each, each_loc in written)
+    if check and not draft.findings.mistake_count:
+        _check_kinds(pairs, [(*each_loc, "certificate") for _, each_loc in written], draft)
     client_ca = _file(keys.client_ca, draft, (*loc, "client_ca"), check) if keys.client_ca else None
     _check_client(keys, draft, loc)
     if check and client_ca is not None and not draft.findings.mistake_count:
@@ -73,6 +75,35 @@ def _check_pair(pair: Pair, draft: Draft, loc: Loc, *, has_key: bool) -> None:
         draft.mistake(
             (*loc, "certificate"), f"{shown(str(pair.certificate))} names no host", "write hosts: [...]"
         )
+
+
+def _check_kinds(pairs: tuple[Pair, ...], locs: list[Loc], draft: Draft) -> None:
+    """Of one kind of key a name has one certificate: OpenSSL would keep the last, and say nothing."""
+    from .pair import PairError, read_pair
+
+    shown_first: dict[tuple[str, str], tuple[frozenset[str], Pair]] = {}
+    for pair, loc in zip(pairs, locs, strict=True):
+        try:
+            own = read_pair(pair).chain[0]
+        except PairError:
+            continue  # of a restart: it is shut
+        names = frozenset(pair.hosts or own.names)
+        found = [shown_first.setdefault((name, own.kind), (names, pair)) for name in sorted(names)]
+        others = {other.where: (same, other) for same, other in found if other is not pair}
+        for where, (same, other) in others.items():
+            if same == names:
+                draft.mistake(
+                    loc,
+                    f"{where} is {own.kind} and for the same names: only one of the two could be shown",
+                    "take one out; only an RSA and an ECDSA certificate stand side by side",
+                )
+            else:
+                name = next(name for name in sorted(names) if shown_first[name, own.kind][1] is other)
+                draft.warning(
+                    loc,
+                    f"for {shown(name)} the {own.kind} certificate of {where} is shown, not this one",
+                    "write hosts: with the names each is for",
+                )
 
 
 def _cure(pair: Pair, problem: str) -> str:
