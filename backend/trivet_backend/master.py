@@ -36,6 +36,7 @@ from trivet_common.pool.idle import IdleFifo
 from trivet_common.pool.places import PlaceError, PoolPlaces
 from trivet_common.pool.queue_board import read_queue_board
 from trivet_common.prefork import Master
+from trivet_common.reloads import Source
 
 
 class PoolMaster(Master):
@@ -51,7 +52,7 @@ class PoolMaster(Master):
         parent: Channel | None = None,
         listeners: list[BoundListener] | None = None,
         proxy_uid: int | None = None,
-        reload_source: Callable[[], tuple[Pool, Settings]] | None = None,
+        reload_source: Source[tuple[Pool, Settings]] | None = None,
     ) -> None:
         super().__init__(
             f"pool {pool.name}",

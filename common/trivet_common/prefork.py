@@ -18,7 +18,7 @@ from trivet_common.forking import SIGNALS
 from trivet_common.logs import ErrorLog
 from trivet_common.loop import Loop
 from trivet_common.notify import Notifier
-from trivet_common.reloads import Reloads
+from trivet_common.reloads import Reloads, Source
 
 # How long children that were told to leave at once may take before SIGKILL, in seconds.
 QUIT_GRACE = 0.5
@@ -51,7 +51,7 @@ class Master:
         *,
         parent: Channel | None = None,
         stop_timeout: float = 25.0,
-        reload_source: Callable[[], Any] | None = None,
+        reload_source: Source[Any] | None = None,
     ) -> None:
         # for the process
         self.title = title
@@ -68,8 +68,9 @@ class Master:
         self.notifier = Notifier.take() if parent is None else Notifier()
         self._stop_replies: list[Reply] = []
         self._reloads = Reloads(
-            self.reload, reload_source, self.why_no_reload, self.tell_parent, log, self.notifier
-        )
+            self.reload, reload_source, self.why_no_reload, self.tell_parent, log, self.notifier,
+            self.keep_alive,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -136,6 +137,10 @@ class Master:
     def has_finished(self) -> bool:
         """Whether the loop may end."""
         return self.is_leaving() and not self.children
+
+    def keep_alive(self) -> None:
+        """The loop stands still for a good reason, and not for long: whoever watches it need not act."""
+        self.notifier.alive()
 
     def cleanup(self) -> None:
         """The last child is gone; leave nothing behind."""

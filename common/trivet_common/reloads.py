@@ -5,29 +5,34 @@ Owns who is told what: progress, and how it ended. Knows nothing of what is relo
 
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from trivet_common.control import Reply
 from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.notify import Notifier
 
+Read = TypeVar("Read")
 Done = Callable[[str | None], None]
+# Reads the configuration anew, and calls what it is given every second meanwhile: the loop stands still.
+Source = Callable[[Callable[[], None]], Read]
 
 
 class Reloads:
     """`reload` takes settings and calls back once; `source` reads them anew, if this master may.
 
     `why_not` says why there can be none now. `tell_parent` speaks to the master above, if there is one.
+    `alive` gives a sign of life.
     """
 
     def __init__(
         self,
         reload: Callable[[Any, Done], None],
-        source: Callable[[], Any] | None,
+        source: Source[Any] | None,
         why_not: Callable[[], str | None],
         tell_parent: Callable[[bytes], None],
         log: ErrorLog,
         notifier: Notifier,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._reload = reload
         self._source = source
@@ -35,6 +40,7 @@ class Reloads:
         self._tell_parent = tell_parent
         self._log = log
         self._notifier = notifier
+        self._alive = alive
         self._is_running = False
         self._replies: list[Reply] = []
 
@@ -49,7 +55,7 @@ class Reloads:
         if self._is_refused(done):
             return  # before the file is read: that may take its time
         try:
-            settings = self._source()
+            settings = self._source(self._alive)
         except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
             problem = str(error) or type(error).__name__
             self._note(problem)

@@ -20,17 +20,21 @@ from .refusal import Refusal
 Result = TypeVar("Result")
 # Far above what a large configuration on a busy machine needs; a folder on a dead network mount may hang.
 _LONGEST = 60.0
+_EVERY = 1.0
 _LARGEST = 64 * 1024 * 1024
 
 
-def run_apart(work: Callable[[], Result]) -> Result:
-    """What `work` returns or raises. Raises Refusal after a minute, and if the process died."""
+def run_apart(work: Callable[[], Result], meanwhile: Callable[[], None] = lambda: None) -> Result:
+    """What `work` returns or raises. Raises Refusal after a minute, and if the process died.
+
+    `meanwhile` is called every second: the caller's loop stands still, and someone may watch it.
+    """
     reading, writing = os.pipe()
     gc.freeze()  # the child's collections must not copy our pages
     pid = fork(lambda: _tell(work, writing), lambda trace: None)
     os.close(writing)
     try:
-        told = _read(reading)
+        told = _read(reading, meanwhile)
     finally:
         os.close(reading)
         os.kill(pid, signal.SIGKILL)  # it has said all it had to say, or it is late
@@ -65,14 +69,18 @@ def _pickled(error: Exception) -> bytes:
     return told
 
 
-def _read(reading: int) -> bytes:
+def _read(reading: int, meanwhile: Callable[[], None]) -> bytes:
     until = time.monotonic() + _LONGEST
     told = bytearray()
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     while len(told) < _LARGEST:
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise Refusal(f"reading the configuration took longer than {_LONGEST:g} s")
+        left = until - time.monotonic()
+        if not poll.poll(max(0.0, min(left, _EVERY)) * 1000):
+            if left <= _EVERY:
+                raise Refusal(f"reading the configuration took longer than {_LONGEST:g} s")
+            meanwhile()
+            continue
         piece = os.read(reading, 65536)
         if not piece:
             break

@@ -12,6 +12,7 @@ from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
 from trivet_common.log_target import LogError
 from trivet_common.logs import ErrorLog
+from trivet_common.reloads import Source
 
 from . import screen
 from .premises import Premises
@@ -55,7 +56,7 @@ def run_proxy(
     premises: Premises,
     log: ErrorLog,
     parent: Channel | None,
-    read: Callable[[], Settings] | None = None,
+    read: Source[Settings] | None = None,
 ) -> int:
     """Be the proxy's master until told to stop."""
     from trivet_proxy import master
@@ -70,15 +71,15 @@ def run_pool(
     premises: Premises,
     log: ErrorLog,
     parent: Channel | None,
-    read: Callable[[], Settings] | None = None,
+    read: Source[Settings] | None = None,
     beside: Beside | None = None,
 ) -> int:
     """Be one pool's master until told to stop."""
     from trivet_backend.master import PoolMaster
 
-    def read_pool() -> tuple[Pool, Settings]:
+    def read_pool(alive: Callable[[], None]) -> tuple[Pool, Settings]:
         assert read is not None
-        new = read()
+        new = read(alive)
         return new.pools[name], new
 
     bound = premises.pool_listeners.get(name)

@@ -217,6 +217,10 @@ class ServeMaster(Master):
     def is_turning(self) -> bool:
         return self._is_turning
 
+    def keep_alive(self) -> None:
+        super().keep_alive()
+        pulse.beat(self.premises.run.pulse)
+
     def cleanup(self) -> None:
         self.premises.leave()
 

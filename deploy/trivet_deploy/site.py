@@ -24,12 +24,15 @@ FEW_WORKERS = "2"
 
 
 class Site(NamedTuple):
-    """`asked` is what the user would write again: the file or the application. `read` loads it anew."""
+    """`asked` is what the user would write again: the file or the application. `read` loads it anew.
+
+    It is given what to call every second meanwhile.
+    """
 
     settings: Settings
     run_dir: Path
     asked: str
-    read: Callable[[], Settings]
+    read: Callable[[Callable[[], None]], Settings]
     is_development: bool = False
 
 
@@ -119,13 +122,13 @@ def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
 
 def _site(load_it: Callable[[], Settings], asked: str, options: Options, environ: Mapping[str, str]) -> Site:
     read = _reader(load_it, options)
-    settings = read()
+    settings = read(lambda: None)
     return Site(settings, _run_dir(settings, environ), asked, read, options.reload)
 
 
-def _reader(load_it: Callable[[], Settings], options: Options) -> Callable[[], Settings]:
-    def read() -> Settings:
-        settings = run_apart(load_it)
+def _reader(load_it: Callable[[], Settings], options: Options) -> Callable[[Callable[[], None]], Settings]:
+    def read(meanwhile: Callable[[], None]) -> Settings:
+        settings = run_apart(load_it, meanwhile)
         return _in_development(settings) if options.reload else settings
 
     return read

@@ -24,6 +24,7 @@ from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
 from trivet_common.prefork import Master
+from trivet_common.reloads import Source
 
 from .custody import Custody
 from .doors import EVERY, Doors, Problems
@@ -50,7 +51,7 @@ def run_proxy(
     listeners: Listeners,
     log: ErrorLog,
     parent: Channel | None,
-    reload_source: Callable[[], Settings] | None = None,
+    reload_source: Source[Settings] | None = None,
 ) -> int:
     """Run the proxy until it is told to leave; the exit status."""
     return ProxyMaster(
@@ -75,7 +76,7 @@ class ProxyMaster(Master):
         log: ErrorLog,
         *,
         parent: Channel | None = None,
-        reload_source: Callable[[], Settings] | None = None,
+        reload_source: Source[Settings] | None = None,
         front: RunFront = run_front,
         doors: Doors | None = None,
     ) -> None:
@@ -158,6 +159,10 @@ class ProxyMaster(Master):
             self._custody.lend(child.index, self._siblings())
         self.log.error(f"{ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
         self.call_later(pause, lambda: self._start(child.index))
+
+    def keep_alive(self) -> None:
+        super().keep_alive()
+        pulse.beat(self._run_dir.pulse)
 
     def reload(self, settings: Settings, done: Callable[[str | None], None]) -> None:
         problem = needs_restart(self.settings, settings)

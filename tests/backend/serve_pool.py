@@ -10,7 +10,7 @@ from trivet_common.pool.places import RunDir
 
 
 def main(file: Path, run_dir: Path) -> int:
-    def source() -> tuple[Pool, Settings]:
+    def source(_alive: object = None) -> tuple[Pool, Settings]:
         settings = load(file)
         return settings.pools["web"], settings
 

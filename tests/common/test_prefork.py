@@ -237,7 +237,7 @@ def test_children_of_a_killed_master_see_its_end(run: Callable[..., Running]) ->
 
 
 def test_reloads(run: Callable[..., Running], tmp_path: Path) -> None:
-    def read() -> Any:
+    def read(_alive: object) -> Any:
         text = (tmp_path / "site.yaml").read_text()
         if text == "broken":
             raise ValueError("site.yaml:3: unknown key")

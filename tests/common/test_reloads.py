@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Office:
         self.begun: list[Any] = []
         self.dones: list[Done] = []
         self.parent: list[bytes] = []
+        self.signs: list[str] = []
         self.why_not: str | None = None
         self.reloads = Reloads(
             self._reload,
@@ -30,13 +32,15 @@ class Office:
             self.parent.append,
             ErrorLog(self.log, "test"),
             Notifier(),
+            lambda: self.signs.append("alive"),
         )
 
     def _reload(self, settings: Any, done: Done) -> None:
         self.begun.append(settings)
         self.dones.append(done)
 
-    def _read(self) -> Any:
+    def _read(self, alive: Callable[[], None]) -> Any:
+        alive()
         if isinstance(self.settings, Exception):
             raise self.settings
         return self.settings
@@ -57,6 +61,7 @@ def test_an_operator_is_told_how_far_it_is_and_how_it_ended(office: Office) -> N
     reply, lines = office.asker()
     office.reloads.request_for(reply)
     assert office.begun == ["good"]
+    assert office.signs == ["alive"]
     office.reloads.report("1 of 2 workers")
     office.dones[0](None)
     assert lines == [{"progress": "1 of 2 workers"}, {"ok": True, "problem": ""}]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,20 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         run_apart(signal.pause)
 
 
+def test_whoever_watches_us_is_told_that_we_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_EVERY", 0.02)
+    monkeypatch.setattr(apart, "_LONGEST", 0.2)
+    told: list[float] = []
+    with pytest.raises(Refusal):
+        run_apart(signal.pause, lambda: told.append(time.monotonic()))
+    assert 3 <= len(told) <= 10
+
+
 def test_the_process_that_serves_holds_neither_pydantic_nor_yaml(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("pools: {web: {app: shop.wsgi}}\n")
     code = (
         "import sys; from trivet_deploy.site import load_site; import trivet_deploy.serve\n"
-        "load_site('a.yaml').read()\n"
+        "load_site('a.yaml').read(lambda: None)\n"
         "print({'pydantic', 'yaml', 'rich', 'trio', 'trivet_proxy', 'trivet_backend'} & set(sys.modules))"
     )
     done = subprocess.run(

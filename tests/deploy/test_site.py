@@ -37,7 +37,7 @@ def test_options_stand_above_the_file_also_when_it_is_read_again(file: Path, tmp
     )
     site = load_site("shop.yaml", options, environ={})
     file.write_text(FILE.replace("'1'", "'one'"))
-    for settings, a in ((site.settings, "1"), (site.read(), "one")):
+    for settings, a in ((site.settings, "1"), (site.read(lambda: None), "one")):
         pool = settings.pools["web"]
         assert [str(listen) for listen in settings.listen] == ["127.0.0.1:9000", "unix:here.sock"]
         assert (pool.workers.min, pool.threads, pool.timeout, pool.directory) == (
@@ -59,7 +59,7 @@ def test_an_application_without_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert [listen.port for listen in site.settings.listen] == [8123]
     assert site.settings.pools["web"].directory == tmp_path
     assert [route.pool for route in site.settings.routes] == ["web"]
-    assert site.read() == site.settings
+    assert site.read(lambda: None) == site.settings
 
 
 def test_mistakes_in_options_name_the_option(file: Path) -> None:
@@ -78,7 +78,7 @@ def test_pairs_need_both_halves(file: Path, options: Options) -> None:
 
 def test_development_is_few_workers_renewed_at_once(file: Path) -> None:
     site = load_site("shop.yaml", Options(reload=True), environ={})
-    for settings in (site.settings, site.read()):
+    for settings in (site.settings, site.read(lambda: None)):
         pool = settings.pools["web"]
         assert (pool.is_development, pool.workers.min, pool.reload.surge) == (True, 2, 2)
     assert site.is_development

@@ -40,7 +40,7 @@ from trivet_proxy.master import ProxyMaster
 
 place, mode = Path(sys.argv[1]), sys.argv[2]
 
-def read():
+def read(_alive=None):
     name, listen, processes = (place / "source").read_text().split()
     return from_mapping(
         {"listen": listen, "proxy": {"processes": int(processes)}, "stop_timeout": "500ms",
