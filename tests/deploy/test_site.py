@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_is_taken_up_with_certificates_that_are_broken_by_
     assert "site.pem holds no certificate" in said
     assert "ca.pem: No such file" in said
     with pytest.raises(ConfigError, match="holds no certificate"):
-        site.read()  # somebody asks for a reload, and is there to be told
+        site.read(lambda: None)  # somebody asks for a reload, and is there to be told
     file.write_text(FILE + BROKEN + "rotes: []\n")
     with pytest.raises(ConfigError, match=r"there is no .*ca\.pem") as wrong:
         load_site("shop.yaml", environ={})
