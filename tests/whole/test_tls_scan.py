@@ -1,8 +1,10 @@
-"""sslyze's view of the default, held to Mozilla's intermediate profile. Run where sslyze is installed.
+"""How two scanners see the default: sslyze holds it to Mozilla's intermediate profile, testssl tries attacks.
 
-It is no dependency of ours: `pip install sslyze` elsewhere and name it: SSLYZE=/path/to/sslyze.
+Neither is a dependency of ours. `pip install sslyze` elsewhere and name it: SSLYZE=/path/to/sslyze. testssl
+comes with the system (`apt install testssl.sh`), or TESTSSL=/path/to/testssl.sh names it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,14 +24,13 @@ from tests.whole.over import put
 from tests.whole.running import running
 
 SSLYZE = os.environ.get("SSLYZE") or shutil.which("sslyze")
+TESTSSL = os.environ.get("TESTSSL") or shutil.which("testssl") or shutil.which("testssl.sh")
 CONFIG = """
 listen: {address: 127.0.0.1:0, tls: {certificate: site.pem, key: site.key}}
 proxy: {processes: 1}
 defaults: {hsts: {age: 2y}}
 routes: [{path: /, respond: hello}]
 """
-
-pytestmark = [pytest.mark.drill, pytest.mark.skipif(SSLYZE is None, reason="sslyze is not here")]
 
 
 def write_as_browsers_want_it(folder: Path) -> None:
@@ -80,6 +81,8 @@ def write_as_browsers_want_it(folder: Path) -> None:
     )
 
 
+@pytest.mark.drill
+@pytest.mark.skipif(SSLYZE is None, reason="sslyze is not here")
 def test_it_is_mozillas_intermediate_profile(tmp_path: Path) -> None:
     write_as_browsers_want_it(tmp_path)
     with running(tmp_path, CONFIG) as site:
@@ -99,3 +102,47 @@ def test_it_is_mozillas_intermediate_profile(tmp_path: Path) -> None:
     print(done.stdout)
     assert "OK - Compliant." in done.stdout
     assert "VULNERABLE" not in done.stdout.replace("Not vulnerable", "")
+
+
+# What testssl 3.0 looks for by name; each must have been tried, and none may be there.
+KNOWN = frozenset(
+    (
+        *("heartbleed", "CCS", "ticketbleed", "ROBOT", "secure_renego", "secure_client_renego", "CRIME_TLS"),
+        *("BREACH", "POODLE_SSL", "fallback_SCSV", "SWEET32", "FREAK", "DROWN", "LOGJAM", "BEAST"),
+        *("LUCKY13", "RC4"),
+    )
+)
+WORDS = ("--quiet", "--color=0", "--warnings=off", "--protocols", "--server-preference", "--vulnerable")
+GOOD = frozenset({"OK", "INFO", "DEBUG"})
+# What it finds fault with besides, and why we do not.
+EXCEPTIONS = {
+    "engine_problem": "its own OpenSSL has no GOST",
+    "cipher_order": "all suites are good: the client's order counts, as in Mozilla's profile",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(TESTSSL is None, reason="testssl is not here (apt install testssl.sh)")
+def test_no_known_attack_finds_a_way(tmp_path: Path) -> None:
+    write_as_browsers_want_it(tmp_path)
+    found = tmp_path / "found.json"
+    with running(tmp_path, CONFIG) as site:
+        assert TESTSSL is not None
+        done = subprocess.run(
+            [TESTSSL, *WORDS, f"--jsonfile={found}", f"127.0.0.1:{site.port}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+        assert site.process.poll() is None
+    print(done.stdout)
+    rows = {row["id"]: row for row in json.loads(found.read_text())}
+    assert KNOWN - rows.keys() == set(), done.stdout
+    bad = {
+        name: f"{row['severity']}: {row['finding']}"
+        for name, row in rows.items()
+        if row["severity"] not in GOOD and name not in EXCEPTIONS
+    }
+    assert bad == {}
