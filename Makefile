@@ -1,6 +1,8 @@
 # make demo    serve the two example sites        make test    the tests (under 3 minutes)
 # make drills  the long tests                     make check   format, lint, types
 # make test-deploy  units, images and manifests, started for real (root; what is missing is skipped, by name)
+# make bench  Trivet beside its peers (BENCH="hello flask --rounds 5"; without, all: over an hour)
+# make bench-goals  what the goals of issue 8 need: ten minutes on a quiet machine
 # make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ PORT   ?= 8000
 # How long a drill keeps up its load, if its own length is not shorter. DRILL_SECONDS=60: each at full length.
 DRILL_SECONDS ?= 10
 
-.PHONY: demo test drills slow long test-deploy fuzz check format clean
+.PHONY: demo test drills slow long test-deploy bench bench-goals fuzz check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -38,6 +40,12 @@ test-deploy: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzzing $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \
 	  $(if $(CONNECTIONS),--connections $(CONNECTIONS))
+
+bench: $(VENV)/bin/python
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-goals: $(VENV)/bin/python
+	@$(BIN)/python -m benchmarks --goals $(BENCH)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

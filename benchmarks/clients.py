@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: benchmarks\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmarks\r\n\r\n"
 AT_A_TIME = 64  # connections that are being opened: a backlog of any size takes them
 PATIENCE = 60.0  # seconds until all must be there
 

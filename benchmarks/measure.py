@@ -96,7 +96,7 @@ class Bench:
         others = busy_seconds() - busy - total - own
         self.figures["others"] = max(others / took / (os.cpu_count() or 1) * 100, 0.0)
         self.figures["cpu"] = total / count * 1e6
-        for part in ("front", "pool"):
+        for part in ("front", "pool") if "pool" in parts.values() else ():
             self.figures[part] = sum(cpu for pid, cpu in spent.items() if parts[pid] == part) / count * 1e6
         shares: dict[str, float] = defaultdict(float)
         for pid, cpu in spent.items():

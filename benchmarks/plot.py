@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABEL, VALUE = 760, 190, 130  # of the whole, the names' column, the figures' column
+WIDTH, VALUE, LETTER = 780, 130, 7  # of the whole, of the figures' column, of a letter of a name at most
 BAR, GAP, TOP, BOTTOM = 20, 8, 58, 22
 # The background is drawn too: a page's own may be of the other kind than the reader's system.
 STYLE = """
   .back { fill: #ffffff } .text { fill: #1f2328 } .weak { fill: #59636e }
-  .front { fill: #4c8dd6 } .pool { fill: #e0973c } .ours { stroke: #1f2328; stroke-width: 1.5 }
-  text { font: 13px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
+  .front { fill: #4c8dd6 } .pool { fill: #e0973c } .both { fill: #8c7ab8 }
+  .ours { stroke: #1f2328; stroke-width: 1.5 }
+  text { font: 13px system-ui, sans-serif }
+  .bold { font-weight: 600 }
+  .title { font-size: 15px; font-weight: 600 }
   @media (prefers-color-scheme: dark) {
     .back { fill: #0d1117 } .text { fill: #f0f6fc } .weak { fill: #9198a1 } .ours { stroke: #f0f6fc }
   }
@@ -31,10 +34,17 @@ class Bar:
         return sum(value for _, value in self.parts)
 
 
-def chart(title: str, subtitle: str, bars: Sequence[Bar], legend: Sequence[tuple[str, str]] = ()) -> str:
-    """`legend` has pairs of a colour's class and what it stands for."""
+def chart(
+    title: str,
+    subtitle: str,
+    bars: Sequence[Bar],
+    legend: Sequence[tuple[str, str]] = (),
+    mark: float | None = None,
+) -> str:
+    """`legend` has pairs of a colour's class and what it stands for; at `mark` a line is drawn."""
     height = TOP + len(bars) * (BAR + GAP) + BOTTOM
-    most = max((bar.whole for bar in bars), default=0) or 1.0
+    left = 38 + max((len(bar.label) for bar in bars), default=0) * LETTER
+    scale = (WIDTH - left - VALUE) / (max((bar.whole for bar in bars), default=0) or 1.0)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
         f' height="{height}" role="img" aria-label="{escape(title)}">',
@@ -46,21 +56,23 @@ def chart(title: str, subtitle: str, bars: Sequence[Bar], legend: Sequence[tuple
         *_legend(legend),
     ]
     for number, bar in enumerate(bars):
-        lines += _bar(bar, TOP + number * (BAR + GAP), (WIDTH - LABEL - VALUE) / most)
+        lines += _bar(bar, left, TOP + number * (BAR + GAP), scale)
+    if mark is not None:
+        x = left + mark * scale
+        lines.append(f'<path class="ours" d="M{x:.1f} {TOP - 5}V{height - BOTTOM}" stroke-dasharray="4 3"/>')
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _bar(bar: Bar, y: int, scale: float) -> list[str]:
+def _bar(bar: Bar, left: int, y: int, scale: float) -> list[str]:
     middle = y + BAR - 5
-    kind = "text title" if bar.is_ours else "text"
-    lines = [_text(LABEL - 10, middle, bar.label, kind, end=True)]
-    x = float(LABEL)
+    lines = [_text(left - 10, middle, bar.label, "text bold" if bar.is_ours else "text", end=True)]
+    x = float(left)
     for colour, value in bar.parts:
         width = value * scale
         lines.append(f'<rect class="{colour}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"/>')
         x += width
     if bar.is_ours:
-        place = f'x="{LABEL}" y="{y}" width="{bar.whole * scale:.1f}" height="{BAR}"'
+        place = f'x="{left}" y="{y}" width="{bar.whole * scale:.1f}" height="{BAR}"'
         lines.append(f'<rect class="ours" fill="none" {place}/>')
     return [*lines, _text(x + 8, middle, bar.said, "text")]
 
@@ -68,9 +80,9 @@ def _bar(bar: Bar, y: int, scale: float) -> list[str]:
 def _legend(pairs: Sequence[tuple[str, str]]) -> list[str]:
     lines = []
     for number, (colour, name) in enumerate(pairs):
-        x = WIDTH - 150 * (len(pairs) - number)
-        lines.append(f'<rect class="{colour}" x="{x}" y="15" width="12" height="12"/>')
-        lines.append(_text(x + 18, 26, name, "weak"))
+        x = WIDTH - 110 * (len(pairs) - number)
+        lines.append(f'<rect class="{colour}" x="{x}" y="34" width="12" height="12"/>')
+        lines.append(_text(x + 18, 45, name, "weak"))
     return lines
 
 

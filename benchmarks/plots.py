@@ -7,7 +7,7 @@ from benchmarks.figures import Results, Row
 from benchmarks.plot import Bar, chart
 from benchmarks.scenarios import SCENARIOS, Scenario
 
-PARTS = (("front", "proxy"), ("pool", "application"))
+PARTS = (("front", "proxy"), ("pool", "application"), ("both", "both in one"))
 # What the overview shows: each scenario's CPU as a part of the usual stack's.
 OVERVIEW = ("hello", "flask", "django", "browser", "post10k", "answer100k", "static", "static100k", "large")
 
@@ -35,16 +35,19 @@ def _all(results: Results, subtitle: str) -> Iterator[tuple[str, str]]:
     bars = [bar for name in OVERVIEW for bar in _overview(results, SCENARIOS[name])]
     if bars:
         title = "CPU of all Trivet by that of nginx + gunicorn (files: nginx), less is better"
-        yield "overview", chart(title, subtitle, bars)
+        yield "overview", chart(title, subtitle, bars, mark=1.0)
 
 
 def _cpu(results: Results, scenario: Scenario, row: Row) -> Bar:
     """Front and pool as measured by process, scaled to the whole, which knows ended ones too."""
     whole = _median(results, row, "cpu")
     front, pool = _median(results, row, "front"), _median(results, row, "pool")
-    scale = whole / (front + pool) if front + pool else 0.0
+    parts: tuple[tuple[str, float], ...] = (("both", whole),)
+    if front + pool:
+        scale = whole / (front + pool)
+        parts = (("front", front * scale), ("pool", pool * scale))
     said = f"{whole:.0f} µs{_times(results, scenario, row, 'cpu')}"
-    return Bar(row.label, (("front", front * scale), ("pool", pool * scale)), said, _is_ours(row))
+    return Bar(row.label, parts, said, _is_ours(row))
 
 
 def _rate(results: Results, scenario: Scenario, row: Row) -> Bar:
@@ -56,8 +59,7 @@ def _rate(results: Results, scenario: Scenario, row: Row) -> Bar:
 def _overview(results: Results, scenario: Scenario) -> Iterator[Bar]:
     ratio = results.ratio(Row(scenario.name, "trivet"), "cpu", Row(scenario.name, scenario.baseline))
     if ratio is not None:
-        label = scenario.title.split(",")[0].split(":")[0][:26]
-        yield Bar(label, (("front", ratio.median),), f"{ratio.median:.2f} x")
+        yield Bar(scenario.title, (("front", ratio.median),), f"{ratio.median:.2f} x")
 
 
 def _times(results: Results, scenario: Scenario, row: Row, figure: str) -> str:

@@ -31,7 +31,7 @@ BROWSER = (
     ("Accept-Language", "en-GB,en;q=0.9,de;q=0.7"),
     (
         "Cookie",
-        "csrftoken=4mVpTq0sWcXo3hYk7ZrB1nUfGdLeJi9a; sessionid=x8w2k5v0q7m3c9t1z6b4h2j8f5d7s0ap; _ga=GA1.1.214.173",
+        "csrftoken=4mVpTq0sWcXo3hYk7ZrB1nUfGdLe; sessionid=x8w2k5v0q7m3c9t1z6b4h2j8f5d7s0; _ga=GA1.1.214.173",
     ),
 )  # fmt: skip
 CLOSE = (("Connection", "close"),)

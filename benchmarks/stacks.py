@@ -125,6 +125,7 @@ def granian(launch: Launch, order: Order, peers: Peers) -> int:
     port = free_port()
     command = [peers.command("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", str(order.workers), "--blocking-threads", "1"]
+    command += ["--backlog", "16384", "--backpressure", "8192"]  # by default 1024 connections a worker
     command += ["--working-dir", str(APPLICATIONS), *(["--access-log"] if order.log else []), order.app]
     launch.front(command, port)
     return port

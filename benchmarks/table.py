@@ -40,13 +40,13 @@ def scenario_lines(results: Results, scenario: Scenario, with_shares: bool = Fal
 def goal_lines(results: Results) -> Iterator[str]:
     yield ""
     yield "Goals of issue 8 (medians of the rounds' ratios, least and most)"
-    for goal in GOALS:
-        value = goal.value(results)
-        verdict = "not measured"
-        if value is not None:
-            verdict = f"{value.median:6.2f} ({value.least:.2f}-{value.most:.2f})  "
-            verdict += "reached" if goal.is_reached(value.median) else "NOT REACHED"
-        yield f"  {goal.point:>2s}  {goal.text:50s} {goal.bound:16s} {verdict}"
+    measured = [(goal, value) for goal in GOALS if (value := goal.value(results)) is not None]
+    for goal, value in measured:
+        verdict = "reached" if goal.is_reached(value.median) else "NOT REACHED"
+        spread = f"{value.median:6.2f} ({value.least:.2f}-{value.most:.2f})"
+        yield f"  {goal.point:>2s}  {goal.text:50s} {goal.bound:16s} {spread}  {verdict}"
+    if len(measured) < len(GOALS):
+        yield f"  {len(GOALS) - len(measured)} were not measured"
 
 
 def _heading(scenario: Scenario) -> str:
@@ -60,13 +60,12 @@ def _load(results: Results, row: Row, base: Row) -> str:
     if cpu is None or rate is None:
         return " nothing was measured"
     by_cpu, by_rate = results.ratio(row, "cpu", base), results.ratio(row, "rate", base)
-    front, pool, p50, p99, p999, pss = (
-        _median(results.spread(row, figure)) for figure in ("front", "pool", "p50", "p99", "p999", "pss")
-    )
+    p50, p99, p999, pss = (_median(results.spread(row, figure)) for figure in ("p50", "p99", "p999", "pss"))
+    front, pool = (_part(results.spread(row, figure)) for figure in ("front", "pool"))
     digits = 0 if cpu.median >= 100 else 1
     spread = f"{cpu.least:.{digits}f}-{cpu.most:.{digits}f}"
     return (
-        f" {cpu.median:7.{digits}f} {spread:>11s} {_times(by_cpu)}   {front:5.0f} {pool:5.0f}"
+        f" {cpu.median:7.{digits}f} {spread:>11s} {_times(by_cpu)}   {front} {pool}"
         f"   {rate.median:8.0f} {_times(by_rate)}   {p50:6.1f} {p99:6.1f} {p999:8.1f}   {pss:8.1f}"
     )
 
@@ -87,6 +86,11 @@ def _remarks(results: Results, row: Row) -> Iterator[str]:
     others = results.spread(row, "others")
     if others is not None and others.median > DISTURBED:
         yield f"      DISTURBED: other processes took {others.median:.0f} % of the machine"
+
+
+def _part(spread: Spread | None) -> str:
+    """Where proxy and application are one program, there are no parts."""
+    return f"{spread.median:5.0f}" if spread else f"{'':5s}"
 
 
 def _median(spread: Spread | None) -> float:
