@@ -118,7 +118,7 @@ class Connection:
         except WireClosed as closed:
             note_loss(request.record, writer, closed.why)
             return False
-        except trio.Cancelled:
+        except (trio.Cancelled, BaseExceptionGroup):  # a group: those of tasks that were at it together
             request.record.why = "draining"
             raise
         finally:

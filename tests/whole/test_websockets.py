@@ -1,0 +1,196 @@
+"""WebSockets through us to servers that are not ours, with a client that is not ours, plain and over TLS."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.whole.over import Choice, client_context
+from tests.whole.running import Site, running, wait_until
+from tests.whole.strangers import free_port, module, stranger
+from tests.whole.talking import logged
+
+pytestmark = pytest.mark.usefixtures("over")
+
+ECHO = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        return await send({"type": "http.response.body", "body": b"ok"})
+    await receive()
+    if scope["path"] == "/no":
+        return await send({"type": "websocket.close", "code": 1008})
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[0]})
+    await send({"type": "websocket.send", "text": headers["x-forwarded-for"]})
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("bytes") == b"bye":
+            return await send({"type": "websocket.close", "code": 4000, "reason": "as you wish"})
+        await send({"type": "websocket.send", "bytes": message["bytes"]})
+"""
+CONFIG = """
+stop_timeout: 1s
+proxy: {processes: 2}
+log: {access: access.log}
+upstreams: {sockets: {servers: ["http://127.0.0.1:PORT"]}}
+routes:
+  - {path: /idle/, upstream: sockets, tunnel_timeout: 500ms}
+  - {path: /pool/, pool: web}
+  - {path: /, upstream: sockets}
+pools: {web: {app: "wsgiref.simple_server:demo_app", workers: 1}}
+"""
+MEBIBYTE = 1 << 20
+SERVERS = {
+    "uvicorn": ["--port", "PORT", "--log-level", "warning", "--app-dir", "FOLDER", "echo:app"],
+    "hypercorn": ["--bind", "127.0.0.1:PORT", "--log-level", "warning", "--websocket-ping-interval", "60",
+                  "echo:app"],
+}  # fmt: skip
+
+
+@contextmanager
+def echoing(folder: Path, server: str = "uvicorn") -> Iterator[Site]:
+    (folder / "echo.py").write_text(ECHO)
+    port = free_port()
+    words = [word.replace("PORT", str(port)).replace("FOLDER", str(folder)) for word in SERVERS[server]]
+    command = module(server, *words)
+    here = ("127.0.0.1", port)
+    with stranger(command, folder, here), running(folder, CONFIG.replace("PORT", str(port))) as site:
+        yield site
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def site(
+    request: pytest.FixtureRequest, over: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    with echoing(tmp_path_factory.mktemp("site"), request.param) as site:
+        yield site
+        assert "Traceback" not in site.said()
+
+
+def talk(site: Site, path: str = "/ws") -> ClientConnection:
+    host, port = site.address
+    secure = Choice.is_secure
+    return connect(
+        f"ws{'s' * secure}://{host}:{port}{path}",
+        ssl=client_context() if secure else None,
+        max_size=4 * MEBIBYTE,
+        open_timeout=10,
+        close_timeout=5,
+        subprotocols=["chat"],  # type: ignore[list-item]
+        proxy=None,
+    )
+
+
+def lines(site: Site, target: str) -> list[dict[str, str]]:
+    found = map(logged, (site.folder / "access.log").read_text().splitlines())
+    return [line for line in found if line["target"] == target]
+
+
+def test_a_mebibyte_both_ways_at_once(site: Site) -> None:
+    """Nobody waits until the other has read: here lies no more than a piece for each direction."""
+    sent = [os.urandom(MEBIBYTE) for _ in range(8)]
+    with talk(site) as one:
+        assert one.recv(10) == "127.0.0.1"
+        assert one.subprotocol == "chat"
+
+        def speak() -> None:
+            for message in sent:
+                one.send(message)
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        got = [one.recv(20) for _ in sent]
+        speaker.join(20)
+    assert got == sent
+    line = wait_until(lambda: lines(site, "/ws"), 5)[-1]
+    assert (line["status"], line["method"]) == ("101", "GET")
+    assert int(line["sent"]) > 8 * MEBIBYTE
+    assert line["upstream"].startswith("http://127.0.0.1:")
+    assert "why" not in line
+
+
+def test_twenty_clients_at_once(site: Site) -> None:
+    said = [os.urandom(100_000) for _ in range(20)]
+    heard: list[bytes | str | None] = [None] * 20
+
+    def visit(number: int) -> None:
+        with talk(site) as one:
+            one.recv(10)
+            for _ in range(5):
+                one.send(said[number])
+                heard[number] = one.recv(20)
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert heard == said
+
+
+def test_the_last_word_arrives(site: Site) -> None:
+    with talk(site) as one:
+        one.recv(10)
+        one.send(b"bye")
+        with pytest.raises(ConnectionClosed) as closed:
+            one.recv(10)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "as you wish")
+
+
+def test_a_server_that_will_not_is_believed(site: Site) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        talk(site, "/no")
+    assert refused.value.response.status_code == 403
+
+
+def test_a_pool_says_where_to_go(site: Site) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        talk(site, "/pool/chat")
+    assert refused.value.response.status_code == 501
+    assert wait_until(lambda: lines(site, "/pool/chat"), 5)[-1]["why"] == "upgrade"
+    wait_until(lambda: "cannot switch to websocket" in site.said(), 5)
+    assert '{path: /pool/chat, upstream: "http://127.0.0.1:8001"}' in site.said()
+
+
+def test_silence_has_an_end(site: Site) -> None:
+    with talk(site, "/idle/ws") as one:
+        one.recv(10)
+        began = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            one.recv(10)
+        assert 0.3 < time.monotonic() - began < 5
+    assert wait_until(lambda: lines(site, "/idle/ws"), 5)[-1]["why"] == "tunnel_timeout"
+
+
+def test_a_stop_waits_for_tunnels_no_longer_than_for_requests(tmp_path: Path) -> None:
+    with echoing(tmp_path) as site, talk(site) as one:
+        one.recv(10)
+        began = time.monotonic()
+        assert site.stop() == 0
+        assert 0.9 < time.monotonic() - began < 8
+        with pytest.raises(ConnectionClosed):
+            one.recv(10)
+        assert lines(site, "/ws")[-1]["why"] == "draining"
+
+
+def test_a_reload_leaves_tunnels_alone(tmp_path: Path) -> None:
+    with echoing(tmp_path) as site, talk(site) as one:
+        one.recv(10)
+        site.file.write_text(site.file.read_text().replace("{servers:", "{fall: 1, servers:"))
+        done = site.command("reload")
+        assert done.returncode == 0, done.stderr
+        one.send(b"still here")
+        assert one.recv(10) == b"still here"
