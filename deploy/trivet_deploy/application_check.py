@@ -36,6 +36,7 @@ def attempt(wish: dict[str, Any]) -> dict[str, Any]:
         identity = find_identity(wish["user"], wish["group"])
         if identity is not None:
             become(identity)
+        os.environ.update(wish["env"])
         load_application(SimpleNamespace(**wish))
         for key, name in wish["hooks"].items():
             find_hook(key, name)

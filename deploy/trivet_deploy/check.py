@@ -19,6 +19,10 @@ from .words import count, ending
 # Loading a large application takes seconds; one that takes longer than this waits for something.
 LOAD_TIMEOUT = 120.0
 _STDERR = 2
+_AS_ROOT: dict[str, object] = {
+    "text": "it would be loaded with all the rights of root, and so would whatever it imports",
+    "hint": "write who it is to be, user: NAME, or check as the user who will serve it",
+}
 
 
 def check(file: str, purpose: str, with_app: bool) -> int:
@@ -46,7 +50,8 @@ def _summary(settings: Settings) -> str:
 
 def _check_application(pool: Pool) -> bool:
     """Load it as its worker will: in a process of its own, as its user, with its folder and environment."""
-    told = _load(pool)
+    whom = user_for(pool)
+    told = _AS_ROOT if whom is None and os.geteuid() == 0 else _load(pool, whom)
     if told.get("ok"):
         click.echo(f"pool {pool.name}: {pool.app} loads in {told['seconds']:.2f} s")
         return True
@@ -58,14 +63,23 @@ def _check_application(pool: Pool) -> bool:
     return False
 
 
-def _load(pool: Pool) -> dict[str, object]:
+def user_for(pool: Pool) -> str | None:
+    """Whose rights an application is loaded with: its pool's, else, asked by root, its folder's owner's."""
+    if pool.user is not None or os.geteuid() != 0:
+        return pool.user
+    owner = pool.directory.stat().st_uid
+    return str(owner) if owner else None
+
+
+def _load(pool: Pool, user: str | None) -> dict[str, object]:
     read_end, write_end = os.pipe()
     wish = {
         "app": pool.app,
         "directory": os.fspath(pool.directory),
         "python_path": [os.fspath(path) for path in pool.python_path],
-        "user": pool.user,
+        "user": user,
         "group": pool.group,
+        "env": pool.env,
         "hooks": {
             key: name
             for key, name in (("post_fork", pool.post_fork), ("worker_exit", pool.worker_exit))
@@ -73,7 +87,8 @@ def _load(pool: Pool) -> dict[str, object]:
         },
         "is_alone": pool.preload is not None and not pool.preload.threads,
     }
-    command = [sys.executable, "-m", "trivet_deploy.application_check", str(write_end)]
+    # -P: nothing out of the folder that we stand in is imported before the child is its user.
+    command = [sys.executable, "-P", "-m", "trivet_deploy.application_check", str(write_end)]
     with os.fdopen(read_end, "rb") as answer:
         try:
             # What the application prints while it loads goes to our standard error: standard output is ours.
@@ -82,7 +97,6 @@ def _load(pool: Pool) -> dict[str, object]:
                     command,
                     input=json.dumps(wish).encode(),
                     stdout=_STDERR,
-                    env=os.environ | pool.env,
                     pass_fds=[write_end],
                     timeout=LOAD_TIMEOUT,
                 )

@@ -1,10 +1,13 @@
 """`trivet check`: what it prints and its exit status, with applications that load and that do not."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.whole.others import NOBODY, needs_root
 from trivet_common.config import ConfigError
 from trivet_deploy import check
 
@@ -14,6 +17,13 @@ def write_site(folder: Path, app: str, source: str, **keys: str) -> str:
     lines = "".join(f"    {key}: {value}\n" for key, value in keys.items())
     (folder / "trivet.yaml").write_text(f"pools:\n  web:\n    app: {app}\n{lines}")
     return str(folder / "trivet.yaml")
+
+
+@pytest.fixture(autouse=True)
+def anybody(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that run as root load applications of root's, which the command refuses."""
+    if "as_root" not in request.node.name:
+        monkeypatch.setattr(check, "user_for", lambda pool: pool.user or str(os.geteuid()))
 
 
 WSGI = "def app(environ, start_response):\n    return []\n"
@@ -109,3 +119,23 @@ def test_an_application_that_waits_for_ever(
 
 def test_the_schema_is_json() -> None:
     assert json.loads(check.schema())["properties"]["pools"]
+
+
+@needs_root
+def test_as_root_an_application_is_its_folders_owners(capfd: pytest.CaptureFixture[str]) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        file = write_site(
+            folder,
+            "hello:app",
+            "import os\nprint(os.getresuid(), os.environ['PLACE'])\n" + WSGI,
+            env="{PLACE: here}",
+        )
+        assert check.check(file, "serve", True) == 1
+        said = capfd.readouterr().err
+        assert "it would be loaded with all the rights of root" in said
+        assert "user: NAME" in said
+        os.chown(folder, NOBODY, -1)
+        assert check.check(file, "serve", True) == 0
+        assert capfd.readouterr().err == f"({NOBODY}, {NOBODY}, {NOBODY}) here\n"

@@ -1,5 +1,6 @@
 """The command's words: options, exit statuses, and that a mistake is one clear line and never a traceback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from trivet_common import __version__
 from trivet_common.control import ControlServer
-from trivet_deploy import cli
+from trivet_deploy import check, cli
 
 SITE = "run_dir: run\npools: {web: {app: shop.wsgi}}\n"
 
@@ -110,10 +111,13 @@ def test_show_config_and_schema(folder: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.startswith("--workers: ")
 
 
-def test_init_then_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_then_check(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
     assert cli.main(["init"]) == 0
     assert cli.main(["init"]) == 1
+    monkeypatch.setattr(check, "user_for", lambda pool: str(os.geteuid()))  # also where tests run as root
     assert cli.main(["check", "--app"]) == 0
     assert "trivet.yaml: ok, 2 routes, 1 pool" in capsys.readouterr().out
 
