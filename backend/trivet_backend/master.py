@@ -95,7 +95,7 @@ class PoolMaster(Master):
             failed=lambda release, problem: self._changeover.template_failed(release, problem),
         )
         self._dumps = Dumps(self.call_later, lambda worker: what_runs(worker, places))
-        self._preparation = Preparation(self.spawn, log)
+        self._preparation = Preparation(self.spawn, log, self.call_later)
         self._changeover = Changeover(
             self._crew,
             self._templates,

@@ -3,29 +3,44 @@
 Owns their environment, their output and the sentence about the one that failed. Knows nothing of workers.
 """
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trivet_backend.ending import manner
+from trivet_backend.prctl import die_with
 from trivet_backend.privileges import DropError, become, find_identity
 from trivet_common.channel import Channel, ChannelClosed, wait_readable
 from trivet_common.children import Child
 from trivet_common.config import Pool
 from trivet_common.logs import ErrorLog
+from trivet_common.reloads import PREPARE_DEADLINE
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Of a failing command, the last lines: enough for a traceback, and bounded.
 _LAST_LINES = 40
 PREPARE = "prepare"
+# How long (s) a command that is ended may take to put things in order.
+_GRACE = 5.0
 
 
 class Preparation:
     """The master's side: at most one child that prepares. `then` hears None, or the problem."""
 
-    def __init__(self, spawn: Callable[[str, int, Callable[[Channel], int]], Child], log: ErrorLog) -> None:
+    def __init__(
+        self,
+        spawn: Callable[[str, int, Callable[[Channel], int]], Child],
+        log: ErrorLog,
+        call_later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
         self._spawn = spawn
         self._log = log
+        self._call_later = call_later
         self._child: Child | None = None
         self._then: Callable[[str | None], None] = lambda problem: None
         self._problem = ""
@@ -38,7 +53,8 @@ class Preparation:
             then(None)
             return
         self._then, self._problem = then, ""
-        self._child = self._spawn(PREPARE, 0, lambda channel: run_prepare(pool, channel, self._log))
+        child = self._child = self._spawn(PREPARE, 0, lambda channel: run_prepare(pool, channel, self._log))
+        self._call_later(PREPARE_DEADLINE, lambda: self._expire(child))
 
     def heard(self, message: bytes) -> None:
         self._problem = message.decode("utf-8", "replace")
@@ -50,6 +66,12 @@ class Preparation:
     def stop(self) -> None:
         if self._child is not None:
             self._child.kill(signal.SIGTERM)
+
+    def _expire(self, child: Child) -> None:
+        if self._child is child:
+            self._problem = f"prepare took longer than {PREPARE_DEADLINE:g} s"
+            child.kill(signal.SIGTERM)
+            self._call_later(2 * _GRACE, lambda: child.kill() if self._child is child else None)
 
 
 def run_prepare(pool: Pool, channel: Channel, log: ErrorLog) -> int:
@@ -90,6 +112,7 @@ def _run(command: str, log: ErrorLog) -> str | None:
     # Noted, and acted on once there is a process to end: in between it would be nobody's.
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda signum, _: told.append(signum))
+    ourselves = os.getpid()
     # A shell, as in every other deployment file: commands come from the operator's own configuration.
     process = subprocess.Popen(
         command,
@@ -100,6 +123,7 @@ def _run(command: str, log: ErrorLog) -> str | None:
         text=True,
         errors="replace",
         start_new_session=True,
+        preexec_fn=lambda: die_with(ourselves),
     )
     assert process.stdout is not None
     last: list[str] = []
@@ -115,10 +139,20 @@ def _run(command: str, log: ErrorLog) -> str | None:
         status = process.wait()
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)  # the group that start_new_session made for it alone
+            _end(process)
     if status == 0:
         return None
     return "\n".join([f"prepare: {command!r} exited with status {status}", *last])
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """With all it has started: the group that start_new_session made for it alone."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(_GRACE)
+    finally:  # also when we are told again, or it does not end
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _leave_with_master(channel: Channel) -> None:

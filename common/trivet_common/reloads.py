@@ -11,6 +11,8 @@ from trivet_common.control import Reply
 from trivet_common.logs import ErrorLog, without_trace
 from trivet_common.notify import Notifier
 
+# How long (s) the `prepare` commands of a pool may take: they may migrate a large database.
+PREPARE_DEADLINE = 3600.0
 Read = TypeVar("Read")
 Done = Callable[[str | None], None]
 # Reads the configuration anew, and calls what it is given every second meanwhile: the loop stands still.

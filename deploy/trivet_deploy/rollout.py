@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from trivet_common.config import Pool, Settings
+from trivet_common.reloads import PREPARE_DEADLINE
 
 # A proxy parses, builds its routes and switches; nothing in it may take long.
 PROXY_DEADLINE = 15.0
 # What a pool's master may need beyond the time its workers are given.
 MARGIN = 10.0
-# Its `prepare` commands may migrate a large database.
-PREPARE = 3600.0
 
 _numbers = count(1)  # an answer of another rollout comes too late
 Tell = Callable[[str, bytes], bool]
@@ -111,7 +110,7 @@ def deadline(settings: Settings, part: str) -> float:
     pool = pool_of(settings, part)
     if pool is None:
         return PROXY_DEADLINE
-    prepare = PREPARE if pool.prepare else 0.0
+    prepare = PREPARE_DEADLINE if pool.prepare else 0.0
     return prepare + pool.reload.timeout * pool.workers.max + settings.patience_with(pool) + MARGIN
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,79 @@ def test_a_command_that_cannot_end_well(tmp_path: Path, command: str) -> None:
     status, message = run(tmp_path, command)
     assert status == 1
     assert "exited with status" in message
+
+
+class Timers:
+    """`call_later` of a loop whose time the test makes pass."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, Any]] = []
+
+    def later(self, seconds: float, callback: Any) -> None:
+        self.waiting.append((seconds, callback))
+
+    def pass_by(self) -> float:
+        seconds, callback = self.waiting.pop(0)
+        callback()
+        return seconds
+
+
+def test_what_takes_too_long_is_ended_and_told(tmp_path: Path) -> None:
+    timers, told, sent = Timers(), [], []
+
+    class Stuck:
+        def kill(self, signum: int = signal.SIGKILL) -> None:
+            sent.append(signum)
+
+    pool = from_mapping(
+        {"pools": {"web": {"app": "x", "prepare": "sleep 9"}}}, base=tmp_path, environ={}
+    ).pools["web"]
+    log = ErrorLog(tmp_path / "log", "pool web")
+    preparation = prepare.Preparation(lambda *_: Stuck(), log, timers.later)  # type: ignore[arg-type,return-value]
+    preparation.begin(pool, told.append)
+    assert timers.pass_by() == prepare.PREPARE_DEADLINE
+    assert (sent, told) == ([signal.SIGTERM], [])
+    timers.pass_by()
+    assert sent == [signal.SIGTERM, signal.SIGKILL]
+    preparation.exited(1)
+    assert told == ["prepare took longer than 3600 s"]
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_does_not_outlive_the_child_that_runs_it(tmp_path: Path, signum: int) -> None:
+    """Told to leave, it ends the whole group, deaf or not; killed, the kernel ends the command."""
+    (tmp_path / "deaf.py").write_text(
+        "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nopen('up', 'w')\ntime.sleep(60)\n"
+    )
+    deaf = "python3 deaf.py"
+    command = f"echo $$ > pid; {'exec ' if signum == signal.SIGKILL else ''}{deaf}"
+    site = {"pools": {"web": {"app": "shop", "directory": str(tmp_path), "prepare": command}}}
+    pool = from_mapping(site).pools["web"]
+    ours, theirs = Channel.pair()
+    child = os.fork()
+    if child == 0:
+        try:
+            prepare._GRACE = 0.2
+            prepare.run_prepare(pool, theirs, ErrorLog(tmp_path / "log", "pool web"))
+        finally:
+            os._exit(0)
+    until = time.monotonic() + 20
+    while not (tmp_path / "up").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    group = int((tmp_path / "pid").read_text())
+    os.kill(child, signum)
+    os.waitpid(child, 0)
+    while is_there(group):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    ours.close()
+    theirs.close()
