@@ -56,7 +56,7 @@ def _in_thread(work: Callable[[], None]) -> None:
 
 
 class Closer:
-    """`close` returns at once. When it `is_full`, whoever sends such descriptors is to be asked for no more."""
+    """`close` returns at once. When it `is_full`, whoever sends such descriptors is asked for no more."""
 
     __slots__ = ("_lock", "_start", "_threads", "_waiting")
 
