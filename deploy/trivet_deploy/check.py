@@ -19,6 +19,10 @@ from .words import count, ending
 # Loading a large application takes seconds; one that takes longer than this waits for something.
 LOAD_TIMEOUT = 120.0
 _STDERR = 2
+_TOO_SHORT = (
+    "{0.where}: warning: pool {0.name}: requests wait {0.queue.timeout:g} s (queue: timeout), and its backend may "
+    "take {1.stop_timeout:g} s (stop_timeout) to stop before another one starts: some would get a 503 meanwhile"
+)
 _AS_ROOT: dict[str, object] = {
     "text": "it would be loaded with all the rights of root, and so would whatever it imports",
     "hint": "write who it is to be, user: NAME, or check as the user who will serve it",
@@ -30,6 +34,9 @@ def check(file: str, purpose: str, with_app: bool) -> int:
     settings = load(file, purpose=purpose)
     for problem in settings.warnings:
         screen.tell(f"{problem.where}: warning: {str(problem).partition(': ')[2]}")
+    for pool in settings.pools.values() if purpose in ("proxy", "backend") else ():
+        if pool.queue.timeout < settings.stop_timeout:
+            screen.tell(_TOO_SHORT.format(pool, settings))
     for line in certificates.checked(settings) if purpose != "backend" else ():
         click.echo(line)
     loaded = [_check_application(pool) for pool in settings.pools.values()] if with_app else []

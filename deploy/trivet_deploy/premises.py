@@ -7,6 +7,7 @@ import contextlib
 import grp
 import os
 import pwd
+import signal
 import socket
 import time
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from pathlib import Path
 from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
-from trivet_common.control import is_listening
+from trivet_common.control import is_listening, listener_at
 from trivet_common.inherited import LINE, Inherited
 from trivet_common.listeners import Listeners, bind
 from trivet_common.peers import is_trusted_in
@@ -158,12 +159,29 @@ class Premises:
         self.unwanted = self._inherited.close_rest()
 
     def _wait_for_predecessor(self) -> bool:
-        """Wait until the masters of a killed run have left. True if there are traces of such a run."""
+        """Wait until the masters of a killed run have left. True if there are traces of such a run.
+
+        Raises PlaceError if they do not.
+        """
         had_traces = self.run.control.exists() or bool(running.halves(self.run.path))
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and any(is_listening(master.control) for master in self._ours()):
+        while left := self._still_there():
+            if time.monotonic() >= until:
+                what, pid = left[0]
+                who = f"process {pid}, {what}" if pid else what
+                raise PlaceError(
+                    f"{who} of a run that was killed, does not leave; end it: kill -9 {pid or 'PID'}"
+                )
+            for _, pid in left:
+                if pid > 1:
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGCONT)  # who is stopped does not notice that its master is gone
             time.sleep(0.05)
         return had_traces
+
+    def _still_there(self) -> list[tuple[str, int]]:
+        found = [(master.what, listener_at(master.control)) for master in self._ours()]
+        return [(f"the master of {what}", pid) for what, pid in found if pid is not None]
 
     def _ours(self) -> list[running.MasterAt]:
         names = {f"pool {name}" for name in self.groups} | ({"proxy"} if self.has_proxy else set())

@@ -139,3 +139,19 @@ def test_as_root_an_application_is_its_folders_owners(capfd: pytest.CaptureFixtu
         os.chown(folder, NOBODY, -1)
         assert check.check(file, "serve", True) == 0
         assert capfd.readouterr().err == f"({NOBODY}, {NOBODY}, {NOBODY}) here\n"
+
+
+def test_a_queue_that_is_shorter_than_a_backends_restart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_site(tmp_path, "hello:app", WSGI, queue="{timeout: 10s}")
+    for purpose in ("proxy", "backend"):
+        assert check.check(file, purpose, False) == 0
+        said = capsys.readouterr().err
+        assert f"{file}:2: warning: pool web: requests wait 10 s (queue: timeout)" in said
+        assert "may take 25 s (stop_timeout)" in said
+    assert check.check(file, "serve", False) == 0
+    assert capsys.readouterr().err == ""
+    file = write_site(tmp_path, "hello:app", WSGI, queue="{timeout: 40s}")
+    assert check.check(file, "proxy", False) == 0
+    assert "queue" not in capsys.readouterr().err

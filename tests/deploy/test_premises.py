@@ -265,3 +265,38 @@ def test_what_another_user_of_the_run_directory_put_in_our_way_is_told(tmp_path:
     assert running.topmost(run) == []  # nobody is asked there
     os.chown(run, NOBODY, NOBODY)
     assert as_nobody(start) == "started"  # in a folder of our own we can help ourselves
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_stopped_master_of_a_killed_run_is_woken_to_leave_or_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    killed = whole(tmp_path)
+    killed.take()
+    code = (
+        "import os, signal, socket, sys, time\n"
+        "sock = socket.socket(socket.AF_UNIX); sock.bind(sys.argv[1]); sock.listen()\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "time.sleep(float(sys.argv[2]))\n"
+    )
+    stuck = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "run/web/control.sock"), "0" if leaves else "60"]
+    )
+    try:
+        os.waitid(os.P_PID, stuck.pid, os.WSTOPPED)
+        for listeners in killed.bound():
+            listeners.close()
+        for descriptor in killed._locks.values():
+            os.close(descriptor)
+        if leaves:
+            whole(tmp_path).take()
+            assert stuck.wait(10) == 0
+        else:
+            monkeypatch.setattr(room, "PATIENCE", 0.3)
+            with pytest.raises(
+                Refusal, match=f"process {stuck.pid}, the master of pool web .* kill -9 {stuck.pid}"
+            ):
+                whole(tmp_path).take()
+    finally:
+        stuck.kill()
+        stuck.wait(10)
