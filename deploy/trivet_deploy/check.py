@@ -20,8 +20,9 @@ from .words import count, ending
 LOAD_TIMEOUT = 120.0
 _STDERR = 2
 _TOO_SHORT = (
-    "{0.where}: warning: pool {0.name}: requests wait {0.queue.timeout:g} s (queue: timeout), and its backend may "
-    "take {1.stop_timeout:g} s (stop_timeout) to stop before another one starts: some would get a 503 meanwhile"
+    "{0.where}: warning: pool {0.name}: requests wait {0.queue.timeout:g} s (queue: timeout), and its "
+    "backend may take {1.stop_timeout:g} s (stop_timeout) to stop before another one starts: some would get "
+    "a 503 meanwhile"
 )
 _AS_ROOT: dict[str, object] = {
     "text": "it would be loaded with all the rights of root, and so would whatever it imports",
