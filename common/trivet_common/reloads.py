@@ -65,7 +65,7 @@ class Reloads:
             return
         self.begin(settings, done)
 
-    def begin(self, settings: Any, done: Done) -> None:
+    def begin(self, settings: Any, done: Done, *, is_above_told: bool = False) -> None:
         """Reload with these settings, whoever has read them. `done` hears None or the problem."""
         if self._is_refused(done):
             return
@@ -75,7 +75,8 @@ class Reloads:
         def finished(problem: str | None) -> None:
             self._is_running = False
             self._notifier.ready()
-            self._note(problem)
+            if problem is None or not is_above_told:
+                self._note(problem)  # else the topmost master's log has it, once
             done(problem)
 
         self._reload(settings, finished)
@@ -99,7 +100,7 @@ class Reloads:
             self._tell_parent(b"reloaded " + number + told)
 
         # From our own master over an inherited socket pair: as trusted as our own memory.
-        self.begin(pickle.loads(settings), finished)
+        self.begin(pickle.loads(settings), finished, is_above_told=True)
 
     def report(self, text: str) -> None:
         """Tell who waits for the end of the reload, here and above, how far it is."""

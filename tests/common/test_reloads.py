@@ -111,3 +111,4 @@ def test_the_master_above_has_its_number_in_the_answer(office: Office) -> None:
         b"reloaded 7",
         b"reloaded 9 no such thing",
     ]
+    assert "no such thing" not in office.log.read_text()  # it is told above, and logged there, once
