@@ -115,7 +115,7 @@ def warnings(folder: Path, routes: str, head: str = HEAD) -> list[str]:
 def test_a_way_around_a_required_certificate_is_a_warning(folder: Path) -> None:
     (said,) = warnings(folder, ADMIN.replace("listener: admin, ", "") + "  - {path: /, files: public}\n")
     assert "trivet.yaml:4: listen.tls.client: the route for /admin/ (" in said
-    assert "trivet.yaml:6) is reached by 127.0.0.1:8000 without a certificate, and so are 1 more" in said
+    assert "trivet.yaml:6) and 1 more are reached by 127.0.0.1:8000 without a certificate; write" in said
     assert said.endswith("write listener: admin in what it is to protect")
 
 

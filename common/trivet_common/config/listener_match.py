@@ -61,11 +61,11 @@ def warn_of_other_ways(listeners: tuple[Listen, ...], routes: tuple[Route, ...],
         if ways:
             route, other = ways[0]
             count = len({route.where for route, _ in ways})
-            more = f", and so are {count - 1} more" if count > 1 else ""
+            reached = f"and {count - 1} more are reached" if count > 1 else "is reached"
             draft.warning(
                 ("listen", index, "tls", "client"),
-                f"the route for {shown(route.id)} ({route.where}) is reached by {shown(other.name or other)} "
-                f"without a certificate{more}",
+                f"the route for {shown(route.id)} ({route.where}) {reached} by {shown(other.name or other)} "
+                "without a certificate",
                 f"write listener: {shown(guarded.name or guarded.address)} in what it is to protect",
             )
 
