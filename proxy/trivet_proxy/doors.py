@@ -3,6 +3,7 @@
 Made once by the master and inherited: the keys of session tickets are shared that way. Knows no connection.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ from .tls_groups import limit_groups
 EVERY = 0.5
 
 _Result = TypeVar("_Result")
+# Of a thousand names with one cause, some are enough.
+_MOST_TOLD = 100
+
 Prepared = list[tuple[Door, Showcase]]
 # What is wrong: (address, certificate, sentence).
 Problems = list[tuple[str, str, str]]
@@ -97,3 +101,16 @@ class Doors:
         # Given up when the process leaves: a file on a network that is gone must not hold it.
         self._thread = self._thread or trio.CapacityLimiter(1)
         return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._thread)
+
+
+def tell_problems(problems: Problems) -> bytes:
+    """As a process tells its master."""
+    return json.dumps(problems[:_MOST_TOLD]).encode()
+
+
+def read_problems(told: bytes) -> Problems:
+    """What is no such message tells nothing: the sender has spoken with clients."""
+    try:
+        return [(str(one), str(two), str(three)) for one, two, three in json.loads(told)[:_MOST_TOLD]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []

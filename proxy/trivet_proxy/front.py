@@ -4,7 +4,6 @@ Owns the process's tasks. Knows no HTTP. Only the master's word, the master's de
 """
 
 import errno
-import json
 import signal
 import traceback
 from collections.abc import Awaitable, Callable
@@ -23,7 +22,7 @@ from trivet_common.prefork import ORPHAN_GRACE
 from . import garbage, unraisable
 from .clients import Clients
 from .complaints import Complaints
-from .doors import Doors
+from .doors import Doors, tell_problems
 from .front_board import FrontRow
 from .reception import Reception
 from .resources import Resources
@@ -291,7 +290,7 @@ class Front:
                 await trio.sleep(1.0)
 
     async def _watch_doors(self) -> None:
-        await self._doors.watch(lambda problems: self._say(b"doors " + json.dumps(problems).encode()))
+        await self._doors.watch(lambda problems: self._say(b"doors " + tell_problems(problems)))
 
     async def _show(self) -> None:
         while True:

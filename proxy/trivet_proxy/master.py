@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from trivet_common.prefork import Master
 from trivet_common.reloads import Source
 
 from .custody import Custody
-from .doors import EVERY, Doors, Problems
+from .doors import EVERY, Doors, Problems, read_problems
 from .front import run_front
 from .front_board import FrontView, read_front_board
 from .rollover import PATIENCE, Rollover
@@ -135,7 +134,7 @@ class ProxyMaster(Master):
         elif verb == b"closed":
             self._stopped_accepting(child.index)
         elif verb == b"doors":
-            self._problems[child.pid] = json.loads(rest)
+            self._problems[child.pid] = read_problems(rest)
         elif verb in (b"ok", b"no"):
             self._answered(child, None if verb == b"ok" else text)
 

@@ -8,7 +8,7 @@ from tests.proxy.test_door import Meeting, put, write
 from trivet_common.config import Listen
 from trivet_common.config.pair import PairError
 from trivet_common.config.tls import Tls
-from trivet_proxy.doors import Doors, Problems
+from trivet_proxy.doors import Doors, Problems, read_problems, tell_problems
 
 
 def listens(folder: Path, *names: str) -> list[Listen]:
@@ -88,3 +88,16 @@ def test_one_broken_door_keeps_no_other_shut(tmp_path: Path) -> None:
     doors = Doors([with_tls, other])
     assert Meeting(doors.at("443"), "a.example").names == ["a.example"]
     assert [(address, "b.key holds no" in text) for address, _, text in doors.problems()] == [("8443", True)]
+
+
+@pytest.mark.parametrize(
+    "told", [b"", b"{", b"{}", b"7", b"[7]", b"[[1, 2]]", b"[" * 100_000, b'{"a": 1}', b"\xff"]
+)
+def test_a_process_that_says_rubbish_harms_nobody(told: bytes) -> None:
+    assert read_problems(told) == []
+
+
+def test_what_is_told_is_read() -> None:
+    problems: Problems = [("443", "/a.pem", "broken")]
+    assert read_problems(tell_problems(problems)) == problems
+    assert len(read_problems(tell_problems(problems * 1000))) == 100
