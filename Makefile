@@ -2,7 +2,7 @@
 # make drills  the long tests                     make check   format, lint, types
 # make test-deploy  units, images and manifests, started for real (root; what is missing is skipped, by name)
 # make bench  Trivet beside its peers (BENCH="hello flask --rounds 5"; without, all: over an hour)
-# make bench-goals  what the goals of issue 8 need: ten minutes on a quiet machine
+# make bench-goals  what the goals of issue 8 need: seven minutes on a quiet machine
 # make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3

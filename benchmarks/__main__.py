@@ -21,7 +21,7 @@ from benchmarks.measure import measure
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stacks import STACKS
 
-OVERHEAD = 3.5  # seconds that a measurement takes beside its load: start, first answer, warming up, stop
+OVERHEAD = 3.0  # seconds that a measurement takes beside its load: start, first answer, warming up, stop
 
 
 def main(arguments: list[str]) -> int:
@@ -134,7 +134,7 @@ def _options() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"scenarios; without any, all: {' '.join(SCENARIOS)}",
     )
-    add("--goals", action="store_true", help="only what the goals of issue 8 need, about ten minutes")
+    add("--goals", action="store_true", help="only what the goals of issue 8 need, some minutes")
     add("--stacks", type=_stacks, default=(), help=f"with commas between, of: {' '.join(STACKS)}")
     add("--access-log", choices=("on", "off", "both"), default="on", help="to a file; default on")
     add("--rounds", type=int, default=3)
