@@ -186,10 +186,13 @@ def said_timeout(fields: Fields, otherwise: int) -> int:
 
 
 def _take_ours(environ: Environ, head: RequestHead, fields: Fields) -> None:
-    """What our proxy adds for the slot alone: time queued, and the mount."""
+    """What our proxy adds for the slot alone: time queued, who has logged in there, and the mount."""
     queued = fields.get(b"trivet-queued")
     if queued is not None and queued.isdigit() and len(queued) < 12:
         environ["trivet.queued"] = int(queued) / 1000
+    user = fields.get(b"trivet-user")
+    if user:
+        environ["REMOTE_USER"] = user.decode("latin-1")
     prefix = fields.get(b"trivet-mount")
     if prefix is not None:
         _mount(environ, head, prefix.decode("latin-1").rstrip("/"))

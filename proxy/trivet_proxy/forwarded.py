@@ -104,7 +104,12 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     if client.credentials and client.is_trusted:
         lines = _FROM_KNOWN_PEERS
     nominated = head.hop_by_hop
+    if request.hidden:
+        nominated |= request.hidden
     passed = [line + value for name, value in head.headers if (line := lines[name]) and name not in nominated]
+    if request.added:
+        # Beyond the reach of the client's Connection field.
+        passed += [b"\r\n" + name + b": " + value for name, value in request.added]
     host = forwarded_host = head.authority or _NO_HOST
     if client.is_trusted:
         forwarded_host = believed_host(head) or host

@@ -43,8 +43,10 @@ def note(request: Request, writer: ResponseWriter) -> AccessRecord:
             record.user_agent = value.decode("latin-1")
         elif name == b"referer":
             record.referer = value.decode("latin-1")
-        else:
+        elif not request.user:
             record.user = basic_user(value)
+    if request.user:
+        record.user = request.user.decode("utf-8", "replace")
     return record
 
 

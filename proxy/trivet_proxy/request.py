@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .resources import Resources
     from .router import CompiledRoute
 
+NOTHING: frozenset[bytes] = frozenset()
 _match_id = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
 
 
@@ -38,7 +39,10 @@ class Client:
 class Request:
     """The first argument of every handler."""
 
-    __slots__ = ("body", "client", "head", "order", "record", "request_id", "resources", "route")
+    __slots__ = (
+        "added", "body", "client", "head", "hidden", "order", "passed", "record", "request_id", "resources",
+        "route", "user",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,6 +61,11 @@ class Request:
         self.resources = resources
         self.route: CompiledRoute | None = None  # None only until it is routed
         self.order: Order | None = None  # where it goes on, once a handler has said so
+        # What gates have found out.
+        self.passed: tuple[object, ...] = ()  # gates: `fallback: next` leads through none of them twice
+        self.user = b""
+        self.hidden: frozenset[bytes] = NOTHING  # names of the client's that do not go on
+        self.added: tuple[tuple[bytes, bytes], ...] = ()  # fields that go on, whatever the client said
 
     def __repr__(self) -> str:
         return f"<Request {self.request_id} {self.head!r} from {self.client.address or 'unix'}>"

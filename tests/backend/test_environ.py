@@ -110,7 +110,9 @@ def test_our_proxy_is_believed() -> None:
         ("x-forwarded-port", "444"),
         ("trivet-claim", "1 2"),
         ("trivet-queued", "1500"),
+        ("trivet-user", "ann"),
     )
+    assert environ["REMOTE_USER"] == "ann"
     assert environ["REMOTE_ADDR"] == "203.0.113.9"
     assert environ["wsgi.url_scheme"] == "https"
     assert environ["HTTPS"] == "on"
@@ -142,9 +144,12 @@ def test_a_stranger_is_not_believed() -> None:
 
 
 def test_trivet_headers_without_a_claim_mean_nothing() -> None:
-    head = request_head("/shop2/x", ("trivet-mount", "/shop2"), ("trivet-queued", "9"))
+    head = request_head(
+        "/shop2/x", ("trivet-mount", "/shop2"), ("trivet-queued", "9"), ("trivet-user", "root")
+    )
     environ = builder().build(head, BELIEVED, None, "", None)
     assert environ["SCRIPT_NAME"] == ""
+    assert "REMOTE_USER" not in environ
     assert environ["trivet.queued"] == 0.0
 
 

@@ -26,8 +26,14 @@ def parse(*lines, target=b"/a?b"):
     return RequestReader(HeadLimits()).feed(raw)
 
 
-def forward(*lines, client=STRANGER, framing=b"", extra=(), target=b"/a?b"):
-    request = SimpleNamespace(head=parse(*lines, target=target), client=client, request_id="abc")
+def forward(*lines, client=STRANGER, framing=b"", extra=(), target=b"/a?b", hidden=(), added=()):
+    request = SimpleNamespace(
+        head=parse(*lines, target=target),
+        client=client,
+        request_id="abc",
+        hidden=frozenset(hidden),
+        added=added,
+    )
     head = build_upstream_head(request, framing, extra)
     upstream = RequestReader(HeadLimits()).feed(head)
     assert upstream is not None
@@ -138,6 +144,21 @@ def test_a_trusted_peer_may_say_more():
     assert head.get(b"trivet-claim") is None
 
 
+@pytest.mark.parametrize("client", [STRANGER, BEHIND_A_PROXY])
+def test_what_gates_add_stands_whatever_the_client_says(client):
+    head = forward(
+        b"x-remote-user: root",
+        b"remote-groups: admins",
+        b"authorization: Basic YTpi",
+        b"connection: x-remote-user",
+        client=client,
+        hidden=[b"authorization", b"remote-groups", b"x-remote-user"],
+        added=((b"x-remote-user", b"ann"),),
+    )
+    assert values(head, b"x-remote-user") == [b"ann"]
+    assert head.get(b"authorization") is head.get(b"remote-groups") is None
+
+
 def test_an_absolute_target_goes_on_in_origin_form():
     head = forward(target=b"http://example.com/x?y")
     assert (head.target, values(head, b"host")) == (b"/x?y", [b"example.com"])
@@ -145,7 +166,7 @@ def test_an_absolute_target_goes_on_in_origin_form():
 
 def test_http10_without_a_host_still_makes_a_valid_head():
     old = RequestReader(HeadLimits()).feed(b"GET / HTTP/1.0\r\n\r\n")
-    request = SimpleNamespace(head=old, client=STRANGER, request_id="abc")
+    request = SimpleNamespace(head=old, client=STRANGER, request_id="abc", hidden=frozenset(), added=())
     head = RequestReader(HeadLimits()).feed(build_upstream_head(request, b""))
     assert head.authority == b"localhost"
 

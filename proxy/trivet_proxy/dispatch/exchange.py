@@ -209,6 +209,8 @@ class Exchange:
             extra.append(b"\r\ntrivet-queued: %d" % (queued * 1000))
         if self._route.slot_lines:
             extra.append(self._route.slot_lines)
+        if request.user:
+            extra.append(b"\r\ntrivet-user: " + request.user)
         if not request.body.is_complete:
             extra.append(b"\r\ntrivet-stream: 1")
         return extra
