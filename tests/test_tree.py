@@ -80,7 +80,7 @@ FLOORS = {
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
     "backend": """
-        app_name callables ending environ file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs release retirement said sizing sockets stacks
+        app_name callables ending environ file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs proxys_head release retirement said sizing sockets stacks
         application interrupt memory place prepare roster
         boards broken_page dumps renewal response streams takeover templates watchdog wear
         answer crew link overdue standstill

@@ -113,17 +113,17 @@ class EnvironBuilder:
 
     def _take_headers(self, environ: Environ, head: RequestHead, is_believed: bool) -> None:
         names = self._believed_names if is_believed else self._foreign_names
+        environ[""] = ""  # what the application must not see is there already
         for name, value in head.headers:
             key = names.get(name)
             if key is None:
                 key = self._learn(names, name, is_believed)
-            if not key:
-                continue
-            text = value.decode("latin-1")
-            if key in environ:
+            if key not in environ:
+                environ[key] = value.decode("latin-1")
+            elif key:
                 # RFC 9110, 5.3; cookies are the exception (RFC 6265, 5.4).
-                text = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + text
-            environ[key] = text
+                environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value.decode("latin-1")
+        del environ[""]
         if head.hop_by_hop:
             for name in head.hop_by_hop:
                 environ.pop(_variable(name.decode("latin-1")), None)

@@ -13,6 +13,7 @@ import time
 from enum import Enum
 
 from trivet_backend.environ import Peer
+from trivet_backend.proxys_head import parse_proxys_head
 from trivet_backend.response import ClientLeft
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.http1.framing import Body
@@ -48,7 +49,8 @@ class Link:
         self.peer = peer
         self.is_slots_own = is_slots_own
         self.write_timeout = write_timeout
-        self.reader = RequestReader(limits)
+        is_our_proxys = is_slots_own and peer.is_believed
+        self.reader = RequestReader(limits, parse_proxys_head if is_our_proxys else None)
         self.state = LinkState.READY
         self.used_at = 0.0
         self._is_reset = False

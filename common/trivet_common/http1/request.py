@@ -4,6 +4,8 @@ Knows no body (framing.py) and no socket. What it lets through has one meaning o
 writes it anew from these values.
 """
 
+from collections.abc import Callable
+
 from . import grammar
 from .collector import HeadCollector, HeadLimits, count_clean_lines, find_head_end, judge_line_ends
 from .cutting import OWS, cut_request
@@ -23,16 +25,20 @@ __all__ = [
     "parse_request_head",
 ]
 
+Parse = Callable[[bytes, HeadLimits], RequestHead]
+
 _TLS_HANDSHAKE, _CR, _LF = 0x16, 0x0D, 0x0A
 
 
 class RequestReader:
     """The heads of one client connection, one after the other."""
 
-    __slots__ = ("_collector", "_limits")
+    __slots__ = ("_collector", "_limits", "_parse")
 
-    def __init__(self, limits: HeadLimits) -> None:
+    def __init__(self, limits: HeadLimits, parse: "Parse | None" = None) -> None:
+        """`parse`: in the place of parse_request_head."""
         self._limits = limits
+        self._parse = parse or parse_request_head
         self._collector = HeadCollector(
             limits.header_bytes,
             _judge_first_byte,
@@ -54,7 +60,7 @@ class RequestReader:
         if head is None:
             return None
         try:
-            return parse_request_head(head, self._limits)
+            return self._parse(head, self._limits)
         except HttpError as refused:
             self._collector.latch(refused)
             raise
