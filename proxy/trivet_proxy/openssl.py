@@ -6,6 +6,7 @@ messages are counted, a client that sends many is cut off, and 20 480 sessions o
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import ssl
@@ -47,6 +48,7 @@ def limit(sock: ssl.SSLSocket | ssl.SSLObject) -> None:
     """Before its handshake: from now on a call returns after one message, also if no data came of it.
 
     CPython has OpenSSL read on until there is some (SSL_MODE_AUTO_RETRY): 2.7 s for a megabyte of KeyUpdate.
+    Raises OSError.
     """
     ctrl = control()
     if ctrl is not None:
@@ -93,7 +95,11 @@ def _is_proven(ctrl: _Control, methods: int) -> bool:
 
 
 def _inner(sock: ssl.SSLSocket | ssl.SSLObject) -> Any:
-    return sock._sslobj  # type: ignore[union-attr]
+    """Raises OSError."""
+    inner = sock._sslobj  # type: ignore[union-attr]
+    if inner is None:  # what would lie in its place is anything
+        raise OSError(errno.ENOTCONN, "the peer had ended and reset it before it was wrapped")
+    return inner
 
 
 def _address(sock: ssl.SSLSocket | ssl.SSLObject) -> int:

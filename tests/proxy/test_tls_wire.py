@@ -4,13 +4,15 @@ import os
 import select
 import socket
 import ssl
+import struct
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.proxy.fakes_tls import NAME, client_context, raw_pair, tls_pair
-from trivet_proxy.tls_wire import HandshakeFailed
+from tests.proxy.fakes_tls import NAME, client_context, raw_pair, server_context, tls_pair
+from trivet_proxy.tls_wire import HandshakeFailed, TlsWire
 from trivet_proxy.wire import WireClosed, wait_either
 
 
@@ -115,6 +117,29 @@ async def test_single_bytes_are_received_together() -> None:
         await peer.send(bytes([byte]))
     assert await wire.receive() == b"GET / HTTP/1.1"
     close(wire, peer)
+
+
+async def test_who_has_ended_and_reset_it_before_a_word_ends_nothing_else() -> None:
+    """Python makes a socket without an SSL object of it then: three packets were the end of a process."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        theirs = socket.create_connection(door.getsockname())
+        ours, _ = door.accept()
+    with select.epoll() as ready:
+        ready.register(ours, select.EPOLLRDHUP)
+        theirs.shutdown(socket.SHUT_WR)
+        assert ready.poll(5)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        ready.modify(ours, 0)  # EPOLLERR and EPOLLHUP are always told
+        assert ready.poll(5)
+    wire = TlsWire(
+        ours,
+        "192.0.2.7",
+        partial(server_context().wrap_socket, server_side=True, do_handshake_on_connect=False),
+    )
+    with trio.fail_after(5), pytest.raises(HandshakeFailed, match=r"^$"):
+        await wire.shake_hands()
+    wire.close()
 
 
 async def test_who_is_no_tls_client_is_told_apart() -> None:
