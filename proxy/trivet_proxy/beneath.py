@@ -19,7 +19,7 @@ _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 ROOT = _STEP
 
 _SYS_OPENAT2 = 437  # every architecture but alpha (asm-generic/unistd.h)
-_RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08
+_RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x01, 0x02, 0x04, 0x08
 _RACES = 8  # openat2 says EAGAIN when something was renamed meanwhile
 _LINKS = 40  # as the kernel's own limit (path_resolution(7))
 _STEPS = 2000
@@ -38,18 +38,21 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-# Linux 5.12: fail with EAGAIN rather than look anything up that is not in memory.
+# Linux 5.12: fail with EAGAIN rather than look anything up that is not in memory. What is mounted below the
+# root may be a server's, and opening asks it, however well the kernel knows the name.
 _RESOLVE_CACHED = 0x20
 _AT_FDCWD = -100
 _HOW = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
 _HOW_LINKLESS = _OpenHow(READ, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
 _HOW_POINTER, _HOW_SIZE = ctypes.pointer(_HOW), ctypes.sizeof(_HOW)
 _HOW_LINKLESS_POINTER = ctypes.pointer(_HOW_LINKLESS)
+_KNOWN = _RESOLVE_CACHED | _RESOLVE_NO_XDEV
 _CACHED = {
-    Links.INSIDE: ctypes.pointer(_OpenHow(READ, 0, _HOW.resolve | _RESOLVE_CACHED)),
-    Links.NEVER: ctypes.pointer(_OpenHow(READ, 0, _HOW_LINKLESS.resolve | _RESOLVE_CACHED)),
-    Links.ALWAYS: ctypes.pointer(_OpenHow(READ, 0, _RESOLVE_CACHED)),
+    Links.INSIDE: ctypes.pointer(_OpenHow(READ, 0, _HOW.resolve | _KNOWN)),
+    Links.NEVER: ctypes.pointer(_OpenHow(READ, 0, _HOW_LINKLESS.resolve | _KNOWN)),
+    Links.ALWAYS: ctypes.pointer(_OpenHow(READ, 0, _KNOWN)),
 }
+_HOW_NAMED = ctypes.pointer(_OpenHow(READ, 0, _RESOLVE_CACHED))
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
 _syscall.restype = ctypes.c_long
@@ -91,10 +94,10 @@ def open_if_known(root: int, path: bytes, inside: Sequence[bytes] = (), links: L
 
 
 def open_path_if_known(path: bytes) -> int:
-    """Any path of the system, likewise."""
+    """Any path of the system, likewise, but for what it lies on: its caller knows."""
     if not _has_cached or b"\0" in path:
         return os.open(path, READ)
-    fd: int = _syscall(_SYS_OPENAT2, _AT_FDCWD, path, _CACHED[Links.ALWAYS], _HOW_SIZE)
+    fd: int = _syscall(_SYS_OPENAT2, _AT_FDCWD, path, _HOW_NAMED, _HOW_SIZE)
     if fd < 0:
         raise _error(ctypes.get_errno())
     return fd

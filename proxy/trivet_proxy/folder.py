@@ -166,7 +166,13 @@ class Pinned:
 
     def open(self, name: bytes) -> int:
         file_systems.learn(self.fd)
-        return open_beneath(self.fd, name, self._inside, self._links)
+        fd = open_beneath(self.fd, name, self._inside, self._links)
+        try:
+            file_systems.learn(fd)  # something may be mounted below the root
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def close(self) -> None:
         os.close(self.fd)

@@ -178,3 +178,18 @@ def test_an_old_kernel_asks_the_disk_and_lets_nothing_out(tmp_path, monkeypatch,
             beneath.open_if_known(root, name)
     finally:
         os.close(root)
+
+
+@pytest.mark.skipif(not (beneath._has_cached and os.path.ismount("/dev")), reason="Linux 5.12, a mount")
+@pytest.mark.parametrize("links", [Links.INSIDE, Links.NEVER, Links.ALWAYS])
+def test_what_is_mounted_below_the_root_is_not_opened_in_the_loop(links):
+    """Opening asks its server, however well the kernel knows the name."""
+    root = os.open("/", beneath.ROOT)
+    try:
+        for _ in range(2):
+            os.close(beneath.open_beneath(root, b"dev/null", links=links))
+            with pytest.raises(BlockingIOError):
+                beneath.open_if_known(root, b"dev/null", links=links)
+    finally:
+        os.close(root)
+    os.close(beneath.open_path_if_known(b"/dev/null"))

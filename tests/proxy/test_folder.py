@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,15 @@ def test_a_thread_learns_what_may_be_asked_in_the_loop(tmp_path, monkeypatch):
         os.close(pinned.open(b"a"))
         pinned.close()
         os.close(source.open_if_known(b"a"))
+
+
+def test_a_thread_learns_what_is_mounted_below_the_root(monkeypatch):
+    """Closing it may ask its server, too."""
+    monkeypatch.setattr(file_systems, "_known", {})
+    pinned = Folder(Path("/"), has_manifests=False).pin()
+    try:
+        fd = pinned.open(b"proc/version")
+        assert file_systems.known(os.fstat(fd).st_dev) is Kind.LOCAL
+        os.close(fd)
+    finally:
+        pinned.close()
