@@ -409,6 +409,22 @@ async def test_a_server_has_no_more_connections_than_it_may(process, make_server
     assert sum(waited > 0.04 for waited in done[1:]) == 2
 
 
+async def test_time_in_the_line_is_not_the_connections(process, make_server, open_upstream, nursery):
+    let_go = threading.Event()
+
+    def act(peer, asked):
+        let_go.wait(PATIENCE)
+        return OK.replace(b"200 OK", b"200 OK\r\nconnection: close", 1)
+
+    handler = open_upstream(make_server(act), max_connections=1, connect_timeout=0.1)
+    first, second = FakeClient(process), FakeClient(process)
+    nursery.start_soon(handler, first.request, first.writer)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    threading.Timer(0.3, let_go.set).start()
+    assert b"200 OK" in await ask(handler, second)
+    assert second.request.record.queued > 0.25
+
+
 async def test_waiting_for_a_connection_has_an_end(process, make_server, open_upstream, nursery):
     let_go = threading.Event()
     handler = open_upstream(

@@ -219,6 +219,30 @@ async def test_a_side_that_is_reset_ends_both(process, make_server, open_tunnels
             await trio.sleep(0.01)
 
 
+async def test_the_last_words_of_a_server_that_listens_no_more(
+    process, make_server, open_tunnels, nursery, tmp_path
+):
+    """Our own words to it fail then; what it said before is in the kernel, and the client reads slowly."""
+    last = b"x" * 2_000_000
+
+    def act(peer, asked):
+        peer.send(SWITCHES)
+        peer.sock.recv(5)
+        peer.sock.shutdown(socket.SHUT_RD)
+        peer.sock.sendall(last)
+
+    visitor = Visitor(process)
+    nursery.start_soon(visitor.run, open_tunnels(make_server(act, path=tmp_path / "s.sock")))
+    await visitor.client.read_until(b"\r\n\r\n")
+    visitor.theirs.send(b"hello")
+    got = 0
+    with trio.fail_after(PATIENCE):
+        while got < len(last):
+            await trio.lowlevel.wait_readable(visitor.theirs)
+            got += len(visitor.theirs.recv(100_000))
+            visitor.theirs.send(b"more")
+
+
 async def test_half_closed_and_silent_is_not_put_up_with_for_long(
     process, make_server, open_tunnels, nursery, monkeypatch
 ):

@@ -110,14 +110,23 @@ class Tunnel:
                 self._clock.move(self._seconds, _WHY)
                 if not data:
                     break
-        except (WireClosed, trio.BusyResourceError):
-            # The other task waits for the very thing: only TLS that wants to write before it reads does that.
+        except WireClosed:
+            if sink is self._client or sink.fd < 0 or source.fd < 0:
+                self._scope.cancel()
+            else:
+                self._be_half_closed()  # it takes no more; its last words may still be on their way
+            return
+        except trio.BusyResourceError:
+            # Both tasks wait for the same thing: only TLS that must write before it can read comes to that.
             self._scope.cancel()
             return
         if source.was_reset or isinstance(sink, TlsWire):
             # Python's TLS ends both directions at once.
             self._scope.cancel()
             return
+        self._be_half_closed()
+        sink.end_sending()
+
+    def _be_half_closed(self) -> None:
         self._seconds = min(self._seconds, _HALF_CLOSED)
         self._clock.move(self._seconds, _WHY)
-        sink.end_sending()

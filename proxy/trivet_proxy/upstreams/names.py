@@ -71,7 +71,9 @@ class Names:
         with trio.move_on_after(_TIMEOUT):
             try:
                 found = await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=self._limiter)
-            except (OSError, UnicodeError) as error:
+            except (
+                Exception
+            ) as error:  # a boundary: it may be no address, no name, or no thread that there is
                 problem = getattr(error, "strerror", None) or str(error)
         if not found:
             self._note_problem(place, problem)

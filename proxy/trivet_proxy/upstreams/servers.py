@@ -7,7 +7,8 @@ is tried again is the visit's to decide.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -77,11 +78,8 @@ class Servers:
         """Until `close`."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._names.run)
-                while True:
-                    await trio.sleep(_SWEEP)
-                    self._line.drop_gone()
-                    self._line.serve()  # a pause may be over, a name may have got a new address
+                nursery.start_soon(self._keep, self._names.run)
+                nursery.start_soon(self._keep, self._sweep)
 
     def close(self) -> None:
         """Nobody names it any more. What is under way is finished."""
@@ -129,6 +127,21 @@ class Servers:
                 for server in self._servers
             },
         }
+
+    async def _keep(self, task: Callable[[], Awaitable[None]]) -> None:
+        """What goes wrong in one turn of a loop costs that turn; it would end the process."""
+        while True:
+            try:
+                return await task()
+            except Exception:
+                self._tell(traceback.format_exc())
+                await trio.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        while True:
+            await trio.sleep(_SWEEP)
+            self._line.drop_gone()
+            self._line.serve()  # a pause may be over
 
     def _choose(self, tried: set[Server]) -> Server | Refusal:
         left = [server for server in self._servers if server not in tried] if tried else self._servers

@@ -14,7 +14,7 @@ import trio
 from trivet_common.config.settings import ServerTls
 
 from ..tls_wire import TlsWire
-from ..wire import Wire
+from ..wire import Wire, WireClosed
 
 Wrap = Callable[[socket.socket], ssl.SSLSocket]
 
@@ -67,7 +67,10 @@ class ServerWire(TlsWire):
 
     def has_input(self) -> bool:
         """Of a connection nobody waits for. What has come may be no data: tickets come when they like."""
-        return self.is_ready_inside or self.fd < 0 or self.try_receive(1) is not None
+        try:
+            return self.is_ready_inside or self.fd < 0 or self.try_receive(1) is not None
+        except WireClosed:  # by who sends nothing but messages
+            return True
 
 
 def reason_of(error: OSError) -> str:

@@ -46,8 +46,8 @@ class Visit:
     """
 
     __slots__ = (
-        "_attempts", "_interim", "_is_stale", "_lines", "_link", "_problem", "_read_timeout", "_request",
-        "_route", "_server", "_servers", "_switched", "_terms", "_tried", "_until", "_upload", "_writer",
+        "_attempts", "_interim", "_is_stale", "_lines", "_link", "_patience", "_problem", "_read_timeout",
+        "_request", "_route", "_server", "_servers", "_switched", "_terms", "_tried", "_upload", "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +69,8 @@ class Visit:
         self._read_timeout = read_timeout
         self._lines = lines
         self._interim = Interim(writer, servers.sieve, protocol)
-        self._until = trio.current_time() + self._terms.connect_timeout * self._terms.retry.attempts
+        # What connecting may take in all: time in the line is not its.
+        self._patience = self._terms.connect_timeout * self._terms.retry.attempts
         self._tried: set[Server] = set()
         self._attempts = 0  # servers that were given it
         self._problem: HttpError | None = None
@@ -118,16 +119,16 @@ class Visit:
 
     async def _connect(self, server: Server) -> ServerLink | None:
         """None: another server is to be asked. Raises HttpError upstream_refused."""
-        seconds = min(self._terms.connect_timeout, self._until - trio.current_time())
-        link = None
+        began, link = trio.current_time(), None
         try:
-            link = await server.connect(seconds)
+            link = await server.connect(min(self._terms.connect_timeout, self._patience))
         finally:
+            self._patience -= trio.current_time() - began
             if link is None:
                 server.leave()
         if link is None:
             self._servers.note_failure(server, server.problem)
-            if "connect" not in self._terms.retry.on or trio.current_time() >= self._until:
+            if "connect" not in self._terms.retry.on or self._patience <= 0:
                 raise self._refused()
         return link
 
