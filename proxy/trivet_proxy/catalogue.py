@@ -121,12 +121,7 @@ class Catalogue:
             return question(self._source.open_if_known)
         except BlockingIOError:
             pinned = self._source.pin()
-        try:
-            lane = disk.lane_of(pinned.fd)
-        except BaseException:
-            pinned.close()
-            raise
-        return await lane.run(partial(question, pinned.open), pinned.close, undo)
+        return await disk.ask(pinned.fd, partial(question, pinned.open), pinned.close, undo)
 
     async def send(
         self,
@@ -219,9 +214,10 @@ class Catalogue:
         """All of it, if it stayed the same meanwhile."""
         try:
             body = await disk.read(fd, info.st_size, 0)
+            after = await disk.stat(fd, info.st_dev)
         except OSError as error:
             raise unreadable(error) from None
-        return body if identity_of(os.fstat(fd)) == identity_of(info) else None
+        return body if identity_of(after) == identity_of(info) else None
 
     def _describe(self, name: bytes, info: os.stat_result, siblings: Siblings) -> Entry:
         content_type = self._presentation.content_type(name)

@@ -6,6 +6,7 @@ memory than one small piece.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from trivet_common.http1.errors import HttpError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # Up to here one read and one send, with the head, cost less than sendfile's own system calls.
 SMALL = 16 * 1024
+
+# Of this process or its machine: no more descriptors, no memory, no thread.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _GET = b"GET"
 
@@ -141,6 +145,8 @@ async def _copy(writer: ResponseWriter, fd: int, first: int, count: int, lane: d
 def unreadable(error: OSError) -> HttpError:
     if isinstance(error, TimeoutError):
         return refuse("disk_slow")
+    if error.errno in NO_ROOM:
+        return refuse("overloaded", f"A file cannot be read: {error.strerror}.")
     return refuse("internal", f"A file cannot be read: {error.strerror}.")
 
 

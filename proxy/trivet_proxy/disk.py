@@ -57,7 +57,8 @@ class Lane:
     ) -> Result:
         """`after` is called once, behind `work` in its thread, be that long after we stopped waiting for it.
 
-        `undo`: with the result that nobody waits for any more. Raises TimeoutError, and what `work` raises.
+        `undo`: with the result that nobody waits for any more. Raises TimeoutError, OSError if no thread can
+        be had, and what `work` raises.
         """
         job = _Job(work, after, undo)
         try:
@@ -65,6 +66,10 @@ class Lane:
                 with trio.move_on_after(_PATIENCE):
                     await trio.to_thread.run_sync(job.run, limiter=self._limiter, abandon_on_cancel=True)
                     return job.take()
+        except RuntimeError as error:
+            if job.has_begun:
+                raise
+            raise OSError(errno.ENOMEM, f"{error}") from None
         finally:
             job.forgo()
         raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer")
@@ -83,6 +88,10 @@ class _Job(Generic[Result]):
         self._undo = undo
         self._beginning, self._end = [True], [True]  # turns
         self._results: list[Result] = []
+
+    @property
+    def has_begun(self) -> bool:
+        return not self._beginning
 
     def run(self) -> None:
         """In the thread."""
@@ -164,8 +173,31 @@ def lane_of(fd: int) -> Lane:
     return lanes.setdefault(device, Lane())
 
 
+async def ask(
+    fd: int,
+    work: Callable[[], Result],
+    after: Callable[[], object],
+    undo: Callable[[Result], object] = lambda result: None,
+) -> Result:
+    """In the lane of an open file or folder, as `Lane.run`."""
+    try:
+        lane = lane_of(fd)
+    except BaseException:
+        after()
+        raise
+    return await lane.run(work, after, undo)
+
+
+async def stat(fd: int, device: int) -> os.stat_result:
+    """A file system in another process, or on another machine, is asked in a thread. Raises OSError."""
+    if file_systems.known(device) is not Kind.REMOTE:
+        return os.fstat(fd)
+    own = os.dup(fd)
+    return await ask(own, partial(os.fstat, own), partial(os.close, own))
+
+
 def close(fd: int, device: int) -> None:
-    """A file system in another process, or on another machine, may be asked about that as well."""
+    """Of which such a file system may be asked as well."""
     if file_systems.known(device) is Kind.REMOTE:
         _closer.close(fd)
     else:
@@ -214,10 +246,10 @@ def _is_memory(fd: int) -> bool:
 
 
 async def _read_in_thread(fd: int, count: int, offset: int, lane: Lane | None) -> list[bytes]:
-    is_ours = lane is None
-    lane = lane or lane_of(fd)
     own = os.dup(fd)  # its number must mean this file for as long as the thread reads
-    return await lane.run(partial(_read_through, own, count, offset, is_ours), partial(os.close, own))
+    work = partial(_read_through, own, count, offset, lane is None)
+    after = partial(os.close, own)
+    return await (ask(own, work, after) if lane is None else lane.run(work, after))
 
 
 def _read_through(fd: int, count: int, offset: int, is_ours: bool) -> list[bytes]:

@@ -16,7 +16,7 @@ from tests.proxy.fakes_core import FakeProcess, new_spool
 from tests.proxy.fakes_files import Sent, request_of
 from trivet_common.config import FilesAction
 from trivet_common.http1.errors import HttpError
-from trivet_proxy import disk, shelf
+from trivet_proxy import disk, file_systems, shelf
 from trivet_proxy.body import EMPTY
 from trivet_proxy.catalogue import Absent, Catalogue
 from trivet_proxy.deadlines import Deadlines
@@ -304,3 +304,19 @@ async def test_what_a_route_adds_is_made_once_for_a_file_in_memory(place, tmp_pa
     assert len(made) == 2
     dated = await get(shape_of((b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")))
     assert dated.count(b"\r\ndate: ") == 1
+
+
+async def test_a_remote_file_is_looked_at_in_threads_only(place, monkeypatch):
+    """Also once it is read: a server that hangs would hang the loop."""
+    looked, real = [], os.fstat
+
+    def fstat(fd):
+        looked.append(threading.current_thread() is threading.main_thread())
+        return real(fd)
+
+    place.is_known = False
+    monkeypatch.setattr(file_systems, "known", lambda device: file_systems.Kind.REMOTE)
+    monkeypatch.setattr("trivet_proxy.catalogue.os.fstat", fstat)
+    assert (await place.get(b"a.txt")).body == b"first"
+    assert looked
+    assert not any(looked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -237,3 +238,38 @@ async def test_nothing_is_believed_of_a_file_that_others_handed_over(readers, ca
         assert readers == [False]
     finally:
         os.close(fd)
+
+
+async def test_no_thread_is_an_error_of_the_system(file, monkeypatch, cannot_tell):
+    """And not one of ours, with a traceback a request; the work's own errors stay what they are."""
+
+    async def fail(*arguments, **keys):
+        raise RuntimeError("can't start new thread")
+
+    def broken():
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await disk.Lane().run(broken, lambda: None)
+    monkeypatch.setattr(trio.to_thread, "run_sync", fail)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="start new thread") as caught:
+        await disk.read(file, 3, 0)
+    assert caught.value.errno == errno.ENOMEM
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("kind", [Kind.REMOTE, Kind.LOCAL])
+async def test_who_looks(file, monkeypatch, kind):
+    """A user-space file system may be asked for a file's state, and not answer."""
+    where, real = [], os.fstat
+
+    def fstat(fd):
+        where.append(threading.current_thread() is threading.main_thread())
+        return real(fd)
+
+    monkeypatch.setattr(file_systems, "known", lambda device: kind)
+    monkeypatch.setattr("trivet_proxy.disk.os.fstat", fstat)
+    info = await disk.stat(file, 1)
+    assert where == [kind is Kind.LOCAL]
+    assert info.st_ino == real(file).st_ino

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
@@ -758,9 +759,11 @@ async def test_an_order_of_an_application(tree, way):
 
 
 async def test_a_disk_that_does_not_answer_is_no_missing_file(tree, monkeypatch):
-    """A 404 would be remembered, and a fallback be taken for the file."""
+    """A 404 would be remembered, and a fallback be taken for the file. Nor is it asked a second time."""
+    asked = []
 
     async def late(self, work, after, undo=None):
+        asked.append(work)
         after()
         raise TimeoutError(110, "late")
 
@@ -771,5 +774,22 @@ async def test_a_disk_that_does_not_answer_is_no_missing_file(tree, monkeypatch)
     monkeypatch.setattr("trivet_proxy.file_systems.known", lambda device: None)
     for handler, target in ((site, b"/a.txt"), (single, b"/a.txt"), (site, b"/empty/")):
         sent = await ask(handler, target)
-        assert (sent.status, sent.problem.why) == (503, "disk_slow")
+        assert (sent.status, sent.problem.why, len(asked)) == (503, "disk_slow", 1)
+        asked.clear()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+async def test_trouble_of_ours_is_no_missing_folder(tree, monkeypatch, number):
+    """Descriptors or threads that cannot be had: 503, and what was opened already is closed."""
+    site = route(tree, listing=True, index=None)
+    await ask(site, b"/empty/")
+
+    def fail(fd):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(disk, "lane_of", fail)
+    before = len(os.listdir("/proc/self/fd"))
+    sent = await ask(site, b"/empty/")
+    assert (sent.status, sent.problem.why) == (503, "overloaded")
     assert len(os.listdir("/proc/self/fd")) == before

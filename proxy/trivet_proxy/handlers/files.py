@@ -21,7 +21,7 @@ from trivet_common.http1.reasons import refuse
 from .. import disk, listing
 from ..catalogue import Absent, Catalogue
 from ..complaints import Complaints
-from ..delivery import unreadable
+from ..delivery import NO_ROOM, unreadable
 from ..folder import Folder, Pinned, SingleFile, is_hidden
 from ..hashed_names import may_be_hashed
 from ..kept_assets import KeptAssets
@@ -146,6 +146,7 @@ class _Files:
     async def _answer_without(
         self, name: bytes, absent: Absent, request: Request, writer: ResponseWriter
     ) -> None:
+        _refuse_trouble(absent.error)  # another place on a slow disk would be waited for as long again
         if absent.is_folder and not name.endswith(b"/") and name and request.order is None:
             if await self._leads_somewhere(name):
                 head = request.head
@@ -193,10 +194,9 @@ class _Files:
             root = self._folder.pin()
             make = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
             work = partial(self._last_page.get, (self._folder.identity, name, path), make)
-            return await disk.lane_of(root.fd).run(work, root.close)
-        except TimeoutError as error:
-            raise unreadable(error) from None
-        except OSError:
+            return await disk.ask(root.fd, work, root.close)
+        except OSError as error:
+            _refuse_trouble(error)
             return None
 
     async def _answer_other(self, request: Request, writer: ResponseWriter) -> None:
@@ -232,7 +232,10 @@ async def _send_or_miss(
 
 
 async def _try_send(catalogue: Catalogue, name: bytes, request: Request, writer: ResponseWriter) -> bool:
-    return await _send_or_miss(catalogue, name, request, writer) is None
+    absent = await _send_or_miss(catalogue, name, request, writer)
+    if absent is not None:
+        _refuse_trouble(absent.error)
+    return absent is None
 
 
 def _list(root: Pinned, folder: bytes, path: bytes, is_hidden: Callable[[bytes], bool]) -> bytes:
@@ -260,6 +263,12 @@ async def _answer_other(method: bytes, writer: ResponseWriter) -> None:
     await writer.send(204, list(_ALLOW))
 
 
+def _refuse_trouble(error: OSError | None) -> None:
+    """Raises HttpError where we cannot say whether there is a file: a 404 would send the client elsewhere."""
+    if error is not None and (isinstance(error, TimeoutError) or error.errno in NO_ROOM):
+        raise unreadable(error) from None
+
+
 def _translate(absent: Absent, path: Path, served: Path, complaints: Complaints) -> HttpError:
     """To the client there is no such file; what an operator can mend is said in the log.
 
@@ -268,10 +277,7 @@ def _translate(absent: Absent, path: Path, served: Path, complaints: Complaints)
     error = absent.error
     if error is None:
         return refuse("not_found", f"{path} is no regular file.")
-    if isinstance(error, TimeoutError):
-        return unreadable(error)
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        return refuse("overloaded", f"{path}: {error.strerror}.")
+    _refuse_trouble(error)
     if error.errno in (errno.EACCES, errno.EPERM):
         reason = why_not_a_file(path) or f"{path}: {error.strerror}"
         complaints.say(str(served), reason, _COMPLAIN_AGAIN)
