@@ -34,8 +34,8 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
-        certificates foreign
-        channel config forking http1 inherited log_target loop notify peers pool pulse
+        certificates foreign http1
+        channel config forking inherited log_target loop notify peers pool pulse
         access_log binding control logs
         children listeners reloads
         prefork
@@ -46,9 +46,9 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations openssl page ranges rollover router shape spool ticket_keys tls_groups validators vigil wire
-        disk error_pages presentation shown tls_profile unraisable
-        backlog body clients introduction_wait listing manifests omissions orders preconditions showcase stall templates tls_wire
+        beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl page ranges regexes rollover route shape spool ticket_keys tls_groups validators vigil wire
+        candidates conditions disk error_pages presentation shown tls_profile unraisable
+        backlog body clients introduction_wait listing manifests matching omissions orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
         doors forwarded note resources shelf
         catalogue kept_assets
@@ -92,7 +92,9 @@ FLOORS = {
         master
     """,  # noqa: E501
     "deploy": """
-        application_check effective refusal roll_call rollout succession watcher words
+        application_check refusal roll_call rollout succession watcher words
+        effective_match
+        effective
         apart certificates discovery running
         page whereabouts
         dump reload site status upgrade
@@ -139,6 +141,9 @@ TESTED_BY = {
     **dict.fromkeys(["resolve_site", "settings"], "common/test_load.py"),
     **dict.fromkeys(["model_files", "model_listen", "model_pools", "model_routes"], "common/test_model.py"),
     **dict.fromkeys(["model_upstreams", "resolve_upstreams"], "common/test_upstream_settings.py"),
+    **dict.fromkeys(["model_match", "resolve_match", "settings_match"], "common/test_match_settings.py"),
+    **dict.fromkeys(["proxy/candidates", "proxy/matching", "proxy/route"], "proxy/test_router.py"),
+    "effective_match": "deploy/test_effective.py",
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),
     "proxy/reception": "proxy/test_front.py",
     "reference": "common/test_schema.py",  # both are generated from the model

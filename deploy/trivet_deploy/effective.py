@@ -25,6 +25,9 @@ from trivet_common.config import (
 from trivet_common.config.tls import Tls
 from trivet_common.config.units import duration_text, size_text
 
+from .effective_match import match_keys
+from .words import networks
+
 _SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIAL|DSN|_URL\Z", re.IGNORECASE)
 Shape = dict[str, Any]
 
@@ -45,7 +48,7 @@ def _site(settings: Settings) -> Shape:
         run_dir=_text(settings.run_dir),
         state_dir=_text(settings.state_dir),
         spool={"dir": str(spool.dir), "memory": size_text(spool.memory), "limit": size_text(spool.limit)},
-        trusted_proxies=[*map(str, trusted.networks), *(["unix"] if trusted.unix else [])],
+        trusted_proxies=networks(trusted),
         client_ip=settings.client_ip,
         limits=_limits(settings),
         log={
@@ -158,6 +161,7 @@ def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]
         scheme=route.scheme,
         listener=[one.name or _address(one) for one in listens if one.address in route.listener],
         path=route.path,
+        **match_keys(route.match),
         files=_files(route.files) if route.files else None,
         file=_text(route.file),
         pool=route.pool,

@@ -1,4 +1,11 @@
-"""Numbers, endings and time spans as people read them."""
+"""Numbers, endings, time spans and networks as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trivet_common.config import TrustedProxies
 
 
 def count(number: int, what: str, several: str = "") -> str:
@@ -35,3 +42,8 @@ def printable(text: str, *, ascii_only: bool = False) -> str:
     if ascii_only:
         text = text.encode("ascii", "backslashreplace").decode()
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def networks(found: TrustedProxies) -> list[str]:
+    """As they are written in the file."""
+    return [*map(str, found.networks), *(["unix"] if found.unix else [])]

@@ -257,8 +257,7 @@ class Connection:
     async def _route(self, request: Request, writer: ResponseWriter) -> None:
         site = self._clients.site
         is_secure = request.client.scheme == "https"
-        way = site.by_listener.get(self._listener) or site
-        route = (way.find_secure if is_secure else way.find)(request.head)
+        route = (site.find_secure if is_secure else site.find)(request.head, request)
         if route is None:
             raise refuse("no_route")
         request.route, request.record.route = route, route.id

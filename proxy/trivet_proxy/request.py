@@ -40,8 +40,8 @@ class Request:
     """The first argument of every handler."""
 
     __slots__ = (
-        "added", "body", "client", "head", "hidden", "order", "passed", "record", "request_id", "resources",
-        "route", "user",
+        "added", "asked", "body", "client", "groups", "head", "hidden", "order", "passed", "record", "request_id",
+        "resources", "route", "user",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +53,8 @@ class Request:
         record: AccessRecord,
         resources: "Resources",
     ) -> None:
-        self.head = head
+        self.head = head  # as it goes on: a route may rewrite it
+        self.asked = head  # as the client sent it
         self.body = body
         self.client = client
         self.request_id = request_id
@@ -61,6 +62,7 @@ class Request:
         self.resources = resources
         self.route: CompiledRoute | None = None  # None only until it is routed
         self.order: Order | None = None  # where it goes on, once a handler has said so
+        self.groups: tuple[bytes | None, ...] = ()  # of its path_regex
         # What gates have found out.
         self.passed: tuple[object, ...] = ()  # gates: `fallback: next` leads through none of them twice
         self.user = b""

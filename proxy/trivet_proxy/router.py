@@ -1,110 +1,69 @@
-"""Which route answers a request: the first in file order whose host and path match.
+"""Which route answers a request: the first in file order that matches it.
 
-Compiled at load into dictionaries, so that a thousand routes cost what two do; the result is that of
-reading the list from the top. Knows routes and request heads, not what a handler does.
+Compiled at load into dictionaries by host and path, so that a thousand routes cost what two do; the result is
+that of reading the list from the top. Knows routes and requests, not what a handler does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from trivet_common.http1.reasons import refuse
+
+from .candidates import PathCandidates
+from .route import CompiledRoute, Handler, RoutableHead
 
 if TYPE_CHECKING:
-    from trivet_common.config import Limits
-
     from .request import Request
-    from .shape import Shape
-    from .writer import ResponseWriter
 
-Handler: TypeAlias = "Callable[[Request, ResponseWriter], Awaitable[None]]"
+__all__ = ["CompiledRoute", "Find", "Handler", "RoutableHead", "Router"]
 
+Find = Callable[..., CompiledRoute | None]
 
-class RoutableHead(Protocol):
-    """What the router asks of a request's head (`http1.request.RequestHead` has it)."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def path(self) -> bytes: ...
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class CompiledRoute:
-    """One route of the file with a live handler.
-
-    `path` is decoded bytes: with a final / all beneath it matches, without one only itself; None matches
-    everything. `to_slash` answers `/x` where this route is `/x/`.
-    """
-
-    # what matches
-    order: int
-    hosts: tuple[str, ...] = ()
-    path: bytes | None = None
-    scheme: str | None = None
-    listeners: tuple[str, ...] = ()  # addresses
-    to_slash: CompiledRoute | None = None
-    # what happens
-    handler: Handler
-    limits: Limits | None  # None: those of whoever answers in the end
-    stream: bool = False
-    timeout: float | None = None  # seconds
-    slot_lines: bytes = b""  # what only slots of ours are told: whole lines that begin with CRLF
-    shape: Shape | None = None
-    secure_shape: Shape | None = None  # over https
-    obeys: bool = False  # an application's order to send a file
-    rest: Router | None = None  # the routes behind it, where it may leave a request to them
-    # what is said about it
-    id: str = ""
-    where: str = ""
-    log: bool = True
-
-    def __repr__(self) -> str:
-        hosts = ",".join(self.hosts)
-        return (
-            f"<CompiledRoute {self.order} {self.id} {hosts}{(self.path or b'*').decode('utf-8', 'replace')}>"
-        )
+_by_order = attrgetter("order")
 
 
 class Router:
-    """Exact hosts are looked up, `*.example.com` by the ends of the host's name.
+    """`find` is for requests over http, `find_secure` for those over https: head, and request or None.
 
-    `find` is for requests over http, `find_secure` for those over https. `by_listener` has another router for
-    each listener that a route names; all others are served by this one.
+    Where no route asks for more than host, path and scheme, the request is not looked at.
     """
 
-    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "_secure", "by_listener", "routes")
+    __slots__ = ("_asking", "_secure", "_sure", "routes")
 
-    def __init__(
-        self, routes: Iterable[CompiledRoute], scheme: str = "http", listener: str | None = None
-    ) -> None:
-        every = sorted(routes, key=lambda route: route.order)
-        named = {address for route in every for address in route.listeners} if listener is None else ()
-        self.by_listener = {address: Router(every, scheme, address) for address in named}
-        self.routes = [route for route in every if not route.listeners or listener in route.listeners]
+    def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
+        self.routes = sorted(routes, key=lambda route: route.order)
         # No bound method of its own is kept here: a cycle would hold what the routes have open.
         self._secure: Router | None = None
         if scheme == "http" and any(route.scheme for route in self.routes):
-            self._secure = Router(self.routes, "https", listener or "")
-        self._anywhere = _PathTable()
-        self._by_host: dict[str, _PathTable] = {}
-        self._by_suffix: dict[str, _PathTable] = {}
-        for route in self.routes:
-            for table in self._tables_of(route) if route.scheme in (None, scheme) else ():
-                table.add(route)
+            self._secure = Router(self.routes, "https")
+        mine = [route for route in self.routes if route.scheme in (None, scheme)]
+        self._sure = _Hosts(_PathTable, [route for route in mine if not route.is_asking])
+        asking = [route for route in mine if route.is_asking]
+        self._asking = _Hosts(PathCandidates, asking) if asking else None
 
     def __repr__(self) -> str:
-        return f"<Router {len(self.routes)} routes, {len(self._by_host) + len(self._by_suffix)} hosts>"
+        return f"<Router {len(self.routes)} routes, {len(self.hosts)} hosts>"
 
     @property
-    def find_secure(self) -> Callable[[RoutableHead], CompiledRoute | None]:
+    def hosts(self) -> set[str]:
+        return {host.lower() for route in self.routes for host in route.hosts}
+
+    @property
+    def find(self) -> Find:
+        return self._find_sure if self._asking is None else self._find_asking
+
+    @property
+    def find_secure(self) -> Find:
         return self.find if self._secure is None else self._secure.find
 
-    def find(self, head: RoutableHead) -> CompiledRoute | None:
+    def _find_sure(self, head: RoutableHead, request: Request | None = None) -> CompiledRoute | None:
         """The route for this request, which may be one that only sends it to `/x/`; None if there is none."""
         path = head.path
         best = _NOTHING
-        for table in self._tables_for(head.host):
+        for table in self._sure.tables_for(head.host):
             best = table.better(path, best)
         match, slash = best
         if match is None:
@@ -114,18 +73,85 @@ class Router:
             return slash.to_slash
         return match
 
-    def _tables_of(self, route: CompiledRoute) -> list[_PathTable]:
-        if not route.hosts:
-            return [self._anywhere]
-        tables = []
-        for host in route.hosts:
-            if host.startswith("*."):
-                tables.append(self._by_suffix.setdefault(host[1:].lower(), _PathTable()))
-            else:
-                tables.append(self._by_host.setdefault(host.lower(), _PathTable()))
-        return tables
+    def _find_asking(self, head: RoutableHead, request: Request) -> CompiledRoute | None:
+        """The same, with those that ask in their places. HttpError method: only another one is answered."""
+        assert self._asking is not None
+        path = head.path
+        best = _NOTHING
+        for table in self._sure.tables_for(head.host):
+            best = table.better(path, best)
+        match, slash = best
+        matches: list[CompiledRoute] = []
+        slashes: list[CompiledRoute] = []
+        for candidates in self._asking.tables_for(head.host):
+            candidates.gather(path, matches, slashes)
+        refused: list[CompiledRoute] = []
+        if matches:
+            match = _first(matches, match, request, refused)
+        if slashes:
+            slash = _first(slashes, slash, request, [])
+        if match is None:
+            if slash is None and refused:
+                raise _not_by_method(refused)
+            return slash.to_slash if slash is not None else None
+        if slash is not None and slash.order < match.order and match.path != path:
+            return slash.to_slash
+        return match
 
-    def _tables_for(self, host: str) -> list[_PathTable]:
+
+def _first(
+    candidates: list[CompiledRoute],
+    sure: CompiledRoute | None,
+    request: Request,
+    refused: list[CompiledRoute],
+) -> CompiledRoute | None:
+    """The first in file order that holds; those that would, were the method another one, are `refused`."""
+    candidates.sort(key=_by_order)
+    for route in candidates:
+        if sure is not None and sure.order < route.order:
+            break
+        if route.holds is None or route.holds(request):
+            if not route.methods or request.head.method in route.methods:
+                return route
+            refused.append(route)
+    return sure
+
+
+def _not_by_method(refused: list[CompiledRoute]) -> Exception:
+    """RFC 9110, 15.5.6: a 405 must name what is allowed."""
+    allowed = sorted({method for route in refused for method in route.methods})
+    return refuse("method", headers=((b"allow", b", ".join(allowed)),))
+
+
+# The earliest match, and the earliest `/x/` for a path `/x`.
+_Best = tuple[CompiledRoute | None, CompiledRoute | None]
+_NOTHING: _Best = (None, None)
+
+
+class _Table(Protocol):
+    """Of one host."""
+
+    def add(self, route: CompiledRoute) -> None: ...
+
+
+Table = TypeVar("Table", bound=_Table)
+
+
+class _Hosts(Generic[Table]):
+    """Exact hosts are looked up, `*.example.com` by the ends of the host's name."""
+
+    __slots__ = ("_anywhere", "_by_host", "_by_suffix", "_make")
+
+    def __init__(self, make: type[Table], routes: Iterable[CompiledRoute]) -> None:
+        self._make: type[Table] = make
+        self._anywhere: Table = make()
+        self._by_host: dict[str, Table] = {}
+        self._by_suffix: dict[str, Table] = {}
+        for route in routes:
+            for table in self._tables_of(route):
+                table.add(route)
+
+    def tables_for(self, host: str) -> list[Table]:
         tables = [self._anywhere]
         named = self._by_host.get(host)
         if named is not None:
@@ -141,11 +167,16 @@ class Router:
                 dot = host.find(".", dot + 1)
         return tables
 
-
-_Best = tuple[
-    CompiledRoute | None, CompiledRoute | None
-]  # the earliest match, the earliest `/x/` for a path `/x`
-_NOTHING: _Best = (None, None)
+    def _tables_of(self, route: CompiledRoute) -> list[Table]:
+        if not route.hosts:
+            return [self._anywhere]
+        tables = []
+        for host in dict.fromkeys(map(str.lower, route.hosts)):
+            if host.startswith("*."):
+                tables.append(self._by_suffix.setdefault(host[1:], self._make()))
+            else:
+                tables.append(self._by_host.setdefault(host, self._make()))
+        return tables
 
 
 class _PathTable:
@@ -158,9 +189,8 @@ class _PathTable:
         self._prefixes: dict[bytes, CompiledRoute] = {}
         self._slash: dict[bytes, CompiledRoute] = {}
         self._everything: CompiledRoute | None = None
-        self._depth = (
-            0  # slashes in the deepest prefix: a path of 10,000 segments is not looked up 10,000 times
-        )
+        # Slashes in the deepest prefix: a path of 10,000 segments is not looked up 10,000 times.
+        self._depth = 0
 
     def add(self, route: CompiledRoute) -> None:
         """Routes come in file order, so the first of a path stays."""

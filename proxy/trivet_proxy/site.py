@@ -10,7 +10,6 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable
 
 from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
@@ -34,10 +33,11 @@ from .handlers.upstream import upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
 from .kept_assets import KeptAssets
+from .matching import compile_match, has_slash
 from .orders import NEXT
 from .request import Request
 from .resources import Resources
-from .router import CompiledRoute, Handler, RoutableHead, Router
+from .router import CompiledRoute, Find, Handler, Router
 from .shape import compile_shape, with_hsts
 from .shelf import Shelf
 from .upstreams.roster import Roster
@@ -63,7 +63,6 @@ class Site:
         "_keepers",
         "_resources",
         "_upstreams",
-        "by_listener",
         "find",
         "find_secure",
         "router",
@@ -84,9 +83,8 @@ class Site:
         self.router = router
         self._internal = internal
         # Not a method around it: one call less a request.
-        self.find: Callable[[RoutableHead], CompiledRoute | None] = router.find
-        self.find_secure: Callable[[RoutableHead], CompiledRoute | None] = router.find_secure
-        self.by_listener = router.by_listener
+        self.find: Find = router.find
+        self.find_secure: Find = router.find_secure
         self._dispatches = dispatches
         self._upstreams = upstreams
         self._keepers = keepers
@@ -105,10 +103,8 @@ class Site:
             return self._internal.try_find(order, request.head.host)
         request.order = None
         rest = route.rest if route is not None else None
-        if rest is not None:
-            rest = rest.by_listener.get(request.client.listener, rest)
         find = None if rest is None else rest.find if request.client.scheme == "http" else rest.find_secure
-        found = find(request.head) if find is not None else None
+        found = find(request.head, request) if find is not None else None
         if found is None:
             raise refuse("no_route")
         request.route = found
@@ -189,24 +185,19 @@ class _Builder:
 
     def _compile(self, order: int, route: Route, handler: Handler | None = None) -> CompiledRoute:
         make = functools.partial(
-            CompiledRoute,
-            order=order,
-            id=route.id,
-            where=route.where,
-            hosts=route.host,
-            path=route.path.encode() if route.path is not None else None,
+            compile_match,
+            order,
+            route,
             limits=None if route.files is not None and route.files.passes_on else route.limits,
             stream=route.stream,
             timeout=route.timeout,
             log=route.log,
-            scheme=route.scheme,
-            listeners=route.listener,
             shape=compile_shape(route.response_headers),
             secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),
         )
         to_slash = None
-        if route.path is not None and route.path.endswith("/") and not route.internal:
+        if has_slash(route):
             to_slash = make(handler=redirect_to_slash)
         return make(handler=handler or self._handler(order, route), to_slash=to_slash)
 

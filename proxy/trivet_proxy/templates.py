@@ -15,9 +15,10 @@ from .locations import encode_path, encode_rest
 if TYPE_CHECKING:
     from .request import Request
 
+GROUPS = tuple("123456789")  # of the route's path_regex
 NAMES = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
 # Only these names: other braces are themselves.
-_PLACEHOLDER = re.compile(r"\{(" + "|".join(NAMES) + r")\}")
+_PLACEHOLDER = re.compile(r"\{(" + "|".join((*NAMES, *GROUPS)) + r")\}")
 
 
 class Template:
@@ -54,7 +55,18 @@ def _uri(request: Request) -> bytes:
     return raw + b"?" + head.query if head.query else raw
 
 
+def _group(number: int) -> Callable[[Request], bytes]:
+    """A piece of a decoded path; nothing where the group took no part."""
+
+    def value(request: Request) -> bytes:
+        groups = request.groups
+        return encode_path(groups[number - 1] or b"") if number <= len(groups) else b""
+
+    return value
+
+
 _VALUE_OF: dict[str, Callable[[Request], bytes]] = {
+    **{name: _group(int(name)) for name in GROUPS},
     "scheme": lambda request: request.client.scheme.encode(),
     "host": lambda request: request.head.host.encode(),
     "port": lambda request: b"%d" % request.client.port,

@@ -382,13 +382,12 @@ wrong(
     """
 listen: {address: "0.0.0.0:80", proxy_protocol: [10.0.0.1/8, balancer]}
 routes:
-  - {path: /private/, path_regex: x, files: static}
+  - {path: /private/, path_regex: x, files: .}
   - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
 pools: {web: {app: shop}}
 """,
     '1: listen.proxy_protocol: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
     '1: listen.proxy_protocol: "balancer" is neither a network nor "private"',
-    "3: path_regex: not yet built",
     "4: compress: not yet built",
     "4: rate_limit: not yet built",
 )
@@ -591,7 +590,7 @@ routes:
 """,
     '2: path: "api/" does not begin with / … write /api/',
     '3: path: "/static/*": a * is not needed … write /static/ to match all beneath',
-    "4: path: … looks like a regular expression … path_regex is not yet built",
+    "4: path: … looks like a regular expression … write path_regex:",
     '5: path: "https://example.com/y/" is a URL … write its host in host:',
     '6: path: "/a?b=c" has a ? or # in it',
     '7: path: "/a/../b" never comes',
@@ -687,9 +686,57 @@ routes:
     "2: redirect.to: there is no placeholder {url} … write {uri}",
     '3: redirect: "example.com" is neither a path nor a URL … write /path or https://host{uri}',
     '4: redirect.permanent: "maybe" is neither true nor false',
-    "4: redirect.to: {1} needs path_regex, which is not yet built",
+    "4: redirect.to: {1} needs a path_regex … add one with a group",
     "5: redirect: to is missing … write to: https://example.com{uri}",
     "6: redirect: a URL has neither spaces",
+)
+wrong(
+    "what a route asks of a request",
+    """
+routes:
+  - {path: /a, methods: [get, TRACE, FOO], respond: 204}
+  - {path: /b, headers: {X_A: 1, X-Forwarded-Proto: http, Host: a.example, X-C: [1]}, respond: 204}
+  - {path: /c, query: {"a%20b": 1, a: "~(", b: "~*php"}, client: [10.0.0.1/8, me], respond: 204}
+  - {path_regex: "^/(a+)+$", respond: 204}
+  - {path_regex: "^/d/(.*)$", redirect: "/e/{2}"}
+  - {path: /files/, internal: true, methods: GET, files: .}
+  - {path: /h, headers: {X-A: 1, x-a: 2}, respond: 204}
+""",
+    "2: methods: TRACE is never answered here",
+    "2: methods: methods are written in capitals, not get … write GET",
+    '2: methods: there is no method "FOO"',
+    "3: headers.Host: a route cannot ask for it so … write host:",
+    "3: headers.X-C: this must be a value, true, false or ~regex, not a list",
+    "3: headers.X-Forwarded-Proto: … write scheme:, which believes only trusted_proxies",
+    "3: headers.X_A: headers with _ are dropped … write X-A",
+    '4: client: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
+    '4: client: "me" is neither a network',
+    '4: query.a%20b: "a%20b" is encoded',
+    '4: query.a: "(" is no regular expression',
+    '4: query.b: "~*php" is nginx\'s way … write "~(?i)php"',
+    '5: path_regex: "^/(a+)+$": a repeat within a repeat can take too long',
+    "6: redirect: {2}: path_regex has one group",
+    "7: methods: an application orders it",
+    "8: headers.x-a: it stands here already",
+)
+wrong(
+    "routes that ask and can never match",
+    """
+routes:
+  - {path: /a/, methods: [GET, POST], respond: 204}
+  - {path: /a/b, methods: POST, respond: 204}
+  - {path: /a/, methods: DELETE, headers: {X-A: true}, respond: 204}
+  - {path: /a/, methods: DELETE, headers: {X-A: true, X-B: true}, respond: 204}
+  - {path: /b/, client: [10.0.0.0/8, unix], respond: 204}
+  - {path: /b/, client: 10.1.0.0/16, query: {a: 1}, respond: 204}
+  - {path: /b/, client: 11.1.0.0/16, respond: 204}
+  - {path: /b/, respond: 204}
+  - {path: /b/, path_regex: x, respond: 204}
+""",
+    "3: the route for /a/b can never match: /a/ (",
+    "5: the route for /a/ can never match: /a/ (",
+    "7: the route for /b/ can never match: /b/ (",
+    "10: the route for /b/ can never match: /b/ (",
 )
 wrong(
     "answers",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trivet_common.config.model import LimitKeys
 from trivet_common.config.resolve_options import limits_of
+from trivet_common.http1.errors import HttpError
 from trivet_proxy.router import CompiledRoute, Router
 
 LIMITS = limits_of(LimitKeys())
@@ -19,6 +20,7 @@ LIMITS = limits_of(LimitKeys())
 class Head:
     host: str
     path: bytes
+    method: bytes = b"GET"
 
 
 async def answer(request: object, writer: object) -> None:
@@ -190,22 +192,76 @@ def test_a_scheme_is_part_of_the_match() -> None:
     assert same.find_secure == same.find
 
 
-def test_a_route_for_a_listener_matches_there_only() -> None:
-    def route(order: int, listeners: tuple[str, ...], scheme: str | None = None) -> CompiledRoute:
-        return CompiledRoute(
-            order=order, limits=LIMITS, handler=answer, path=b"/", listeners=listeners, scheme=scheme
-        )
+@dataclass
+class Asked:
+    """A request, as far as conditions look at it."""
 
-    admin, secure, rest = route(0, ("8443",)), route(1, ("8443", "443"), "https"), route(2, ())
-    router, head = Router([admin, secure, rest]), Head("a.example", b"/")
-    assert (router.find(head), router.find_secure(head)) == (rest, rest)
-    assert (router.by_listener["8443"].find(head), router.by_listener["8443"].find_secure(head)) == (
-        admin,
-        admin,
-    )
-    assert (router.by_listener["443"].find(head), router.by_listener["443"].find_secure(head)) == (
-        rest,
-        secure,
-    )
-    assert router.by_listener.keys() == {"8443", "443"}
-    assert Router([rest]).by_listener == {}
+    head: Head
+    has: frozenset[str]
+
+
+def asking(order: int, needs: str, methods: tuple[str, ...], hosts: str, path: str | None) -> CompiledRoute:
+    route = compile_routes(*[("", None)] * order, (hosts, path))[order]
+    route.methods = frozenset(method.encode() for method in methods)
+    if needs:
+        route.holds = lambda request: needs in request.has
+    return route
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    specs=st.lists(
+        st.tuples(
+            st.sampled_from(["", "", "a", "b"]),
+            st.sampled_from([(), (), ("GET",), ("POST", "PUT")]),
+            st.sampled_from(HOST_NAMES),
+            st.sampled_from(PATHS),
+        ),
+        max_size=12,
+    ),
+    has=st.frozensets(st.sampled_from(["a", "b"])),
+    method=st.sampled_from([b"GET", b"POST"]),
+    host=st.sampled_from(["a.x", "x", "q.a.x", "c", ""]),
+    path=st.sampled_from(REQUEST_PATHS),
+)
+def test_routes_that_ask_agree_with_reading_from_the_top(specs, has, method, host, path):
+    routes = [asking(order, *spec) for order, spec in enumerate(specs)]
+    head = Head(host, path, method)
+    request = Asked(head, has)
+    holding = [route for route in routes if route.holds is None or route.holds(request)]
+    suiting = [route for route in holding if not route.methods or method in route.methods]
+    expected = read_from_the_top(suiting, head)
+    others = {m for route in holding if reads_alone(route, head) for m in route.methods}
+    if expected is None and others:
+        with pytest.raises(HttpError) as raised:
+            Router(routes).find(head, request)
+        assert raised.value.headers == ((b"allow", b", ".join(sorted(others))),)
+    else:
+        assert Router(routes).find(head, request) is expected
+
+
+def reads_alone(route: CompiledRoute, head: Head) -> bool:
+    return read_from_the_top([route], head) is route
+
+
+def find(router: Router, method: bytes, path: bytes) -> CompiledRoute | None:
+    head = Head("h", path, method)
+    return router.find(head, Asked(head, frozenset()))
+
+
+def test_another_method_is_answered() -> None:
+    get, put = asking(0, "", ("GET", "HEAD"), "", "/a"), asking(1, "", ("PUT",), "", "/")
+    router = Router([get, put])
+    with pytest.raises(HttpError) as raised:
+        find(router, b"POST", b"/a")
+    assert raised.value.why == "method"
+    assert raised.value.headers == ((b"allow", b"GET, HEAD, PUT"),)
+    assert find(router, b"PUT", b"/a") is put
+    last = asking(2, "", (), "", None)
+    assert find(Router([get, put, last]), b"POST", b"/a") is last
+
+
+def test_a_site_where_nobody_asks_does_not_look_at_the_request() -> None:
+    router = Router(compile_routes(("", "/a/"), ("", "/")))
+    assert router.find == router._find_sure
+    assert router.find_secure == router.find

@@ -83,7 +83,7 @@ def _reached(listen: Listen, routes: tuple[Route, ...]) -> Iterator[Route]:
         )
         if not hidden and (route.pool or route.upstream or route.files or route.file):
             yield route
-        if not (route.files and route.files.passes_on):
+        if route.is_sure:
             before.append(route)
 
 

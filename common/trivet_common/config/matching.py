@@ -81,13 +81,15 @@ def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
             continue
         if other.path == below:
             return True
-        if path_covers(other.path, below):
+        if other.match is None and path_covers(other.path, below):
             return (other.pool, other.upstream) == (route.pool, route.upstream)
     return False
 
 
 def _covers(earlier: Route, later: Route) -> bool:
     if earlier.files is not None and earlier.files.passes_on:
+        return False
+    if earlier.match is not None and not earlier.match.covers(later.match):
         return False
     if earlier.scheme not in (None, later.scheme) or not _listeners_cover(earlier.listener, later.listener):
         return False
@@ -170,7 +172,7 @@ def _judge_path(path: str) -> None:
     if path.startswith(("^", "~", "(", "\\")):
         raise Mistake(
             f'"{shown(path)}" looks like a regular expression',
-            "path_regex is not yet built; a final / matches all beneath",
+            "write path_regex: for it; a final / matches all beneath",
         )
     if not path.startswith("/"):
         raise Mistake(f'"{shown(path)}" does not begin with /', f"write /{shown(path)}")
@@ -182,11 +184,11 @@ def _judge_path(path: str) -> None:
     if _REGEX_SIGNS.search(path):
         raise Mistake(
             f'"{shown(path)}" looks like a regular expression',
-            "path_regex is not yet built; a final / matches all beneath",
+            "write path_regex: for it; a final / matches all beneath",
         )
     if "?" in path or "#" in path:
         raise Mistake(
-            f'"{shown(path)}" has a ? or # in it', "write only the path; matching by query is not yet built"
+            f'"{shown(path)}" has a ? or # in it', "write only the path, and query: {NAME: value} beside it"
         )
     if "//" in path or re.search(r"/\.{1,2}(/|\Z)", path):
         raise Mistake(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from . import fields
 from .model_files import FilesKeys
 from .model_hsts import Hsts
+from .model_match import MatchKeys
 from .nodes import Text, described
 from .problems import Mistake
 from .section import Section, required, section, setting
@@ -156,7 +157,7 @@ def _parse_listener(value: Any) -> str:
 ListenerName = Annotated[str, fields.Kind("text", _parse_listener, {"type": ["string", "integer"]})]
 
 
-class RouteKeys(RouteOptions):
+class RouteKeys(RouteOptions, MatchKeys):
     """One route: what it matches, one action, and options"""
 
     host: Words = setting((), 'The hosts it is for: exact, or `"*.example.com"` for all below; else any.')
@@ -205,11 +206,6 @@ class RouteKeys(RouteOptions):
 
     later: ClassVar[dict[str, str]] = {
         **RouteOptions.later,
-        "path_regex": "paths by regular expression",
-        "methods": "matching by method",
-        "headers": "matching by header",
-        "query": "matching by query",
-        "client": "matching by client address",
     }
 
 

@@ -15,7 +15,9 @@ from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
 from .model_routes import HeaderChanges as HeaderKeys
 from .nodes import Loc
 from .problems import shown
+from .regex import MOST_GROUPS
 from .resolve_files import resolve_files, with_charset
+from .resolve_match import resolve_match
 from .resolve_options import header_changes, resolve_options
 from .resolve_upstreams import upstream_of_route
 from .settings import PLACEHOLDERS, Pool, Redirect, Respond, Route, Upstream
@@ -50,7 +52,7 @@ class _RouteMaker:
         self._check_actions()
         hosts = matching.resolve_hosts(keys.host, draft, self._loc)
         matching.check_path(keys, draft, self._loc)
-        route_id = _route_id(hosts, keys.path)
+        route_id = _route_id(hosts, keys)
         upstream = self._find_upstream(route_id, upstreams)
         self._check_pool()
         self._check_internal()
@@ -72,6 +74,7 @@ class _RouteMaker:
             response_headers=options.response_headers,
             scheme=keys.scheme,
             listener=resolve_listener(keys.listener, self._site.listen, draft, (*self._loc, "listener")),
+            match=resolve_match(keys, draft, self._loc),
             hsts=options.hsts,
             files=resolve_files(keys.files, self._site, draft, (*self._loc, "files")) if keys.files else None,
             file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,
@@ -153,9 +156,7 @@ class _RouteMaker:
         loc = (*self._loc, "redirect", "to")
         for name in _BRACES.findall(keys.to):
             if name.isdecimal():
-                self._draft.mistake(
-                    loc, f"{{{name}}} needs path_regex, which is not yet built", "write the path out"
-                )
+                self._check_group(int(name), loc)
             elif name not in PLACEHOLDERS:
                 known = " ".join(f"{{{word}}}" for word in PLACEHOLDERS)
                 hint = close_name(name, list(PLACEHOLDERS))
@@ -173,6 +174,18 @@ class _RouteMaker:
             self._draft.mistake(loc, "a URL has neither spaces nor letters beyond ASCII", "write them as %XX")
         return Redirect(keys.to, keys.permanent)
 
+    def _check_group(self, number: int, loc: Loc) -> None:
+        regex = self._keys.path_regex
+        if regex is None:
+            self._draft.mistake(
+                loc, f"{{{number}}} needs a path_regex", "add one with a group, for example ^/(.*)$"
+            )
+        elif not 1 <= number <= min(regex.groups, MOST_GROUPS):
+            has = f"path_regex has {regex.groups} groups" if regex.groups != 1 else "path_regex has one group"
+            self._draft.mistake(
+                loc, f"{{{number}}}: {has}, and {{1}} is the first", "write ( ) around what is meant"
+            )
+
     def _respond(self, keys: RespondKeys) -> Respond:
         loc = (*self._loc, "respond")
         has_json = self._draft.tree.has(*loc, "json")
@@ -189,5 +202,6 @@ class _RouteMaker:
         return Respond(keys.status, body.encode("utf-8", "surrogatepass"), content_type, changes.add)
 
 
-def _route_id(hosts: tuple[str, ...], path: str | None) -> str:
+def _route_id(hosts: tuple[str, ...], keys: RouteKeys) -> str:
+    path = keys.path or (f"~{keys.path_regex}" if keys.path_regex else "")
     return (hosts[0] if hosts else "") + (path or ("" if hosts else "*"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .addresses import Listen, Server, TrustedProxies
 from .problems import Problem
+from .settings_match import Match
 
 # What text may have put in: one list wherever text is built.
 PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
@@ -182,6 +183,12 @@ class Route:
     read_timeout: float | None = None
     tunnel_timeout: float = 3600.0
     listener: tuple[str, ...] = ()  # addresses; none: all
+    match: Match | None = None  # what else it asks
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it takes every request for its hosts, path, scheme and listeners."""
+        return self.match is None and not (self.files is not None and self.files.passes_on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""What a route asks: from the file to settings; and when one question surely includes another."""
+
+from typing import Any
+
+import pytest
+
+from trivet_common.config import from_mapping
+from trivet_common.config.settings_match import FieldMatch, Match, Regex
+
+
+def match_of(**keys: Any) -> Match | None:
+    site = {"routes": [{"path": "/", "respond": 204, **keys}]}
+    return from_mapping(site, environ={}).routes[0].match
+
+
+@pytest.mark.parametrize(
+    ("keys", "match"),
+    [
+        ({}, None),
+        ({"methods": "POST"}, Match(methods=("POST",))),
+        ({"methods": ["GET", "PUT"]}, Match(methods=("GET", "PUT", "HEAD"))),
+        ({"headers": {"X-Api-Version": 2}}, Match(headers=(FieldMatch("x-api-version", "2"),))),
+        ({"headers": {"Cookie": True}}, Match(headers=(FieldMatch("cookie"),))),
+        ({"headers": {"Cookie": False}}, Match(headers=(FieldMatch("cookie", is_absent=True),))),
+        (
+            {"headers": {"Accept": "~ json$"}},
+            Match(headers=(FieldMatch("accept", Regex("json$", longest=8192)),)),
+        ),
+        ({"query": {"A b": "c"}}, Match(query=(FieldMatch("A b", "c"),))),
+        ({"path_regex": r"^/(\d+)$"}, Match(path_regex=Regex(r"^/(\d+)$", groups=1))),
+    ],
+)
+def test_what_is_written_and_what_it_means(keys: dict[str, Any], match: Match | None) -> None:
+    assert match_of(**keys) == match
+
+
+def test_clients() -> None:
+    match = match_of(client=["private", "203.0.113.7"])
+    assert match is not None
+    assert match.clients is not None
+    assert match.clients.trusts("203.0.113.7")
+    assert match.clients.trusts("10.0.0.1")
+    assert not match.clients.trusts("203.0.113.8")
+
+
+A = {"headers": {"X-A": True}}
+B = {"headers": {"X-A": True, "X-B": True}}
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        (A, B, True),
+        (B, A, False),
+        (A, {"headers": {"X-A": 1}}, False),
+        ({"query": {"a": 1}}, {"query": {"a": 1}, "methods": "PUT"}, True),
+        ({"methods": ["PUT", "GET"]}, {"methods": "HEAD"}, True),
+        ({"methods": "HEAD"}, {"methods": "GET"}, False),
+        ({"methods": "GET"}, A, False),
+        ({"client": "10.0.0.0/8"}, {"client": "10.1.0.0/16"}, True),
+        ({"client": "10.0.0.0/8"}, {"client": ["10.1.0.0/16", "unix"]}, False),
+        ({"client": "10.0.0.0/8"}, {"client": "::/0"}, False),
+        ({"client": "10.0.0.0/8"}, A, False),
+        ({"path_regex": "x"}, {"path_regex": "x", "methods": "PUT"}, True),
+        ({"path_regex": "x"}, {"path_regex": "xy"}, False),
+    ],
+)
+def test_one_covers_another(wide: dict[str, Any], narrow: dict[str, Any], covers: bool) -> None:
+    one = match_of(**wide)
+    assert one is not None
+    assert one.covers(match_of(**narrow)) is covers
+    assert not one.covers(None)
+
+
+def test_what_logs_call_it() -> None:
+    site = {
+        "routes": [
+            {"path_regex": "^/a", "respond": 204},
+            {"host": "a.example", "path_regex": "b", "respond": 204},
+        ]
+    }
+    assert [route.id for route in from_mapping(site, environ={}).routes] == ["~^/a", "a.example~b"]
