@@ -425,6 +425,31 @@ async def test_time_in_the_line_is_not_the_connections(process, make_server, ope
     assert second.request.record.queued > 0.25
 
 
+async def test_who_leaves_is_not_answered(process, make_server, open_upstream, nursery):
+    """The server may stop, and its connection is free for others."""
+    left = threading.Event()
+
+    def act(peer, asked):
+        if not peer.sock.recv(1):
+            left.set()
+
+    handler = open_upstream(make_server(act), max_connections=1, fall=1)
+    nursery.start_soon(open_upstream.made[-1].run)
+    client = FakeClient(process)
+
+    async def leave():
+        await trio.sleep(0.05)
+        client.leave()
+
+    nursery.start_soon(leave)
+    error = await fail(handler, client)
+    assert error.why == "client_left"
+    await trio.to_thread.run_sync(left.wait, PATIENCE)
+    assert left.is_set()
+    (server,) = open_upstream.made[-1]._servers
+    assert (server.busy, server.ejection.pauses) == (0, 0)
+
+
 async def test_waiting_for_a_connection_has_an_end(process, make_server, open_upstream, nursery):
     let_go = threading.Event()
     handler = open_upstream(

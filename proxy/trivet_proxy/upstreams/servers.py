@@ -6,6 +6,7 @@ is tried again is the visit's to decide.
 
 from __future__ import annotations
 
+import select
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +30,8 @@ from .tls_client import client_context, wrapping
 if TYPE_CHECKING:
     from trivet_common.config import Upstream
 
+    from .visit import Visit
+
 _SWEEP = 0.25  # seconds
 _MOST_TOLD = 16  # the upstream makes the names up
 
@@ -48,6 +51,7 @@ class Servers:
         self.upstream = upstream
         self.name = upstream.name
         self.tunnels = 0  # open now
+        self.waiting: set[Visit] = set()  # for the head of an answer
         self.sieve = ResponseSieve(self._tell_of_order)
         self.deadlines = deadlines
         self._warn = warn
@@ -140,8 +144,21 @@ class Servers:
     async def _sweep(self) -> None:
         while True:
             await trio.sleep(_SWEEP)
+            self._drop_gone()
             self._line.drop_gone()
             self._line.serve()  # a pause may be over
+
+    def _drop_gone(self) -> None:
+        """A server need not go on, and its connection is free, once the client has left: one system call."""
+        if not self.waiting:
+            return
+        poll = select.poll()
+        visits = {visit.client_fd: visit for visit in self.waiting}
+        for fd in visits:
+            if fd >= 0:  # else its task is about to see that it was closed
+                poll.register(fd, select.POLLRDHUP)
+        for fd, _ in poll.poll(0):
+            visits[fd].give_up()
 
     def _choose(self, tried: set[Server]) -> Server | Refusal:
         left = [server for server in self._servers if server not in tried] if tried else self._servers

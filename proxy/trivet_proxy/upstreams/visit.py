@@ -103,6 +103,16 @@ class Visit:
     def note_queued(self, seconds: float) -> None:
         self._request.record.queued += seconds
 
+    # What the sweep asks while no answer has come.
+
+    @property
+    def client_fd(self) -> int:
+        return self._writer.wire.fd
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._link.wire.close("client_left")
+
     # Ours.
 
     async def _offer(self, server: Server) -> bool:
@@ -146,7 +156,8 @@ class Visit:
         return await (self._converse() if upload is None else upload.during(self._converse))
 
     async def _converse(self) -> bool:
-        link = self._link
+        link, waiting = self._link, self._servers.waiting
+        waiting.add(self)
         try:
             head = await receive_head(link, self._interim)
         except WireClosed as closed:  # by our clock, or since the client fails to deliver
@@ -158,6 +169,8 @@ class Visit:
         except BaseException:
             link.discard()
             raise
+        finally:
+            waiting.discard(self)
         if head is None:
             return self._judge_loss(link)
         if head.status == 101:
