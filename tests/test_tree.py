@@ -48,7 +48,7 @@ FLOORS = {
     "proxy": """
         beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl page ranges regexes rollover route shape spool ticket_keys tls_groups validators vigil wire
         candidates conditions disk error_pages presentation shown tls_profile unraisable
-        backlog body clients introduction_wait listing manifests matching omissions orders preconditions router showcase stall templates tls_wire
+        backlog body clients introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
         doors forwarded note resources shelf
         catalogue kept_assets

@@ -17,6 +17,7 @@ from trivet_common.http1.reasons import refuse
 from . import disk
 from .codings import CODINGS
 from .delivery import Delivery, unreadable
+from .open_files import OpenFile
 from .preconditions import Asked, asked_of
 from .presentation import Presentation
 from .shelf import LARGEST, Entry, Shelf, Variant, identity_of
@@ -148,10 +149,14 @@ class Catalogue:
                     if ready is not None:
                         await writer.send_ready(variant.file.full, ready, variant.body)
                         return None
-                delivery = Delivery(writer, variant.file, -1, variant.body)
+                delivery = Delivery(writer, variant.file, None, variant.body)
                 await delivery.run(method, asked, dress and dress(variant.file.full))
                 return None
-            if await self._is_sent(name, variant, writer, method, asked, dress):
+            opened = self._shelf.open_files.find(variant)
+            if opened is not None:
+                await _send_opened(opened, variant, writer, method, asked, dress)
+                return None
+            if await self._is_sent(name, variant, request, writer, method, asked, dress):
                 return None
             self._shelf.drop((self._number, name))
             found = await self.find(name)
@@ -171,18 +176,20 @@ class Catalogue:
             raise unreadable(error) from None
         except OSError as error:
             raise refuse("not_found", f"{os.fsdecode(name)}: {error.strerror}.") from None
+        opened = OpenFile(fd, info.st_dev)
         try:
             if not stat.S_ISREG(info.st_mode):
                 raise refuse("not_found", f"{os.fsdecode(name)} is no regular file any more.")
             file = self._describe(name, info, {}).plain.file
-            await Delivery(writer, file, fd).run(method, asked, dress and dress(file.full))
+            await Delivery(writer, file, opened).run(method, asked, dress and dress(file.full))
         finally:
-            disk.close(fd, info.st_dev)
+            opened.end()
 
     async def _is_sent(
         self,
         name: bytes,
         variant: Variant,
+        request: Request,
         writer: ResponseWriter,
         method: bytes,
         asked: Asked,
@@ -195,20 +202,23 @@ class Catalogue:
             raise unreadable(error) from None
         except OSError:
             return False
+        opened = OpenFile(fd, info.st_dev)
         try:
             if identity_of(info) != variant.identity:
                 return False
-            body = None
-            if variant.file.size <= LARGEST:
-                body = await self._read(fd, info)
-                if body is None:
-                    return False
-                self._shelf.keep((self._number, name), variant, body, info)
-            delivery = Delivery(writer, variant.file, fd, body)
+            if variant.file.size > LARGEST:
+                self._shelf.open_files.keep(variant, opened, request.resources.deadlines)
+                await _send_opened(opened.begin(), variant, writer, method, asked, dress)
+                return True
+            body = await self._read(fd, info)
+            if body is None:
+                return False
+            self._shelf.keep((self._number, name), variant, body, info)
+            delivery = Delivery(writer, variant.file, opened, body)
             await delivery.run(method, asked, dress and dress(variant.file.full))
             return True
         finally:
-            disk.close(fd, info.st_dev)
+            opened.end()
 
     async def _read(self, fd: int, info: os.stat_result) -> bytes | None:
         """All of it, if it stayed the same meanwhile."""
@@ -231,6 +241,21 @@ class Catalogue:
 
         coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}
         return Entry(variant(name, info), coded)
+
+
+async def _send_opened(
+    opened: OpenFile,
+    variant: Variant,
+    writer: ResponseWriter,
+    method: bytes,
+    asked: Asked,
+    dress: Dress | None,
+) -> None:
+    """Ends it."""
+    try:
+        await Delivery(writer, variant.file, opened).run(method, asked, dress and dress(variant.file.full))
+    finally:
+        opened.end()
 
 
 def _survey(name: bytes, has_siblings: bool, open_file: Open) -> tuple[os.stat_result, Siblings]:

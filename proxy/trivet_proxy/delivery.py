@@ -18,6 +18,7 @@ from .ranges import Multipart, Span, content_range, select
 from .validators import FileHeaders, Header, unchanged_of
 
 if TYPE_CHECKING:
+    from .open_files import OpenFile
     from .writer import ResponseWriter
 
 # Up to here one read and one send, with the head, cost less than sendfile's own system calls.
@@ -30,14 +31,17 @@ _GET = b"GET"
 
 
 class Delivery:
-    """One answer. `body`: all bytes of the file, where they are at hand; else they are read from `fd`."""
+    """One answer. `body`: all bytes of the file, where they are at hand; else they are read from `opened`."""
 
-    __slots__ = ("_body", "_fd", "_file", "_writer")
+    __slots__ = ("_body", "_file", "_opened", "_writer")
 
-    def __init__(self, writer: ResponseWriter, file: FileHeaders, fd: int, body: bytes | None = None) -> None:
+    def __init__(
+        self, writer: ResponseWriter, file: FileHeaders, opened: OpenFile | None, body: bytes | None = None
+    ) -> None:
+        assert opened is not None or body is not None
         self._writer = writer
         self._file = file
-        self._fd = fd
+        self._opened = opened
         self._body = body
 
     async def run(self, method: bytes, asked: Asked, headers: list[Header] | None = None) -> None:
@@ -95,11 +99,22 @@ class Delivery:
             if not self._writer.has_room:
                 await self._writer.wait(None)
         else:
-            await send_from_disk(self._writer, self._fd, first, end)
+            await self._send_opened(first, end)
+
+    async def _send_opened(self, first: int, end: int) -> None:
+        opened = self._opened
+        assert opened is not None
+        if not opened.is_warm:
+            await send_from_disk(self._writer, opened.fd, first, end)
+            # It was in memory a moment ago, all of it: whether it is still there need not be asked each time.
+            opened.is_warm = first == 0 and end == self._file.size <= disk.WINDOW
+        elif await self._writer.send_file(opened.fd, first, end - first) < end - first:
+            raise _changed()
 
     async def _read(self, first: int, end: int) -> bytes:
         try:
-            data = await disk.read(self._fd, end - first, first)
+            assert self._opened is not None
+            data = await disk.read(self._opened.fd, end - first, first)
         except OSError as error:
             raise unreadable(error) from None
         if len(data) < end - first:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from .codings import acceptable
+from .open_files import OpenFiles
 from .shape import Shape
 from .validators import FileHeaders, Header
 from .writer import ready_head
@@ -91,7 +92,7 @@ class Entry:
 class Shelf:
     """Shared by the routes of a site; a key names the route too."""
 
-    __slots__ = ("_bytes", "_clock", "_entries", "_most_bytes", "_most_entries")
+    __slots__ = ("_bytes", "_clock", "_entries", "_most_bytes", "_most_entries", "open_files")
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, most_bytes: int = _BYTES, entries: int = _ENTRIES
@@ -100,6 +101,7 @@ class Shelf:
         self._most_bytes, self._most_entries = most_bytes, entries
         self._entries: OrderedDict[tuple[int, bytes], Entry] = OrderedDict()
         self._bytes = 0
+        self.open_files = OpenFiles()  # larger ones, by their variant
 
     def __repr__(self) -> str:
         return f"<Shelf {len(self._entries)} entries, {self._bytes} bytes>"

@@ -26,8 +26,9 @@ _BUDGET = 256 * 1024
 _TURN = 16 * 1024
 _READ = 1024
 
-# One sendfile reads at most this much from the disk while every other task stands still.
-_FILE_PIECE = 256 * 1024
+# One sendfile takes at most this much, all of it in memory already (disk.py), while every other task stands
+# still (0.1 ms): with a quarter of it a large file cost a quarter more.
+_FILE_PIECE = 1024 * 1024
 
 _LOOK_AGAIN = 0.01
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: the close is a reset
@@ -142,7 +143,7 @@ class Wire:
                 raise self._closed() from None
             return 0  # EIO and its like: it is the file that has no more to give
         self.given += sent
-        self._spent += sent + _TURN
+        self._spent += sent // 4 + _TURN  # nothing is copied
         return sent
 
     async def send(self, data: bytes | memoryview) -> None:

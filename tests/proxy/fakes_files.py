@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
+from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.orders import Order
 
 
@@ -14,6 +16,7 @@ from trivet_proxy.orders import Order
 class FakeRequest:
     head: RequestHead
     order: Order | None = None
+    resources: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(deadlines=Deadlines()))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from trivet_proxy import delivery, disk
 from trivet_proxy.body import EMPTY
 from trivet_proxy.deadlines import Deadlines
 from trivet_proxy.delivery import SMALL, Delivery
+from trivet_proxy.open_files import OpenFile
 from trivet_proxy.preconditions import asked_of
 from trivet_proxy.stall import Stall
 from trivet_proxy.validators import FileHeaders
@@ -41,7 +42,8 @@ def ask(request, new_pair, tmp_path, monkeypatch):
             wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, method, False, True
         )
         asked = asked_of((name.replace("_", "-").encode(), value) for name, value in fields.items())
-        await Delivery(writer, file, fd, DATA if request.param == "memory" else None).run(method, asked)
+        body = DATA if request.param == "memory" else None
+        await Delivery(writer, file, OpenFile(fd, 0), body).run(method, asked)
         assert writer.finished
         wire.end_sending()
         head, _, body = (await peer.receive_until_end()).partition(b"\r\n\r\n")
@@ -121,6 +123,6 @@ async def test_a_disk_that_does_not_answer(new_pair, tmp_path, monkeypatch, coun
         wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, b"GET", False, True
     )
     with pytest.raises(HttpError) as caught:
-        await Delivery(writer, FileHeaders(b"text/plain", count, 0), fd).run(b"GET", {})
+        await Delivery(writer, FileHeaders(b"text/plain", count, 0), OpenFile(fd, 0)).run(b"GET", {})
     os.close(fd)
     assert (caught.value.why, caught.value.status) == ("disk_slow", 503)

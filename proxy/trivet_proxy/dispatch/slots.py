@@ -24,8 +24,8 @@ from .link import Link
 from .slot_wire import SlotWire, new_closer, slot_wire
 from .standstill import Standstill
 
-# A slot that answered is often idle, and claimed anew, before our task with its answer has run: that takes one
-# more connection. With two kept, an eighth to a half of all requests of a busy pool paid for a new one.
+# A slot that answered is often idle, and claimed anew, before our task with its answer has run: that takes
+# one more connection. With two kept, an eighth to a half of a busy pool's requests paid for a new one.
 _KEPT = 4
 # Of tokens in one look: a FIFO that a worker fills with names of nobody as fast as we read would hold up the
 # requests of all other pools (0.2 s for a full pipe). Who waits looks again when others had their turn.
