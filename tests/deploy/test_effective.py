@@ -16,7 +16,21 @@ SITE: dict[str, Any] = {
     "trusted_proxies": ["10.0.0.0/8", "unix"],
     "limits": {"body_rate": "off", "connections_per_client": 20},
     "log": {"access": "off", "format": "json"},
-    "upstreams": {"old": {"servers": ["http://127.0.0.1:9000", "unix:old.sock"]}},
+    "upstreams": {
+        "old": {"servers": ["http://127.0.0.1:9000", "unix:old.sock"]},
+        "new": {
+            "servers": [{"address": "https://a:1", "weight": 2}, {"address": "https://b", "backup": True}],
+            "tls": {"name": "new.example"},
+            "balance": "round_robin",
+            "connect_timeout": "1s",
+            "response_timeout": "off",
+            "read_timeout": "2m",
+            "max_connections": 7,
+            "queue": {"limit": 3, "timeout": "4s"},
+            "fall": "off",
+            "retry": {"attempts": 3, "on": ["connect", "504"]},
+        },
+    },
     "routes": [
         {
             "path": "/static/",
@@ -25,6 +39,8 @@ SITE: dict[str, Any] = {
         },
         {"host": "*.example.com", "redirect": {"to": "https://example.com{uri}", "permanent": True}},
         {"path": "/old/", "upstream": "old", "timeout": "off", "stream": True},
+        {"path": "/new/", "upstream": "new", "tunnel_timeout": "5m"},
+        {"path": "/own/", "upstream": ["http://127.0.0.1:9"]},
         {"scheme": "http", "path": "/here", "respond": "plain"},
         {"path": "/inside", "respond": "plain", "listener": ["local", "127.0.0.1:8000"]},
         {"path": "/there", "respond": "x", "hsts": {"age": "1y", "subdomains": True, "preload": True}},
@@ -73,6 +89,10 @@ def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
     assert again.limits == settings.limits
     assert replace(again.pools["web"], where="") == replace(settings.pools["web"], where="")
     assert again.upstreams["old"].servers[1].path == settings.upstreams["old"].servers[1].path
+    assert again.upstreams["new"] == settings.upstreams["new"]
+    for one, other in zip(again.routes, settings.routes, strict=True):
+        assert (one.timeout, one.read_timeout) == (other.timeout, other.read_timeout)
+        assert one.tunnel_timeout == other.tunnel_timeout
     assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
 
 

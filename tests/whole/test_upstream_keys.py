@@ -14,7 +14,7 @@ import pytest
 
 from tests.whole.over import authority, usual_pair
 from tests.whole.running import Site, running, wait_until
-from tests.whole.talking import Answer, ask, logged
+from tests.whole.talking import Answer, Talk, ask, logged
 
 CONFIG = """
 proxy: {processes: 1}
@@ -294,6 +294,22 @@ def test_retry(tmp_path: Path, retry: str, statuses: set[int]) -> None:
         bad.act = lambda sock: None
         assert {ask(site.address, "/").status for _ in range(6)} == statuses
         assert {ask(site.address, "/", method="DELETE").status for _ in range(6)} == {200, 502}
+
+
+def test_what_follows_an_upgrade_that_is_not_granted_is_the_next_request(tmp_path: Path) -> None:
+    """RFC 9110, 7.8. A front that believes in a tunnel now would let anything through it."""
+    with serving("_A_") as (server,), site_of(tmp_path, "{servers: _A_}", server) as site:
+        upgrade = "GET /ws HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n"
+        for status in ("200 OK", "426 Upgrade Required", "404 Not Found"):
+            server.act = lambda sock, status=status: server.answer(status)
+            with Talk(site.address) as talk:
+                talk.say(upgrade + "GET /fixed HTTP/1.1\nHost: a\n\n")
+                assert talk.answer().status == int(status[:3])
+                assert talk.answer().body == b"well"
+        server.act = lambda sock: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n"
+        with Talk(site.address) as talk:
+            talk.say(upgrade + "GET /fixed HTTP/1.1\nHost: a\n\n")
+            assert talk.answer().status == 502
 
 
 def test_a_reload_forgets_nothing_about_what_has_not_changed(tmp_path: Path) -> None:

@@ -65,9 +65,9 @@ class _RouteMaker:
             path=keys.path,
             limits=options.limits,
             timeout=options.timeout if options.has_timeout else self._usual_timeout(pools, upstream),
-            read_timeout=options.timeout
-            if options.has_timeout or upstream is None
-            else upstream.read_timeout,
+            read_timeout=(options.timeout if options.has_timeout else upstream.read_timeout)
+            if upstream
+            else None,
             tunnel_timeout=options.tunnel_timeout,
             stream=options.stream,
             log=options.log,
