@@ -1,0 +1,127 @@
+"""`python -m benchmarks.routes [SECONDS]`: what a request costs on a site of 2 routes, and on one of 1 000.
+
+The same requests, to 500 hosts in turn, and answers that cost nothing else; rounds alternate and the median
+of their ratios is shown. The goal (issue 9): 1 000 routes of 500 hosts within 1.1 of two. Routes that ask for a
+method or a header, and expressions, are shown beside them.
+"""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.launch import free_port, running
+from benchmarks.processes import cpu_seconds, tree
+from benchmarks.wrk import DONE, parse
+
+HOSTS = 500
+ROUNDS, CONNECTIONS = 5, 32
+GOAL = 1.1
+TRIVET = """
+listen: 127.0.0.1:{port}
+run_dir: {folder}/run
+proxy: {{processes: 1}}
+log: {{access: {folder}/access.log, error: {folder}/error.log}}
+routes:
+{routes}
+"""
+# A host is chosen anew for each request; wrk has one thread here.
+SCRIPT = """
+local requests, at = {{}}, 0
+init = function()
+  for host = 1, {hosts} do
+    requests[host] = wrk.format("GET", "/shop/one", {{Host = "h" .. host .. ".example.com"}})
+  end
+end
+request = function() at = at % {hosts} + 1; return requests[at] end
+"""
+
+
+def routes_of(kind: str) -> list[str]:
+    """The `routes` of a site, a line each."""
+    last = ["{path: /static/, respond: a}", "{path: /, respond: b}"]
+    if kind == "2 routes":
+        return last
+    if kind == "2 routes and 100 expressions":
+        return [f"{{path_regex: '^/old/{number}/(.*)$', redirect: '/{{1}}'}}" for number in range(100)] + last
+    asks = "methods: [GET, POST], headers: {X-A: false}, " if "ask" in kind else ""
+    return [
+        line
+        for number in range(1, HOSTS + 1)
+        for line in (
+            f"{{host: h{number}.example.com, path: /static/, {asks}respond: a}}",
+            f"{{host: h{number}.example.com, path: /, {asks}respond: b}}",
+        )
+    ]
+
+
+KINDS = ("2 routes", "1000 routes", "1000 routes that ask", "2 routes and 100 expressions")
+
+
+def main(seconds: int) -> int:
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed; on Debian: apt install wrk")
+    costs: dict[str, list[float]] = defaultdict(list)
+    for _ in range(ROUNDS):
+        for kind in KINDS:
+            costs[kind].append(measure(kind, seconds))
+    print(f"{HOSTS} hosts, {CONNECTIONS} connections, 1 process, access log on, {ROUNDS} rounds")
+    found = {}
+    for kind in KINDS:
+        ratios = [one / two for one, two in zip(costs[kind], costs[KINDS[0]], strict=True)]
+        found[kind] = statistics.median(ratios)
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(
+            f"  {kind:28s} {statistics.median(costs[kind]):7.1f} us CPU each   {found[kind]:.2f} x ({spread})"
+        )
+    is_reached = found["1000 routes"] <= GOAL
+    print(f"  goal: 1000 routes within {GOAL} x of two: {'reached' if is_reached else 'MISSED'}")
+    return 0 if is_reached else 1
+
+
+def measure(kind: str, seconds: int) -> float:
+    """Microseconds of CPU a request, of all server processes."""
+    folder = Path(tempfile.mkdtemp(prefix="trivet-routes-"))
+    try:
+        (folder / "hosts.lua").write_text(SCRIPT.format(hosts=HOSTS) + DONE)
+        with serving(folder, kind) as (port, pid):
+            load(folder, port, 1)  # warm
+            before = cpu_seconds(tree([pid]))
+            count = load(folder, port, seconds)
+            after = cpu_seconds(tree([pid]))
+            return sum(after[each] - before[each] for each in after if each in before) / count * 1e6
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def serving(folder: Path, kind: str) -> Iterator[tuple[int, int]]:
+    port = free_port()
+    routes = "\n".join(f"  - {line}" for line in routes_of(kind))
+    (folder / "trivet.yaml").write_text(TRIVET.format(port=port, folder=folder, routes=routes))
+    command = [str(Path(sys.executable).parent / "trivet"), "serve", str(folder / "trivet.yaml")]
+    with running(command, folder, port) as pid:
+        load(folder, port, 1)
+        yield port, pid
+
+
+def load(folder: Path, port: int, seconds: int) -> int:
+    """How many were answered; any error ends it."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(folder / "hosts.lua")]
+    done = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}"],
+        capture_output=True, text=True, timeout=seconds + 60, check=True,
+    )  # fmt: skip
+    seen = parse(done.stdout)
+    if seen.errors:
+        raise SystemExit(f"errors void the figure: {seen.errors}")
+    return seen.requests
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 4))
