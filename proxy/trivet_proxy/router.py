@@ -22,6 +22,9 @@ __all__ = ["CompiledRoute", "Find", "Handler", "RoutableHead", "Router"]
 
 Find = Callable[..., CompiledRoute | None]
 
+_MOST_KNOWN = 1024
+_LONGEST_KNOWN = 256
+
 _by_order = attrgetter("order")
 
 
@@ -31,7 +34,7 @@ class Router:
     Where no route asks for more than host, path and scheme, the request is not looked at.
     """
 
-    __slots__ = ("_asking", "_secure", "_sure", "routes")
+    __slots__ = ("_asking", "_known", "_secure", "_sure", "routes")
 
     def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
         self.routes = sorted(routes, key=lambda route: route.order)
@@ -41,6 +44,7 @@ class Router:
             self._secure = Router(self.routes, "https")
         mine = [route for route in self.routes if route.scheme in (None, scheme)]
         self._sure = _Hosts(_PathTable, [route for route in mine if not route.is_asking])
+        self._known: dict[tuple[str, bytes], CompiledRoute] = {}
         asking = [route for route in mine if route.is_asking]
         self._asking = _Hosts(PathCandidates, asking) if asking else None
 
@@ -62,16 +66,28 @@ class Router:
     def _find_sure(self, head: RoutableHead, request: Request | None = None) -> CompiledRoute | None:
         """The route for this request, which may be one that only sends it to `/x/`; None if there is none."""
         path = head.path
+        known = self._known.get((head.host, path))
+        if known is not None:
+            return known
         best = _NOTHING
         for table in self._sure.tables_for(head.host):
             best = table.better(path, best)
         match, slash = best
         if match is None:
             return slash.to_slash if slash is not None else None
+        if slash is None:
+            self._remember(head, match)
         # A route written for exactly `/x` is meant, wherever `/x/` stands; a wider one behind `/x/` is not.
         if slash is not None and slash.order < match.order and match.path != path:
             return slash.to_slash
         return match
+
+    def _remember(self, head: RoutableHead, match: CompiledRoute) -> None:
+        """Most requests are for a few paths. In a flood of others it starts over rather than grow."""
+        if len(head.path) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[head.host, head.path] = match
 
     def _find_asking(self, head: RoutableHead, request: Request) -> CompiledRoute | None:
         """The same, with those that ask in their places. HttpError method: only another one is answered."""

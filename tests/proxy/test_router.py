@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trivet_common.config.model import LimitKeys
 from trivet_common.config.resolve_options import limits_of
 from trivet_common.http1.errors import HttpError
+from trivet_proxy import router
 from trivet_proxy.router import CompiledRoute, Router
 
 LIMITS = limits_of(LimitKeys())
@@ -265,3 +266,13 @@ def test_a_site_where_nobody_asks_does_not_look_at_the_request() -> None:
     router = Router(compile_routes(("", "/a/"), ("", "/")))
     assert router.find == router._find_sure
     assert router.find_secure == router.find
+
+
+def test_what_is_remembered_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "_MOST_KNOWN", 2)
+    found = Router(compile_routes(("", "/a/"), ("", None)))
+    for _ in range(2):
+        for path in (b"/a/1", b"/2", b"/a/3", b"/" + b"x" * 300):
+            assert found.find(Head("", path)) is found.routes[not path.startswith(b"/a/")]
+            assert len(found._known) <= 2
+    assert b"/" + b"x" * 300 not in {path for _, path in found._known}
