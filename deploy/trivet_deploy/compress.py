@@ -85,7 +85,10 @@ def _compress(root: int) -> int:
     codings = available()
     tallies = {ending: Tally() for ending in codings}
     tree = FileTree(os.fsencode(f"/proc/self/fd/{root}/"), lambda name: False, _MOST_NAMES)
-    jobs = list(_jobs(root, tree, tallies))
+    try:
+        jobs = list(_jobs(root, tree, tallies))
+    except OSError as problem:
+        raise Refusal(f"the folder cannot be read: {problem.strerror}") from None
     problems: list[str] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # compressing releases the interpreter's lock
         console = Console(stderr=True)

@@ -5,11 +5,13 @@ Bounded in number and depth; says afterwards whether it saw everything. Opens no
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 
 MOST = 100_000  # names, folders among them: what has more is no build
 DEEPEST = 64  # folders within each other
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 
 
 class FileTree:
@@ -38,7 +40,7 @@ class FileTree:
             yield from sorted(files)
 
     def _read(self, folder: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Folders and everything else; nothing of what cannot be read."""
+        """Folders and everything else; nothing of what cannot be read. Raises OSError for trouble of ours."""
         folders: list[bytes] = []
         files: list[bytes] = []
         try:
@@ -51,6 +53,8 @@ class FileTree:
                     if not self._is_hidden(entry.name):
                         into = folders if entry.is_dir(follow_symlinks=False) else files
                         into.append(os.path.join(folder, entry.name))
-        except OSError:
-            pass  # gone since, or not ours to read
+        except OSError as error:
+            if error.errno in _OURS:
+                raise  # an empty tree would be believed
+            # else it is gone since, or not for us to read
         return folders, files

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from trivet_common.config.units import size_text
 
+from . import file_systems
 from .beneath import ROOT, Links, open_if_known
+from .file_systems import Kind
 from .file_tree import DEEPEST, MOST, FileTree
 from .folder import LOOK_AGAIN, Pinned, is_hidden
 from .hashed_names import is_built, is_hashed
@@ -37,7 +39,7 @@ def _go_on() -> None:
 class KeptAssets:
     """Of one route. `trees`: how many besides the present one."""
 
-    __slots__ = ("_root", "path", "trees")
+    __slots__ = ("_device", "_root", "path", "trees")
 
     def __init__(self, path: Path, trees: int) -> None:
         """Raises OSError if the folder cannot be made."""
@@ -46,6 +48,7 @@ class KeptAssets:
         for folder in (path, path / _FILES, path / _TREES):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = os.open(path / _FILES, ROOT)
+        self._device = file_systems.look(self._root).device
 
     def __repr__(self) -> str:
         return f"<KeptAssets {self.path}>"
@@ -56,7 +59,9 @@ class KeptAssets:
             os.close(root)
 
     def open_if_known(self, name: bytes) -> int:
-        """A kept asset. Raises OSError; BlockingIOError: the disk would have to be asked."""
+        """A kept asset. Raises OSError; BlockingIOError: the disk, or a server, would have to be asked."""
+        if file_systems.known(self._device) not in (Kind.LOCAL, Kind.MEMORY):
+            raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
         return open_if_known(self._root, name, links=Links.NEVER)
 
     def pin(self) -> Pinned:

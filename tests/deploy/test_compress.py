@@ -94,6 +94,17 @@ def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no folder nowhere" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_read(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(path: bytes) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("trivet_proxy.file_tree.os.scandir", fail)
+    assert cli.main(["compress", str(tree)]) == 1
+    assert "the folder cannot be read: Input/output error" in capsys.readouterr().err
+
+
 def test_what_cannot_be_written(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+import pytest
 
 from tests.proxy.abyss import abyss
 from trivet_proxy import file_tree
@@ -48,3 +51,15 @@ def test_an_abyss(tmp_path):
     write(tmp_path, "a")
     with abyss(tmp_path):
         assert look(tmp_path) == ([b"a"], True)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_trouble_is_no_empty_folder(tmp_path, monkeypatch, number):
+    """Or the assets of a tree that stood there would be taken for none, and never be kept."""
+
+    def fail(path):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(file_tree.os, "scandir", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        look(tmp_path)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.proxy.abyss import abyss
 from tests.proxy.deploys import Deploys, opened
-from trivet_proxy import kept_assets
+from trivet_proxy import file_systems, kept_assets
+from trivet_proxy.file_systems import Kind
 
 
 @pytest.fixture
@@ -188,3 +189,26 @@ def test_a_store_that_was_meddled_with(deploys):
     shutil.rmtree(deploys.kept.path / "files")
     with pytest.raises(OSError, match="No such file"):
         opened(deploys.kept, ONE.encode())
+
+
+def test_a_store_that_another_machine_has_is_asked_in_a_thread(deploys, monkeypatch):
+    deploys.release(1, ONE)
+    deploys.take()
+    os.close(opened(deploys.kept, ONE.encode()))  # the thread learns what it lies on
+    monkeypatch.setattr(file_systems, "known", lambda device: Kind.LOCAL)
+    os.close(deploys.kept.open_if_known(ONE.encode()))
+    for kind in (Kind.REMOTE, None):
+        monkeypatch.setattr(file_systems, "known", lambda device, kind=kind: kind)
+        with pytest.raises(BlockingIOError):
+            deploys.kept.open_if_known(ONE.encode())
+
+
+def test_a_tree_that_cannot_be_read_is_not_taken_for_an_empty_one(deploys, monkeypatch):
+    def fail(path):
+        raise OSError(24, "Too many open files")
+
+    deploys.release(1, ONE)
+    monkeypatch.setattr("trivet_proxy.file_tree.os.scandir", fail)
+    with pytest.raises(OSError, match="Too many"):
+        deploys.take()
+    assert list((deploys.kept.path / "trees").iterdir()) == []
