@@ -52,6 +52,7 @@ class Source(Protocol):
     """Folder, or a single file."""
 
     def open_if_known(self, name: bytes) -> int: ...
+    async def keep_up(self) -> None: ...
     def pin(self) -> Pinned: ...
     @property
     def fresh_until(self) -> float: ...
@@ -121,7 +122,9 @@ class Catalogue:
         try:
             return question(self._source.open_if_known)
         except BlockingIOError:
-            pinned = self._source.pin()
+            pass
+        await self._source.keep_up()
+        pinned = self._source.pin()
         return await disk.ask(pinned.fd, partial(question, pinned.open), pinned.close, undo)
 
     async def send(

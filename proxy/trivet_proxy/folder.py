@@ -5,14 +5,17 @@ Deploys replace folders by swapping a link, so the path is looked at again once 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from . import file_systems
+from . import disk, file_systems
 from .beneath import READ, ROOT, Links, open_beneath, open_if_known, open_path_if_known
 from .file_systems import Kind
 from .manifests import Manifests
@@ -31,6 +34,7 @@ class Folder:
         "_clock",
         "_identity",
         "_inside",
+        "_is_asked",
         "_links",
         "_look_at",
         "_manifests",
@@ -56,6 +60,7 @@ class Folder:
         self._problem: OSError | None = None  # why the root could not be opened
         self._identity = (0, 0)
         self._inside: tuple[bytes, ...] = ()
+        self._is_asked = False  # a server is, about the folder itself
         self._keep_up()
 
     def __repr__(self) -> str:
@@ -71,7 +76,7 @@ class Folder:
 
     def open_if_known(self, name: bytes) -> int:
         """The same in the loop. Raises BlockingIOError where a disk or a server would have to be asked."""
-        if self._clock() >= self._look_at:
+        if self._clock() >= self._look_at and not self._is_remote:
             self._keep_up()
         if self._root < 0 and self._problem is not None:
             raise self._problem
@@ -82,10 +87,18 @@ class Folder:
             raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
         return open_if_known(self._root, name, self._inside, self._links)
 
-    def look(self) -> bool:
-        """See whether it is another directory by now, and say so."""
+    async def keep_up(self) -> None:
+        """For who asks in threads: see what directory it is by now, if that is due. Raises TimeoutError."""
+        if self._clock() >= self._look_at:
+            await self._look()
+
+    async def look(self) -> bool:
+        """See whether it is another directory by now, and say so, if that can be had in time."""
         before = self._identity
-        self._keep_up()
+        try:
+            await self._look()
+        except TimeoutError:
+            return False
         return self._identity != before
 
     @property
@@ -133,25 +146,73 @@ class Folder:
         # A reload drops the whole site, and with it the last reference from a request still running.
         self.close()
 
+    @property
+    def _is_remote(self) -> bool:
+        return file_systems.known(self._identity[0]) is Kind.REMOTE
+
+    async def _look(self) -> None:
+        """One at a time where a server is asked: who comes meanwhile goes on with what was opened last."""
+        if not self._is_remote:
+            return self._keep_up()
+        self._look_at = self._clock() + LOOK_AGAIN
+        if self._is_asked:
+            return
+        self._is_asked = True
+        try:
+            root = os.dup(self._root)
+            self._take(await disk.ask(root, partial(self._find, root), partial(os.close, root), _close))
+        except TimeoutError:
+            raise
+        except OSError as problem:
+            self._problem = problem.with_traceback(None)
+        finally:
+            self._is_asked = False
+
     def _keep_up(self) -> None:
         self._look_at = self._clock() + LOOK_AGAIN
         try:
-            now = os.stat(self.path)
-            if (now.st_dev, now.st_ino) != self._identity:
-                self._reopen()
-            if self._manifests is not None:
-                self._manifests.look(self._root)
+            self._take(self._find(self._root))
         except OSError as problem:
             # Between two steps of a deploy what was opened last serves on.
             self._problem = problem.with_traceback(None)
 
-    def _reopen(self) -> None:
-        root = os.open(self.path, ROOT)
-        self.close()
-        self._root = root
+    def _find(self, root: int) -> _Opened | None:
+        """In any thread: what is to take the place of `root`; None: nothing."""
+        now = os.stat(self.path)
+        found = _open(self.path) if (now.st_dev, now.st_ino) != self._identity else None
+        if self._manifests is not None:
+            with contextlib.suppress(OSError):  # no descriptor: at the next look
+                self._manifests.look(root if found is None else found.root)
+        return found
+
+    def _take(self, found: _Opened | None) -> None:
+        if found is not None:
+            self.close()
+            self._root, self._identity, self._inside = found
+
+
+class _Opened(NamedTuple):
+    """A directory that stands at the path."""
+
+    root: int
+    identity: tuple[int, int]
+    inside: tuple[bytes, ...]
+
+
+def _open(path: Path) -> _Opened:
+    root = os.open(path, ROOT)
+    try:
         info = os.fstat(root)
-        self._identity = (info.st_dev, info.st_ino)
-        self._inside = (os.fsencode(self.path), os.fsencode(os.path.realpath(self.path)))
+        inside = (os.fsencode(path), os.fsencode(os.path.realpath(path)))
+    except BaseException:
+        os.close(root)
+        raise
+    return _Opened(root, (info.st_dev, info.st_ino), inside)
+
+
+def _close(found: _Opened | None) -> None:
+    if found is not None:
+        os.close(found.root)
 
 
 class Pinned:
@@ -204,6 +265,9 @@ class SingleFile:
         if self._kind is not Kind.LOCAL:
             raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
         return open_path_if_known(os.fsencode(self.path))
+
+    async def keep_up(self) -> None:
+        """Nothing is remembered of it."""
 
     def pin(self) -> SingleFile:
         return self

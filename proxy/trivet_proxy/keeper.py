@@ -39,7 +39,7 @@ class Keeper:
         again = math.inf
         with self._scope:
             while True:
-                self._folder.look()
+                await self._folder.look()
                 if self._folder.identity != taken or trio.current_time() >= again:
                     taken = self._folder.identity
                     is_kept = await self._is_taken()

@@ -64,6 +64,9 @@ class KeptAssets:
             raise BlockingIOError(errno.EAGAIN, "to be asked in a thread")
         return open_if_known(self._root, name, links=Links.NEVER)
 
+    async def keep_up(self) -> None:
+        """It stays where it is."""
+
     def pin(self) -> Pinned:
         return Pinned(os.dup(self._root), (), Links.NEVER)
 

@@ -12,6 +12,7 @@ import trio
 from tests.proxy.abyss import abyss
 from trivet_deploy import cli, compress
 from trivet_proxy.catalogue import Catalogue
+from trivet_proxy.file_tree import FileTree
 from trivet_proxy.folder import Folder
 
 REAL = compress.available
@@ -97,10 +98,10 @@ def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_folder_that_cannot_be_read(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(path: bytes) -> None:
+    def fail(tree: FileTree, folder: bytes) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("trivet_proxy.file_tree.os.scandir", fail)
+    monkeypatch.setattr(FileTree, "_read", fail)
     assert cli.main(["compress", str(tree)]) == 1
     assert "the folder cannot be read: Input/output error" in capsys.readouterr().err
 

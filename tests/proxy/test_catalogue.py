@@ -75,6 +75,9 @@ class Place:
         self.opened.append(name)
         return self.folder.open(name)
 
+    async def keep_up(self):
+        await self.folder.keep_up()
+
     def pin(self):
         return Watched(self.folder.pin(), self.elsewhere)
 

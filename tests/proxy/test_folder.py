@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import trio
+import trio.testing
 
-from trivet_proxy import file_systems
+from trivet_proxy import disk, file_systems
 from trivet_proxy.file_systems import Kind
 from trivet_proxy.folder import Folder, SingleFile, is_hidden
 
@@ -137,3 +141,85 @@ def test_a_thread_learns_what_is_mounted_below_the_root(monkeypatch):
         os.close(fd)
     finally:
         pinned.close()
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    """A folder of a server: a link that deploys switch, its clock, and the threads that ask the server."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(b"")
+    (tmp_path / "current").symlink_to("one")
+    now, real = [0.0], os.stat
+    place = SimpleNamespace(path=tmp_path, now=now, asked=[], hangs=None)
+    place.folder = Folder(tmp_path / "current", clock=lambda: now[0], has_manifests=False)
+    monkeypatch.setattr(file_systems, "known", lambda device: Kind.REMOTE)
+
+    def stat(path, **keys):
+        if path == place.folder.path:
+            place.asked.append(threading.current_thread() is threading.main_thread())
+            assert place.hangs is None or place.hangs.wait(10)
+        return real(path, **keys)
+
+    def switch():
+        (tmp_path / "current").unlink()
+        (tmp_path / "current").symlink_to("two")
+
+    place.switch = switch
+    monkeypatch.setattr("trivet_proxy.folder.os.stat", stat)
+    return place
+
+
+def names(folder):
+    pinned = folder.pin()
+    try:
+        return os.listdir(f"/proc/self/fd/{pinned.fd}/")
+    finally:
+        pinned.close()
+
+
+async def test_a_server_is_asked_about_its_folder_in_a_thread(remote):
+    folder = remote.folder
+    remote.switch()
+    await folder.keep_up()
+    assert remote.asked == [], "once a second"
+    remote.now[0] = 1.0
+    with pytest.raises(BlockingIOError):
+        folder.open_if_known(b"one")
+    assert names(folder) == ["one"]
+    await folder.keep_up()
+    assert names(folder) == ["two"]
+    assert await folder.look() is False
+    assert remote.asked == [False, False]
+    remote.now[0] = 5.0
+    (remote.path / "current").unlink()
+    await folder.keep_up()
+    assert names(folder) == ["two"], "between two steps of a deploy"
+
+
+async def test_a_server_that_does_not_answer_holds_up_who_asks_and_nobody_else(remote, monkeypatch):
+    monkeypatch.setattr(disk, "_PATIENCE", 0.1)
+    folder, remote.hangs = remote.folder, threading.Event()
+    remote.switch()
+    remote.now[0] = 1.0
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(folder.look)
+                await trio.testing.wait_all_tasks_blocked()
+                remote.now[0] = 2.0
+                await folder.keep_up()  # goes on with what there is
+                assert names(folder) == ["one"]
+            assert remote.asked == [False]
+            remote.now[0] = 3.0
+            with pytest.raises(TimeoutError):
+                await folder.keep_up()
+    finally:
+        remote.hangs.set()
+    with trio.fail_after(5):
+        while len(os.listdir("/proc/self/fd")) > before + 3:  # trio's own
+            await trio.sleep(0.01)
+    remote.now[0] = 4.0
+    await folder.keep_up()
+    assert names(folder) == ["two"]

@@ -173,7 +173,7 @@ class _Files:
         """From the one that has just taken this one's place, or from one before."""
         if self._earlier is None:
             return False
-        catalogues = [self._catalogue, self._earlier] if self._folder.look() else [self._earlier]
+        catalogues = [self._catalogue, self._earlier] if await self._folder.look() else [self._earlier]
         for catalogue in catalogues:
             if await _try_send(catalogue, name, request, writer):
                 return True
