@@ -4,7 +4,7 @@ Made once by the master and inherited: the keys of session tickets are shared th
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import trio
@@ -12,6 +12,7 @@ import trio
 from trivet_common.config import Listen
 from trivet_common.config.tls import Tls
 
+from . import openssl
 from .door import Door, Found
 from .showcase import News, Showcase
 from .tls_groups import limit_groups
@@ -34,7 +35,8 @@ class Doors:
     def __init__(self, listens: Sequence[Listen] = ()) -> None:
         """What cannot be loaded is shut until it can."""
         with_tls = [(listen.address, listen.tls) for listen in listens if listen.tls is not None]
-        self.has_right_groups = not with_tls or limit_groups()
+        # Of this interpreter's OpenSSL; asked before contexts are made.
+        self.shortcomings = list(_shortcomings()) if with_tls else []
         self._doors = {address: Door(tls) for address, tls in with_tls}
         self._thread: trio.CapacityLimiter | None = None
 
@@ -101,6 +103,16 @@ class Doors:
         # Given up when the process leaves: a file on a network that is gone must not hold it.
         self._thread = self._thread or trio.CapacityLimiter(1)
         return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._thread)
+
+
+def _shortcomings() -> Iterator[str]:
+    if not limit_groups():
+        yield "this OpenSSL cannot be told which groups to use: its own are offered"
+    if openssl.control() is None:
+        yield (
+            "this OpenSSL cannot be told to keep no sessions (up to 20 MiB in each process), nor to stop at "
+            "each message: who sends many is cut off without a word"
+        )
 
 
 def tell_problems(problems: Problems) -> bytes:

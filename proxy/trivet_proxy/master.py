@@ -94,8 +94,8 @@ class ProxyMaster(Master):
         self._starts = [0] * settings.proxy.processes
         self._ready: set[int] = set()
         self._doors = doors if doors is not None else Doors()
-        if not self._doors.has_right_groups:
-            log.warning("this OpenSSL cannot be told which groups to use: its own are offered")
+        for shortcoming in self._doors.shortcomings:
+            log.warning(shortcoming)
         self._problems: dict[int, Problems] = {}  # with certificates, as each process has them, by its pid
         self._custody = Custody(listeners, settings.proxy.processes)
         self._was_ready = False

@@ -8,6 +8,7 @@ from tests.proxy.test_door import Meeting, put, write
 from trivet_common.config import Listen
 from trivet_common.config.pair import PairError
 from trivet_common.config.tls import Tls
+from trivet_proxy import openssl
 from trivet_proxy.doors import Doors, Problems, read_problems, tell_problems
 
 
@@ -20,8 +21,30 @@ def listens(folder: Path, *names: str) -> list[Listen]:
 def test_a_site_without_tls_has_none() -> None:
     doors = Doors([Listen("80", "tcp")])
     assert not doors
-    assert doors.has_right_groups
+    assert doors.shortcomings == []
     assert doors.status() == doors.look() == doors.prepare([Listen("80", "tcp")]) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "returned", "words"),
+    [
+        (trivet_proxy.doors, "limit_groups", False, "which groups to use"),
+        (openssl, "control", None, "to keep no sessions"),
+    ],
+)
+def test_what_this_openssl_cannot_do_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    function: str,
+    returned: object,
+    words: str,
+) -> None:
+    assert Doors(listens(tmp_path, "a")).shortcomings == []
+    monkeypatch.setattr(owner, function, lambda: returned)
+    (said,) = Doors(listens(tmp_path, "a")).shortcomings
+    assert words in said
+    assert Doors([Listen("80", "tcp")]).shortcomings == []
 
 
 def test_a_reload_takes_all_or_nothing(tmp_path: Path) -> None:
