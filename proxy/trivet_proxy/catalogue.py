@@ -156,7 +156,7 @@ class Catalogue:
                 await delivery.run(method, asked, dress and dress(variant.file.full))
                 return None
             opened = self._shelf.open_files.find(variant)
-            if opened is not None:
+            if opened is not None and _is_still(opened, variant):
                 await _send_opened(opened, variant, writer, method, asked, dress)
                 return None
             if await self._is_sent(name, variant, request, writer, method, asked, dress):
@@ -244,6 +244,14 @@ class Catalogue:
 
         coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}
         return Entry(variant(name, info), coded)
+
+
+def _is_still(opened: OpenFile, variant: Variant) -> bool:
+    """Else ends it. Who resumes a download must not get the rest of another state (If-Range)."""
+    if identity_of(os.fstat(opened.fd)) == variant.identity:
+        return True
+    opened.end()
+    return False
 
 
 async def _send_opened(

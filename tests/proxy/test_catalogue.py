@@ -137,6 +137,23 @@ async def test_a_file_that_changed_since_it_was_looked_at(place, size):
     assert (sent.status, sent.length, sent.body) == (200, size + 1, b"y" * (size + 1))
 
 
+@pytest.mark.parametrize("other", [b"y" * (LARGEST + 10), b"y" * LARGEST])
+async def test_a_large_file_that_is_written_while_it_is_kept_open(place, other):
+    """Who resumes a download with If-Range would join two files."""
+    before = len(os.listdir("/proc/self/fd"))
+    place.write("b.bin", b"x" * (LARGEST + 10))
+    request, first = request_of(), Sent()
+    await place.catalogue.send(b"b.bin", await place.catalogue.find(b"b.bin"), request, first)
+    place.write("b.bin", other, age=50)
+    resumed = Sent()
+    again = request_of(range=b"bytes=1000-", if_range=first.headers[b"etag"])
+    again.resources = request.resources
+    await place.catalogue.send(b"b.bin", await place.catalogue.find(b"b.bin"), again, resumed)
+    assert (resumed.status, resumed.body) == (200, other)
+    assert resumed.headers[b"etag"] != first.headers[b"etag"]
+    assert len(os.listdir("/proc/self/fd")) <= before + 2, "those that are kept for a second"
+
+
 async def test_a_file_that_is_gone_since_it_was_looked_at(place):
     entry = await place.catalogue.find(b"a.txt")
     (place.root / "a.txt").unlink()
