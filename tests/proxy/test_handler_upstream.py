@@ -1,5 +1,6 @@
 """handlers/upstream.py over real sockets: turns, connections kept, and what is tried again."""
 
+import errno
 import socket
 import threading
 import time
@@ -423,6 +424,21 @@ async def test_time_in_the_line_is_not_the_connections(process, make_server, ope
     threading.Timer(0.3, let_go.set).start()
     assert b"200 OK" in await ask(handler, second)
     assert second.request.record.queued > 0.25
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+async def test_what_we_have_run_out_of_is_no_failure_of_a_server(
+    process, make_server, open_upstream, monkeypatch, number
+):
+    async def connect(*_):
+        raise OSError(number, "none left")
+
+    handler = open_upstream(make_server(), fall=1)
+    monkeypatch.setattr(server_room, "_connect", connect)
+    with pytest.raises(OSError):
+        await ask(handler, FakeClient(process))
+    (server,) = open_upstream.made[-1]._servers
+    assert (server.busy, server.ejection.pauses) == (0, 0)
 
 
 async def test_who_leaves_is_not_answered(process, make_server, open_upstream, nursery):

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import pytest
 import trio
 import trio.testing
 import trustme
 
-from tests.proxy.test_site import place, resources_of, settings_of
-from trivet_proxy.site import build_site
+from tests.proxy.test_site import FakeRequest, head_of, place, resources_of, settings_of
+from trivet_common.http1.errors import HttpError
+from trivet_proxy.site import SiteError, build_site
 
 __all__ = ["place"]
 
@@ -69,3 +71,19 @@ async def test_other_authorities_are_another_upstream(place, nursery):
     site_of(place, resources, one=terms).begin()
     assert one not in resources.upstreams.values()
     nursery.cancel_scope.cancel()
+
+
+async def test_authorities_that_are_gone_keep_nobody_from_the_rest(place, nursery):
+    """As after a crash: then there is no old site to go on with."""
+    trustme.CA().cert_pem.write_to_path(str(place / "ca.pem"))
+    terms = {"servers": "https://127.0.0.1:9", "tls": {"ca": "ca.pem"}}
+    settings = settings_of(place, upstreams={"one": terms}, routes=ROUTES)
+    (place / "ca.pem").write_text("no certificate")
+    resources = resources_of(settings, nursery)
+    with pytest.raises(SiteError, match=r"ca\.pem cannot be read"):
+        build_site(settings, resources)
+    site = build_site(settings, resources, is_forgiving=True)
+    route = site.find(head_of("/a/x"))
+    with pytest.raises(HttpError) as caught:
+        await route.handler(FakeRequest(head_of("/a/x"), route=route), None)
+    assert caught.value.why == "upstream_refused"

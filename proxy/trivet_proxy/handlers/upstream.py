@@ -5,6 +5,8 @@ Knows no pool; which server, and what is tried again, is upstreams/.
 
 from __future__ import annotations
 
+from trivet_common.http1.reasons import refuse
+
 from ..dispatch.trailers import wants_trailers
 from ..request import Request
 from ..router import Handler
@@ -14,6 +16,15 @@ from ..writer import ResponseWriter
 
 # RFC 9110, 10.1.4: TE is for the next hop, which hears from us what our client can do.
 _TRAILERS = (b"\r\nconnection: te\r\nte: trailers",)
+
+
+def unreachable_handler(problem: str) -> Handler:
+    """For an upstream that nobody can be asked of: it answers so, and the other routes are served."""
+
+    async def answer_refused(request: Request, writer: ResponseWriter) -> None:
+        raise refuse("upstream_refused", problem)
+
+    return answer_refused
 
 
 def upstream_handler(servers: Servers, read_timeout: float | None) -> Handler:

@@ -27,6 +27,8 @@ KEEP_IDLE = 1.5
 MOST_KEPT = 64
 # Unix sockets refuse with EAGAIN while the backlog is full; a busy server is not a dead one.
 _BACKLOG_PAUSE = 0.02
+# Descriptors and memory. (EADDRNOTAVAIL may be a server of IPv6 on a machine without.)
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class ServerLink(Link):
@@ -136,12 +138,17 @@ class Server:
             link.wire.close("surplus")
 
     async def connect(self, seconds: float) -> ServerLink | None:
-        """A fresh connection, or None (`problem` says why) when there is none within so many seconds."""
+        """A fresh connection, or None (`problem` says why) when there is none within so many seconds.
+
+        Raises OSError where it is we who have run out of something: no server is to blame for that.
+        """
         self.problem = "it takes no connection in time"
         with trio.move_on_after(seconds):
             try:
                 return ServerLink(await self._open(), self._deadlines, self)
             except OSError as error:
+                if error.errno in _OURS:
+                    raise
                 self.problem = reason_of(error)
             except WireClosed:
                 self.problem = "it was closed"
