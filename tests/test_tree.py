@@ -46,12 +46,12 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl page ranges regexes rollover route shape spool ticket_keys tls_groups validators vigil wire
+        beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool ticket_keys tls_groups validators vigil wire
         candidates conditions disk error_pages presentation shown tls_profile unraisable
         backlog body clients introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
-        doors forwarded note resources shelf
-        catalogue kept_assets
+        doors forwarded gates note resources shelf
+        catalogue gating kept_assets
         keeper
         dispatch
         upstreams
@@ -77,6 +77,10 @@ FLOORS = {
         line
         servers
         roster visit
+    """,
+    "proxy/gates": """
+        basic_auth doorkeeping rate_limit subrequest
+        forward_auth
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
     "backend": """
@@ -144,6 +148,9 @@ TESTED_BY = {
     **dict.fromkeys(["model_match", "resolve_match", "settings_match"], "common/test_match_settings.py"),
     **dict.fromkeys(["proxy/candidates", "proxy/matching", "proxy/route"], "proxy/test_router.py"),
     "effective_match": "deploy/test_effective.py",
+    **dict.fromkeys(["model_access", "resolve_access", "settings_access"], "common/test_access_settings.py"),
+    "proxy/origin": "proxy/test_gate_rate_limit.py",
+    "gates/subrequest": "proxy/test_gate_forward_auth.py",
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),
     "proxy/reception": "proxy/test_front.py",
     "reference": "common/test_schema.py",  # both are generated from the model

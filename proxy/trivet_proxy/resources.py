@@ -21,6 +21,7 @@ from .spool import Account, Spool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .buckets import Buckets
     from .dispatch.pool import PoolDispatch
     from .keeper import Keeper
     from .upstreams.roster import Key
@@ -55,6 +56,7 @@ class Resources:
         self.error_log = error_log
         self.dispatches: dict[str, PoolDispatch] = {}
         self.upstreams: dict[Key, Servers] = {}
+        self.buckets: Buckets | None = None  # where a route has a rate_limit
         self.is_draining = False
         self._keepers: Sequence[Keeper] = ()
         # for the settings

@@ -23,13 +23,14 @@ from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.terms import Terms
 from .folder import Folder
+from .gating import Gating
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
 from .handlers.pool import pool_handler
 from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
 from .handlers.tunnel import tunnel_handler
-from .handlers.upstream import unreachable_handler, upstream_handler
+from .handlers.upstream import upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
 from .kept_assets import KeptAssets
@@ -157,6 +158,7 @@ class _Builder:
         self._complaints = Complaints(resources.error_log.warning)
         self._shelf = Shelf()
         self._keepers: list[Keeper] = []
+        self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream)
 
     def build(self) -> Site:
         internal = self._internal_routes()
@@ -198,8 +200,23 @@ class _Builder:
         )
         to_slash = None
         if has_slash(route):
-            to_slash = make(handler=redirect_to_slash)
-        return make(handler=handler or self._handler(order, route), to_slash=to_slash)
+            to_slash = make(handler=self._guarded(route, redirect_to_slash))
+        if handler is None and route.internal:
+            return make(handler=answer_nothing)
+        return make(handler=self._guarded(route, handler or self._handler(order, route)), to_slash=to_slash)
+
+    def _guarded(self, route: Route, handler: Handler) -> Handler:
+        try:
+            return self._gating.guarded(route.access, handler)
+        except OSError as error:
+            self._judge(route, f"its requests cannot be counted in {self._run.buckets}: {error.strerror}")
+            return answer_nothing
+
+    def _ask_pool(self, name: str) -> Handler:
+        return pool_handler(self._dispatch(name))
+
+    def _ask_upstream(self, upstream: Upstream, seconds: float) -> Handler:
+        return upstream_handler(self._upstreams.servers_of(upstream), seconds)
 
     def _slot_lines(self, route: Route) -> bytes:
         """What this route's requests tell a slot beside their claim. 0 milliseconds: no limit."""
@@ -303,9 +320,8 @@ class _Builder:
         try:
             servers = self._upstreams.servers_of(upstream)
         except OSError as error:
-            problem = f"{upstream.tls.ca} cannot be read: {error.strerror or error}"
-            self._judge(route, problem)
-            return unreachable_handler(problem)
+            self._judge(route, f"{upstream.tls.ca} cannot be read: {error.strerror or error}")
+            return answer_nothing
         ask = upstream_handler(servers, route.read_timeout)
         return tunnel_handler(ask, servers, route.read_timeout, route.tunnel_timeout)
 

@@ -383,13 +383,12 @@ wrong(
 listen: {address: "0.0.0.0:80", proxy_protocol: [10.0.0.1/8, balancer]}
 routes:
   - {path: /private/, path_regex: x, files: .}
-  - {path: /, compress: true, rate_limit: {rate: 10/s}, pool: web}
+  - {path: /, compress: true, pool: web}
 pools: {web: {app: shop}}
 """,
     '1: listen.proxy_protocol: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
     '1: listen.proxy_protocol: "balancer" is neither a network nor "private"',
     "4: compress: not yet built",
-    "4: rate_limit: not yet built",
 )
 
 # Values

@@ -6,6 +6,7 @@ Says how they are written; what follows from them is settled elsewhere.
 from typing import Annotated, Any, ClassVar
 
 from . import fields
+from .model_access import AccessKeys
 from .model_files import FilesKeys
 from .model_hsts import Hsts
 from .model_match import MatchKeys
@@ -59,7 +60,7 @@ def _log_choice(value: Any) -> Any:
     return fields.parse_switch(value)
 
 
-class RouteOptions(Section):
+class RouteOptions(AccessKeys):
     """What a route may say besides what it matches and what it does; also the keys of `defaults`."""
 
     limits: RouteLimits = section(RouteLimits, "Limits of this route.")
@@ -90,11 +91,6 @@ class RouteOptions(Section):
         "rewrite": "rewritten paths",
         "errors": "error pages of your own",
         "maintenance": "a maintenance page",
-        "allow": "allowed networks",
-        "deny": "denied networks",
-        "basic_auth": "passwords by htpasswd",
-        "forward_auth": "asking another service for leave",
-        "rate_limit": "rate limits",
         "compress": "compression",
     }
 

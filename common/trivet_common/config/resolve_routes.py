@@ -16,6 +16,7 @@ from .model_routes import HeaderChanges as HeaderKeys
 from .nodes import Loc
 from .problems import shown
 from .regex import MOST_GROUPS
+from .resolve_access import resolve_access
 from .resolve_files import resolve_files, with_charset
 from .resolve_match import resolve_match
 from .resolve_options import header_changes, resolve_options
@@ -75,6 +76,7 @@ class _RouteMaker:
             scheme=keys.scheme,
             listener=resolve_listener(keys.listener, self._site.listen, draft, (*self._loc, "listener")),
             match=resolve_match(keys, draft, self._loc),
+            access=resolve_access(keys, self._site.defaults, route_id, draft, self._loc),
             hsts=options.hsts,
             files=resolve_files(keys.files, self._site, draft, (*self._loc, "files")) if keys.files else None,
             file=draft.file(keys.file, *self._loc, "file", check=check) if keys.file else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .addresses import Listen, Server, TrustedProxies
 from .problems import Problem
+from .settings_access import Access
 from .settings_match import Match
 
 # What text may have put in: one list wherever text is built.
@@ -184,6 +185,7 @@ class Route:
     tunnel_timeout: float = 3600.0
     listener: tuple[str, ...] = ()  # addresses; none: all
     match: Match | None = None  # what else it asks
+    access: Access | None = None  # who may come in
 
     @property
     def is_sure(self) -> bool:

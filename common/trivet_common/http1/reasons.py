@@ -90,6 +90,12 @@ REASONS: dict[str, Reason] = {
     "idle_timeout": Reason(408, _CLIENT, "Nothing was asked for limits.idle_timeout."),
     # Routing and rights.
     "denied": Reason(403, _CLIENT, "The rules of this route do not let this client in."),
+    "unauthorized": Reason(401, _CLIENT, "This route asks for a name and a password, or a login elsewhere."),
+    "rate_limited": Reason(429, _CLIENT, "More requests came than the route's rate_limit allows."),
+    "auth_unavailable": Reason(503, _US, "The password file of this route cannot be read."),
+    "auth_busy": Reason(503, _US, "Too many passwords are being checked at this moment."),
+    "auth_bad": Reason(502, _UPSTREAM, "Who forward_auth asks gave no answer that can be used."),
+    "auth_timeout": Reason(503, _UPSTREAM, "Who forward_auth asks did not answer within its timeout."),
     "no_route": Reason(404, _CLIENT, "No route matches this request."),
     "not_found": Reason(404, _CLIENT, "There is no such file."),
     "precondition": Reason(412, _CLIENT, "The file is not in the state that the request is conditional on."),

@@ -151,6 +151,7 @@ class RunDir:
         self.control = path / "control.sock"
         self.proxy_control = path / "proxy.sock"
         self.front_board = path / "front.board"
+        self.buckets = path / "rate.buckets"
         self.pulse = path / "masters.pulse"  # no pool has a name with a dot
 
     def pool(self, name: str) -> PoolPlaces:
@@ -185,7 +186,7 @@ class RunDir:
     @property
     def files(self) -> list[Path]:
         """What a site's masters and proxies make here, finished or not."""
-        paths = (self.control, self.proxy_control, self.front_board, self.pulse, self.lock)
+        paths = (self.control, self.proxy_control, self.front_board, self.buckets, self.pulse, self.lock)
         return [each for path in paths for each in (path, _unfinished(path))]
 
     def remove(self) -> None:
