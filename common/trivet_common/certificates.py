@@ -162,9 +162,14 @@ def _attribute(content: bytes) -> str:
 
 
 def _text(tag: int, content: bytes) -> str:
-    """Printable ASCII and nothing else: it goes into headers and onto terminals."""
-    text = content.decode("utf-16-be" if tag == _BMP else "utf-8", "replace")
+    """Printable ASCII and nothing else: it goes into headers and onto terminals.
+
+    Two that differ stay two: what is no UTF-8 (a TeletexString) as the bytes it is.
+    """
+    text = content.decode("utf-16-be") if tag == _BMP else content.decode("utf-8", "surrogateescape")
     escaped = "".join(_escaped(character) for character in text)
+    if escaped.endswith(" "):
+        escaped = escaped[:-1] + "\\20"  # who reads a header strips what stands at its end
     return f"\\{escaped}" if escaped[:1] in ("#", " ") else escaped
 
 
@@ -173,7 +178,7 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if " " <= character <= "~":
         return character
-    return "".join(f"\\{byte:02X}" for byte in character.encode())
+    return "".join(f"\\{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def _kind(content: bytes) -> str:

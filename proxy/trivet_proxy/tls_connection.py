@@ -24,8 +24,8 @@ from .tls_wire import HandshakeFailed, TlsWire
 _MINUTE = 60.0
 # What OpenSSL calls a request in plain HTTP where a hello was to come.
 _PLAIN = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
-# Of ours for the name asked for: `strict`, or a name that is none.
-_WORDS = {"CALLBACK_FAILED": "there is no certificate for the name it asks for"}
+# Of ours for the name asked for: `strict`, or a name that is none, or its certificates are shut.
+_WORDS = {"CALLBACK_FAILED": "there is no certificate to show for the name it asks for"}
 # Names are cut by nobody: two that begin alike would become one.
 _LONGEST_NAME = 4096
 _NO_CERTIFICATE = b"\r\nx-ssl-client-verify: NONE"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from trivet_common.certificates import CertificateError, _oid, read_certificate, read_chain
+from trivet_common.certificates import CertificateError, _oid, _text, read_certificate, read_chain
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime(2026, 5, 4, 3, 2, 1)
@@ -84,6 +84,18 @@ def test_a_name_is_printable_whatever_is_in_it() -> None:
     ]
     one = read_certificate(made(subject, until=NOW + DAY))
     assert one.subject == r"CN=J\C3\BCrgen\0D\0AX-Forged: 1,O=A\, \"B\" \+ C\\D\;,C=DE"
+
+
+def test_names_that_differ_are_never_told_as_one() -> None:
+    """An application lets somebody in by that text."""
+    bmp, teletex, utf_8 = 0x1E, 0x14, 0x0C
+    values = [(utf_8, b"me"), (utf_8, b"me "), (utf_8, b" "), (utf_8, b"me\\20")]
+    values += [(teletex, b"Jos\xe8"), (teletex, b"Jos\xe9"), (bmp, b"\0m\0e\0#")]
+    told = [_text(tag, content) for tag, content in values]
+    assert told == ["me", r"me\20", r"\20", r"me\\20", r"Jos\E8", r"Jos\E9", "me#"]
+    assert [text.strip() for text in told] == told
+    with pytest.raises(ValueError):
+        _text(bmp, b"\xd8\x00")
 
 
 @pytest.mark.parametrize(
