@@ -30,7 +30,7 @@ from .handlers.pool import pool_handler
 from .handlers.redirect import redirect_handler, redirect_to_slash
 from .handlers.respond import respond_handler
 from .handlers.tunnel import tunnel_handler
-from .handlers.upstream import upstream_handler
+from .handlers.upstream import unreachable_handler, upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
 from .kept_assets import KeptAssets
@@ -320,8 +320,9 @@ class _Builder:
         try:
             servers = self._upstreams.servers_of(upstream)
         except OSError as error:
-            self._judge(route, f"{upstream.tls.ca} cannot be read: {error.strerror or error}")
-            return answer_nothing
+            problem = f"{upstream.tls.ca} cannot be read: {error.strerror or error}"
+            self._judge(route, problem)
+            return unreachable_handler(problem)
         ask = upstream_handler(servers, route.read_timeout)
         return tunnel_handler(ask, servers, route.read_timeout, route.tunnel_timeout)
 
