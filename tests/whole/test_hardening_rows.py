@@ -21,7 +21,11 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "S11": ("common/test_chunked.py",),
     "S14": ("whole/test_corpus_wire.py::test_pair_accepts",),
     "S16": ("whole/test_corpus_wire.py::test_pair_accepts",
-            "proxy/test_handler_upstream.py::test_an_upgrade_is_not_asked_for_by_itself"),
+            "proxy/test_handler_upstream.py::test_an_upgrade_is_not_asked_for_by_itself",
+            "proxy/test_tunnel.py::test_a_switch_to_something_else_opens_nothing",
+            "whole/test_upstream_keys.py::"
+            "test_what_follows_an_upgrade_that_is_not_granted_is_the_next_request",
+            "whole/test_node_behind.py::test_http2_is_not_tunnelled"),
     "S17": ("whole/test_corpus_wire.py::test_s17_nothing_behind_a_bad_request_is_run_wherever_it_is_cut",),
     "S18": ("proxy/test_answer.py::test_a_body_cut_short_ends_the_clients_connection",),
     "S19": ("whole/test_flask_bodies.py::test_upload_and_download_of_50_mib_byte_for_byte",),
