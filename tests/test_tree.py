@@ -46,7 +46,7 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool ticket_keys tls_groups validators vigil wire
+        beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
         candidates conditions disk error_pages presentation shown tls_profile unraisable
         backlog body clients introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
@@ -99,14 +99,14 @@ FLOORS = {
         application_check refusal roll_call rollout succession watcher words
         effective_match
         effective
-        apart certificates discovery running
-        page whereabouts
-        dump reload site status upgrade
-        container_ports premises probe systemd_plan
+        apart certificates discovery question running
+        explained page whereabouts
+        applies dump reload site status upgrade
+        container_ports live premises probe systemd_plan
         container_plan screen systemd_units
         container_image
         compose_file kubernetes_files
-        check compress development halves init manifests tls_dev versions
+        check compress development explain halves init manifests tls_dev versions
         serve
         commands
         cli

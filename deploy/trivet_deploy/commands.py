@@ -197,6 +197,30 @@ def dump(words: Sequence[str]) -> int:
     return room.dump(*locate(what), wanted)
 
 
+@trivet.command(short_help="Say which route answers a request, and why.")
+@click.argument("words", metavar="[FILE] [METHOD] URL", nargs=-1, required=True)
+@click.option("-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be given again.")
+@click.option("--client", metavar="ADDRESS", help="Who connects: an address, or unix.  [default: 127.0.0.1]")
+@click.option("--listener", metavar="NAME", help="Where, by its name or address; else as the URL says.")
+@click.option("--live", is_flag=True, help="Ask what runs, too: idle slots, servers that are up.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def explain(
+    words: Sequence[str], headers: Sequence[str], client: str | None, listener: str | None,
+    live: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Say which route of FILE answers a request, why no earlier one does, and everything that applies.
+
+    Nothing is asked but the file, and with --live the masters. trivet explain POST https://shop.example/api
+    """
+    from . import explain as room
+    from .question import Words
+    from .site import load_site
+
+    file, method, url = room.split(words)
+    site = load_site(_file(file), purpose="proxy")
+    return room.tell(Words(method, url, headers, client, listener), site, live, as_json)
+
+
 @trivet.command(short_help="Finish what is begun, then stop.")
 @click.argument("what", metavar="[FILE]", required=False)
 def stop(what: str | None) -> int:

@@ -27,6 +27,7 @@ from .front_board import FrontRow
 from .reception import Reception
 from .resources import Resources
 from .site import SiteError, build_site
+from .standings import Bulletin
 from .succession import Succession, open_access_log
 
 # Accepted from one wake-up of a socket that is ours alone: 0.6 ms (64 took 2.5), at no higher cost in all.
@@ -294,7 +295,9 @@ class Front:
         await self._doors.watch(lambda problems: self._say(b"doors " + tell_problems(problems)))
 
     async def _show(self) -> None:
+        bulletin = Bulletin(lambda text: self._say(b"upstreams " + text))
         while True:
+            bulletin.look(self._resources.upstreams.values())
             queues = [dispatch.queue for dispatch in self._resources.dispatches.values()]
             since = [queue.oldest_since for queue in queues if queue.waiting]
             oldest = min((at for at in since if at is not None), default=0.0)

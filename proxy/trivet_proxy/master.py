@@ -30,6 +30,7 @@ from .doors import EVERY, Doors, Problems, read_problems
 from .front import run_front
 from .front_board import FrontView, read_front_board
 from .rollover import PATIENCE, Rollover
+from .standings import Standings, by_server, read_standings
 
 RunFront = Callable[..., int]  # as run_front; `doors` only where there are any
 
@@ -97,6 +98,7 @@ class ProxyMaster(Master):
         for shortcoming in self._doors.shortcomings:
             log.warning(shortcoming)
         self._problems: dict[int, Problems] = {}  # with certificates, as each process has them, by its pid
+        self._standings: dict[int, Standings] = {}  # of upstreams' servers, likewise
         self._custody = Custody(listeners, settings.proxy.processes)
         self._was_ready = False
         # this configuration
@@ -135,6 +137,8 @@ class ProxyMaster(Master):
             self._stopped_accepting(child.index)
         elif verb == b"doors":
             self._problems[child.pid] = read_problems(rest)
+        elif verb == b"upstreams":
+            self._standings[child.pid] = read_standings(rest)
         elif verb in (b"ok", b"no"):
             self._answered(child, None if verb == b"ok" else text)
 
@@ -143,6 +147,7 @@ class ProxyMaster(Master):
         self._ready.discard(child.index)
         self._owed.pop(child.pid, None)
         self._problems.pop(child.pid, None)
+        self._standings.pop(child.pid, None)
         ending = f"proxy process {child.index} ended ({_ending(status)})"
         if self._rollover is not None:
             self._rollover.lost(child, ending)
@@ -190,6 +195,9 @@ class ProxyMaster(Master):
             "listen": [listener.text for listener in self._listeners],
             "processes": self._processes(),
             "certificates": self._certificates(),
+            "upstreams": by_server(
+                {one.index: self._standings[one.pid] for one in self.children if one.pid in self._standings}
+            ),
         }
 
     def summary(self) -> str:

@@ -5,12 +5,15 @@ The site adds what happens then; `trivet explain` asks the same with nothing beh
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trivet_common.config import Route
 
 from .conditions import all_of, compile_conditions
 from .route import CompiledRoute, Handler
+
+if TYPE_CHECKING:
+    from .request import Request
 
 
 def compile_match(order: int, route: Route, handler: Handler, **rest: Any) -> CompiledRoute:
@@ -37,3 +40,30 @@ def has_slash(route: Route) -> bool:
     is_prefix = route.path is not None and route.path.endswith("/")
     has_regex = route.match is not None and route.match.path_regex is not None
     return is_prefix and not has_regex and not route.internal
+
+
+def why_not(route: CompiledRoute, request: Request) -> str | None:
+    """The first question that the request does not answer as this route wants it; None: it matches."""
+    head = request.head
+    if route.scheme not in (None, request.client.scheme):
+        return f"scheme {route.scheme}"
+    if route.hosts and not any(_is_host(host.lower(), head.host) for host in route.hosts):
+        return f"host {', '.join(route.hosts)}"
+    if route.path is not None and not _is_path(route.path, head.path):
+        return f"path {route.path.decode('utf-8', 'replace')}"
+    for condition in route.conditions:
+        if not condition.holds(request):
+            return condition.says
+    if route.methods and head.method not in route.methods:
+        return f"methods {', '.join(sorted(method.decode() for method in route.methods))}"
+    return None
+
+
+def _is_host(pattern: str, host: str) -> bool:
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and len(host) >= len(pattern)
+    return host == pattern
+
+
+def _is_path(wanted: bytes, path: bytes) -> bool:
+    return path.startswith(wanted) if wanted.endswith(b"/") else path == wanted

@@ -1,0 +1,80 @@
+"""What holds for a request: a row a route, with lines that must be among those that are said."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trivet_common.config import from_mapping
+from trivet_deploy.applies import applies
+from trivet_deploy.explained import explain
+from trivet_deploy.question import Words, ask
+
+SITE: dict[str, Any] = {
+    "upstreams": {"app": {"servers": [{"address": "http://127.0.0.1:1", "weight": 2}, "unix:a.sock"]}},
+    "pools": {"web": {"app": "x:app", "threads": 2, "queue": {"limit": 5, "timeout": "3s"}}},
+    "log": {"access": "stdout"},
+}
+ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
+    (
+        {"path": "/", "pool": "web", "mount": True, "timeout": "7s"},
+        "/a",
+        {
+            "does": ["mounted: SCRIPT_NAME is "],
+            "tells": ["X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"],
+            "times": ["queue: 5 requests, 3s", "answer: 7s, then between two pieces"],
+            "log": ["stdout as route=/"],
+        },
+    ),
+    (
+        {"path": "/", "upstream": "app", "timeout": "off", "stream": True},
+        "/",
+        {
+            "does": ["upstream app: http://127.0.0.1:1 (weight 2)", "balance two_choices"],
+            "limits": ["body 64MiB, passed on as it comes"],
+            "times": ["connect: 5s", "answer: any time, then any time between two pieces"],
+        },
+    ),
+    (
+        {"path": "/", "files": {"root": ".", "fallback": "a.txt"}},
+        "/b.txt",
+        {"does": ["file ./b.txt (not there)", "else ./a.txt"]},
+    ),
+    ({"path": "/", "files": "."}, "/", {"does": ["file ./index.html (not there)"]}),
+    ({"path": "/x", "file": "a.txt"}, "/x", {"does": ["file ./a.txt (there)"]}),
+    ({"path_regex": "^/(.*)$", "redirect": "/b/{1}"}, "/ä", {"does": ["redirect 302 to /b/%C3%A4"]}),
+    (
+        {"respond": "hello", "log": "off", "response_headers": {"set": {"X-A": "b"}, "remove": "X-C"}},
+        "/",
+        {
+            "does": ["respond 200, 5B of text/plain; charset=utf-8"],
+            "answers": ["set X-A: b", "remove X-C"],
+            "log": ["off"],
+        },
+    ),
+    (
+        {"respond": 204, "hsts": "1y"},
+        "https://a/",
+        {"answers": ["default Strict-Transport-Security: max-age=31536000"]},
+    ),
+    ({"respond": 204}, "/", {"does": ["respond 204"]}),
+    ({"path": "/h", "health": "ready"}, "/h", {"does": ["health: ready"]}),
+    ({"path": "/p/", "internal": True, "files": "."}, "/p/x", {"does": ["404: the route is internal, and"]}),
+    ({"path": "/p/", "respond": 204}, "/p?q", {"does": ["redirect 308 to /p/?q: only what is below"]}),
+]
+
+
+@pytest.mark.parametrize(("route", "url", "expected"), ROWS, ids=[str(list(row[0]))[:40] for row in ROWS])
+def test_lines(route: dict[str, Any], url: str, expected: dict[str, list[str]], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    settings = from_mapping(SITE | {"routes": [route]}, base=tmp_path, environ={})
+    told = applies(explain(ask(Words("GET", url), settings), settings), settings)
+    for name, lines in expected.items():
+        said = [line.replace(str(tmp_path), ".") for line in told[name]]
+        for line in lines:
+            assert any(one.startswith(line) for one in said), (line, said)
+
+
+def test_where_nothing_answers_nothing_applies() -> None:
+    settings = from_mapping({"routes": [{"path": "/a", "respond": "x"}]}, environ={})
+    assert applies(explain(ask(Words("GET", "/b"), settings), settings), settings) == {}
