@@ -108,6 +108,7 @@ class Front:
                 site = build_site(self._settings, resources, is_forgiving=True)
                 site.begin()
                 self._clients = Clients(site, resources.connections, resources.per_client)
+                del site  # this frame outlives it: what it holds would be held after every reload
                 self._reception = Reception(
                     self._nursery, resources, self._clients, self._complaints, self._doors
                 )

