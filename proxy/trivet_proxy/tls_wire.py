@@ -31,8 +31,10 @@ _MOST_RECORDS = 256
 # Ends at which nothing is owed. At all others the client must be able to tell that something is missing: no
 # close_notify (RFC 8446, 6.1), as it may read to the end.
 _ORDERLY = frozenset({"", "idle_timeout", "draining", "linger"})
-# A hello comes in one piece or two, the client's last word too; what takes more wake-ups is sent in crumbs.
+# A hello comes in one piece or two, the client's last word too, a record in twelve segments at most: what
+# takes more wake-ups is sent in crumbs.
 _USUAL_STEPS = 6
+_USUAL_SEGMENTS = 16
 
 
 Wrap = Callable[[socket.socket], ssl.SSLSocket]
@@ -49,7 +51,9 @@ class HandshakeFailed(Exception):
 class TlsWire(Wire):
     """One peer behind TLS. `shake_hands` first; nothing else is meaningful before."""
 
-    __slots__ = ("_ahead", "_is_open", "_messages", "_sealed", "_wrap", "reads_on", "writes_on")
+    __slots__ = (
+        "_ahead", "_crumbs", "_is_open", "_messages", "_sealed", "_wakes", "_wrap", "reads_on", "writes_on",
+    )  # fmt: skip
 
     _sock: ssl.SSLSocket  # from the first byte on
 
@@ -60,6 +64,8 @@ class TlsWire(Wire):
         self.writes_on: int = select.EPOLLOUT
         self._is_open = False  # the handshake is complete
         self._messages = 0  # received, and no data came of them; KiB of data are set against them
+        self._wakes = 0  # for a part of a record, in a row
+        self._crumbs: Crumbs | None = None
         self._sealed = b""  # a record the kernel had no room for: to be sent again, these bytes and no others
         self._ahead = 0  # bytes the kernel has taken since, and nobody was told
 
@@ -128,6 +134,8 @@ class TlsWire(Wire):
         if limit > len(data) and (len(data) == _RECORD or len(data) < _CRUMB) and data:
             data += self._receive_more(limit - len(data))
         self._spent += len(data) + _READ
+        if self._wakes:
+            self._wakes, self._crumbs = 0, None
         if self._messages:
             self._messages = max(self._messages - len(data) // 1024, 0)
         return data
@@ -137,6 +145,8 @@ class TlsWire(Wire):
             await checkpoint()
         elif self.reads_on == select.EPOLLIN:
             await Wire.wait_until_readable(self)
+            if self._wakes > _USUAL_SEGMENTS:
+                await self._leave_alone()
         else:
             await Wire.wait_until_writable(self)
 
@@ -201,6 +211,12 @@ class TlsWire(Wire):
             return True
         return Wire.has_input(self)
 
+    async def _leave_alone(self) -> None:
+        """A record in single bytes cost 50 us for each of them."""
+        self._crumbs = self._crumbs or Crumbs()
+        if pause := self._crumbs.pause_after(0, trio.current_time()):
+            await trio.sleep(pause)
+
     def _receive_more(self, limit: int) -> bytes:
         """One read gives one record. After a full one more is likely; and who sends crumbs decides how many
         records there are, and not how often everybody above is bothered (crumbs.py).
@@ -227,6 +243,8 @@ class TlsWire(Wire):
             if self._messages > openssl.MOST_MESSAGES:
                 self.close("tls_flood")
                 raise self._closed()
+        else:
+            self._wakes += 1
 
     def _seal(self, piece: bytes | memoryview) -> bool:
         """Send one record; False if the kernel has no room, and then it is kept as it is."""

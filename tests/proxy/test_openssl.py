@@ -75,6 +75,14 @@ def flood(forger: Forger, kind: bytes, count: int) -> bytes:
     return b"".join(forger.seal(HANDSHAKE, kind) for _ in range(count))
 
 
+async def drip(forger: Forger, data: bytes) -> None:
+    """A byte at a time, each as soon as there is room and nobody else has anything to do."""
+    for byte in data:
+        await trio.lowlevel.wait_writable(forger.sock)
+        forger.sock.sendall(bytes([byte]))
+        await trio.testing.wait_all_tasks_blocked()
+
+
 FLOODS = [("1.3", KEY_UPDATE), ("1.3", KEY_UPDATE_REQUESTED), ("1.2", RENEGOTIATION)]
 
 
@@ -142,11 +150,37 @@ async def test_a_record_in_pieces_is_no_message(meet: Meet) -> None:
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(receive)
-            for at in range(len(record)):
-                forger.sock.sendall(record[at : at + 1])
-                await trio.testing.wait_all_tasks_blocked()
+            await drip(forger, record)
     assert got == [bytes(200)]
     assert wire._messages == 0
+
+
+async def test_a_record_in_crumbs_costs_few_looks(meet: Meet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above, it is nothing until it is whole: nobody there can tell that it comes in single bytes."""
+    wire, forger = await meet("1.3")
+    looks, try_receive = 0, TlsWire.try_receive
+
+    def look(wire: TlsWire, limit: int = 65536) -> bytes | None:
+        nonlocal looks
+        looks += 1
+        return try_receive(wire, limit)
+
+    monkeypatch.setattr(TlsWire, "try_receive", look)
+    got: list[bytes] = []
+
+    async def receive() -> None:
+        got.append(await wire.receive())
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await drip(forger, forger.seal(DATA, bytes(500)))
+    assert got == [bytes(500)]
+    assert looks < 60
+    began = trio.current_time()
+    forger.sock.sendall(forger.seal(DATA, b"next"))  # a whole one waits for nothing
+    assert await wire.receive() == b"next"
+    assert trio.current_time() - began < 0.2
 
 
 def test_nothing_is_done_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
