@@ -97,7 +97,7 @@ FLOORS = {
     """,  # noqa: E501
     "deploy": """
         application_check refusal roll_call rollout succession watcher words
-        effective_match
+        effective_access effective_match
         effective
         apart certificates discovery question running
         explained page whereabouts
@@ -148,6 +148,7 @@ TESTED_BY = {
     **dict.fromkeys(["model_match", "resolve_match", "settings_match"], "common/test_match_settings.py"),
     **dict.fromkeys(["proxy/candidates", "proxy/matching", "proxy/route"], "proxy/test_router.py"),
     "effective_match": "deploy/test_effective.py",
+    "effective_access": "deploy/test_effective.py",
     **dict.fromkeys(["model_access", "resolve_access", "settings_access"], "common/test_access_settings.py"),
     "proxy/origin": "proxy/test_gate_rate_limit.py",
     "gates/subrequest": "proxy/test_gate_forward_auth.py",

@@ -15,6 +15,7 @@ from trivet_proxy.locations import local_location
 from trivet_proxy.request import Request
 from trivet_proxy.templates import Template
 
+from .effective_access import access_lines
 from .explained import Explained, place_of
 from .words import count
 
@@ -137,6 +138,7 @@ def _log(route: Route, settings: Settings, request: Request) -> Lines:
 
 
 LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (
+    ("access", access_lines),
     ("does", _does),
     ("tells", _tells),
     ("answers", _answers),

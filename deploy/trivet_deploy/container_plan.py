@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     requirements: str | None
     proxy_copies: tuple[str, ...] = ()  # what of the folder the proxy's image has
     published: tuple[str, ...] = ()  # folders in the volume that a proxy needs, though a pool fills them
-    certificates: tuple[Mount, ...] = ()  # files
+    certificates: tuple[Mount, ...] = ()  # files; those of passwords too
     certificate_folders: tuple[Mount, ...] = ()  # or files, where their folder is not theirs alone
     env_files: tuple[Mount, ...] = ()
     users: tuple[str, ...] = ()
@@ -150,6 +150,8 @@ def _certificates(settings: Settings) -> tuple[Mount, ...]:
     for path in files:
         if not path.is_file():
             raise Refusal(f"listen: there is no {path}; get the certificate first, or correct the path")
+    access = (route.access for route in settings.routes if route.access is not None)
+    files += [each.basic_auth.file for each in access if each.basic_auth is not None]
     return tuple(Mount(path, _inside(path, settings.base)) for path in dict.fromkeys(files))
 
 

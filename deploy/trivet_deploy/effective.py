@@ -25,6 +25,7 @@ from trivet_common.config import (
 from trivet_common.config.tls import Tls
 from trivet_common.config.units import duration_text, size_text
 
+from .effective_access import access_keys
 from .effective_match import match_keys
 from .words import networks
 
@@ -162,6 +163,7 @@ def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]
         listener=[one.name or _address(one) for one in listens if one.address in route.listener],
         path=route.path,
         **match_keys(route.match),
+        **access_keys(route.access),
         files=_files(route.files) if route.files else None,
         file=_text(route.file),
         pool=route.pool,

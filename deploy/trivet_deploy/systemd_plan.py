@@ -162,6 +162,8 @@ def _read(settings: Settings, command: Path) -> Iterator[Path]:
             yield route.files.root
         if route.file is not None:
             yield route.file.parent
+        if route.access is not None and route.access.basic_auth is not None:
+            yield route.access.basic_auth.file.parent
 
 
 def _folders(pool: Pool) -> Iterator[Path]:

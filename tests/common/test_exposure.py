@@ -51,6 +51,12 @@ def test_the_file_itself(folder: Path) -> None:
     ]
 
 
+def test_a_file_of_passwords(folder: Path) -> None:
+    (folder / "public" / "users").write_text("ann:$2y$05$" + "a" * 53 + "\n")
+    text = "routes:\n  - {path: /s/, files: public, basic_auth: public/users}\n"
+    assert "the file of passwords (public/users) lies in it" in said(folder, text)[0]
+
+
 def test_secrets_spools_and_logs(folder: Path) -> None:
     text = "pools: {web: {app: shop, env_file: public/secret.env}}\n"
     text += "routes: [{path: /s/, files: public}, {path: /, pool: web}]\n"

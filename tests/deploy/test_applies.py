@@ -59,6 +59,26 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
     ),
     ({"respond": 204}, "/", {"does": ["respond 204"]}),
     ({"path": "/h", "health": "ready"}, "/h", {"does": ["health: ready"]}),
+    (
+        {
+            "respond": "x",
+            "allow": "127.0.0.1",
+            "rate_limit": [{"rate": "10/s"}, {"rate": "400/m", "burst": 0, "key": "header:X-Key"}],
+            "forward_auth": {"url": "http://a:1/b", "copy": "X-User", "redirect": "/login"},
+        },
+        "/",
+        {
+            "access": [
+                "127.0.0.1 may come in",
+                "10/s for each client, 9 more at once; else 429",
+                "400/m for each value of x-key, 0 more at once; else 429",
+                "http://a:1 is asked for /b, 5s at most",
+                "its 401 leads to /login",
+                "of its answer go on: x-user",
+            ]
+        },
+    ),
+    ({"respond": "x", "deny": "all"}, "/", {"access": ["127.0.0.1 may not come in: 403"]}),
     ({"path": "/p/", "internal": True, "files": "."}, "/p/x", {"does": ["404: the route is internal, and"]}),
     ({"path": "/p/", "respond": 204}, "/p?q", {"does": ["redirect 308 to /p/?q: only what is below"]}),
 ]

@@ -52,6 +52,19 @@ SITE: dict[str, Any] = {
             "client": ["10.0.0.0/8", "unix"],
             "redirect": "/{1}",
         },
+        {
+            "path": "/office",
+            "respond": "x",
+            "allow": ["10.0.0.0/8", "unix"],
+            "deny": ["10.9.0.0/16", "0.0.0.0/0"],
+            "rate_limit": ["10/s", {"rate": "400/m", "burst": 0, "key": "header:X-Key"}],
+            "forward_auth": {
+                "url": "http://127.0.0.1:9091/verify",
+                "copy": "Remote-User",
+                "redirect": "/login",
+            },
+        },
+        {"path": "/asked", "respond": "x", "forward_auth": {"pool": "web", "path": "/auth", "timeout": "1s"}},
         {"path": "/gone", "respond": {"status": 410, "body": "gone", "headers": {"X-C": "3"}}},
         {"path": "/healthz", "health": "live", "log": False},
         {"path": "/", "pool": "web", "mount": False, "limits": {"body": "1MiB"}},
@@ -93,6 +106,7 @@ def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
     for one, other in zip(again.routes, settings.routes, strict=True):
         assert (one.timeout, one.read_timeout) == (other.timeout, other.read_timeout)
         assert one.tunnel_timeout == other.tunnel_timeout
+        assert one.access == other.access
     assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
 
 

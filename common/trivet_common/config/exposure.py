@@ -52,6 +52,9 @@ def _private(settings: Settings) -> Iterator[Private]:
     for listen in settings.listen:
         for pair in listen.tls.pairs if listen.tls is not None else ():
             yield Private("the key of a certificate", pair.key)
+    for route in settings.routes:
+        if route.access is not None and route.access.basic_auth is not None:
+            yield Private("the file of passwords", route.access.basic_auth.file)
     for key, target in (("log.access", settings.log.access), ("log.error", settings.log.error)):
         if isinstance(target, Path):
             yield Private(key, target, False, f"move {key} out of the folder")
