@@ -152,7 +152,7 @@ class Showcase:
         news: list[News] = []
         if look.stamp is not None:
             if look.problem is None and look.authorities != self.authorities:
-                news.append((True, f"{self.tls.client_ca} taken up: clients' certificates are judged by it"))
+                news.append(self._news_of_authorities())
             self._take_authorities(look.stamp, look.authorities, look.problem, now)
         for one, context in look.recast.items():
             one.context = context
@@ -162,18 +162,23 @@ class Showcase:
         return news
 
     def news_since(self, before: "Showcase") -> list[News]:
-        """Of what was shut then and is shown now."""
+        """Of what was shut then and is shown now, and of who signs if that is why."""
+        are_others = self.authorities not in (None, before.authorities)
         then = {pair for one in before.shown if one.context is not None for pair in one.pairs}
-        return [
+        return [self._news_of_authorities()] * are_others + [
             (True, one.good_news())
             for one in self.shown
             if one.context is not None and not then.issuperset(one.pairs)
         ]
 
+    def _news_of_authorities(self) -> News:
+        return True, f"{self.tls.client_ca} taken up: clients' certificates are judged by it"
+
     def complaints(self, now: float) -> list[News]:
         said = [one.try_complaint(now) for one in self.shown]
         if problem := self.signers.try_complaint(now):
-            rest = "nobody is let in until then" if self.authorities is None else "the file before it counts"
+            stays = "the file before it counts"
+            rest = stays if self.authorities is not None else "nobody is let in until it is mended"
             said.append(f"{problem}; {rest}")
         return [(False, text) for text in said if text]
 

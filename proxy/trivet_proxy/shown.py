@@ -90,7 +90,7 @@ class Shown:
         if problem is None:
             return None
         rest = (
-            "nothing is shown for it until then"
+            "nothing is shown for it until it is mended"
             if self.context is None
             else "the certificate before it stays"
         )

@@ -47,7 +47,7 @@ class TestShut:
         clock.now += 1.0
         ((is_good, text),) = door.look()
         assert not is_good
-        assert text.endswith("; nothing is shown for it until then")
+        assert text.endswith("; nothing is shown for it until it is mended")
         put(bad.key, mended)
         assert [good for good, _ in door.look()] == [True]
         assert Meeting(door, "a.example").names == ["a.example"]
@@ -170,7 +170,7 @@ class TestSigners:
         clock.now += 1.0
         assert all("holds no certificate" in text for _, text in door.look())
         authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        door.look()
+        assert "ca.pem taken up: clients' certificates are judged by it" in door.look()[0][1]
         Meeting(door, "a.example", self.known(authority()))
         assert door.status()[0]["problem"] is None
 

@@ -61,7 +61,7 @@ def test_one_that_was_never_shown_is_shut(tmp_path: Path) -> None:
     one = Shown((pair,))
     assert not one.take(one.attempt(MAKE, one.vigil.glance()), 5.0)
     assert one.context is None
-    assert str(one.try_complaint(6.0)).endswith("; nothing is shown for it until then")
+    assert str(one.try_complaint(6.0)).endswith("; nothing is shown for it until it is mended")
 
 
 def test_one_that_is_not_yet_valid_is_taken_when_it_is(tmp_path: Path) -> None:
