@@ -46,13 +46,13 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
+        access_logs beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
         candidates conditions disk error_pages presentation shown tls_profile unraisable
         backlog body clients introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
-        doors forwarded gates note resources shelf
-        catalogue gating kept_assets
-        keeper
+        doors forwarded note resources shelf
+        catalogue gates kept_assets
+        altering gating keeper
         dispatch
         upstreams
         handlers
@@ -79,7 +79,7 @@ FLOORS = {
         roster visit
     """,
     "proxy/gates": """
-        basic_auth doorkeeping rate_limit subrequest
+        basic_auth doorkeeping headers rate_limit rewrite subrequest
         forward_auth
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
@@ -150,6 +150,22 @@ TESTED_BY = {
     "effective_match": "deploy/test_effective.py",
     "effective_access": "deploy/test_effective.py",
     **dict.fromkeys(["model_access", "resolve_access", "settings_access"], "common/test_access_settings.py"),
+    **dict.fromkeys(
+        [
+            "model_headers",
+            "model_log",
+            "model_rewrite",
+            "placeholders",
+            "resolve_headers",
+            "resolve_log",
+            "resolve_rewrite",
+            "resolve_templates",
+            "settings_log",
+            "settings_rewrite",
+        ],
+        "common/test_route_settings.py",
+    ),
+    "proxy/altering": "proxy/test_site.py",
     "proxy/origin": "proxy/test_gate_rate_limit.py",
     "gates/subrequest": "proxy/test_gate_forward_auth.py",
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),

@@ -41,10 +41,12 @@ class AccessRecord:
 class AccessLog:
     """Formats records and keeps them until flushed (once a second, and when 64 KiB wait)."""
 
-    __slots__ = ("_format", "_lost_seen", "_lost_told", "_target")
+    __slots__ = ("_format", "_lost_seen", "_lost_told", "_target", "_title")
 
-    def __init__(self, target: Target, format: str) -> None:
+    def __init__(self, target: Target, format: str, title: str = "the access log") -> None:
+        """`title`: what it is called where lines were lost."""
         self._target = LogTarget(target)
+        self._title = title
         self._format = FORMATS[format]
         self._lost_seen = self._lost_told = 0
 
@@ -62,7 +64,7 @@ class AccessLog:
         self._lost_seen = lost
         if self._lost_told < lost == seen:
             self._lost_told = lost
-            tell(f"{lost} lines of the access log could not be written so far")
+            tell(f"{lost} lines of {self._title} could not be written so far")
 
     def write(self, record: AccessRecord) -> None:
         if self._target.add(self._format(record).encode("utf-8", "backslashreplace")):

@@ -81,7 +81,7 @@ def _file(path: str) -> str:
 def _redirect(route: Route, request: Request) -> str:
     assert route.redirect is not None
     to = Template(route.redirect.to).fill(request).decode("latin-1")
-    return f"{308 if route.redirect.permanent else 302} to {to}"
+    return f"{route.redirect.status} to {to}"
 
 
 def _tells(route: Route, settings: Settings, request: Request) -> Lines:
@@ -131,10 +131,11 @@ def _time(seconds: float | None) -> str:
 
 
 def _log(route: Route, settings: Settings, request: Request) -> Lines:
-    if not route.log:
+    file = route.log.file or settings.log.access
+    if not route.log.is_on:
         yield "off"
-    elif settings.log.access is not None:
-        yield f"{settings.log.access} as route={route.id}"
+    elif file is not None:
+        yield f"{file} as route={route.id}" + (", the client masked" if route.log.is_masked else "")
 
 
 LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (

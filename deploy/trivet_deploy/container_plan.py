@@ -212,7 +212,8 @@ def _ignored(settings: Settings, mounts: Iterable[Mount]) -> Iterator[str]:
     """What the file names and no image may have, seen from its folder."""
     paths = [mount.source for mount in mounts]
     paths += [path for path in (settings.run_dir, settings.state_dir, settings.spool.dir) if path is not None]
-    paths += [path for path in (settings.log.access, settings.log.error) if isinstance(path, Path)]
+    logs = (settings.log.access, settings.log.error, *settings.route_log_files)
+    paths += [path for path in logs if isinstance(path, Path)]
     for path in dict.fromkeys(paths):
         if path.is_relative_to(settings.base) and path != settings.base:
             yield os.path.relpath(path, settings.base)
@@ -220,7 +221,8 @@ def _ignored(settings: Settings, mounts: Iterable[Mount]) -> Iterator[str]:
 
 def _notes(settings: Settings, run_dir: str) -> Iterator[str]:
     """What has to be done by hand, or the site does not run as it does here."""
-    for key, target in (("access", settings.log.access), ("error", settings.log.error)):
+    of_routes = [("file", target) for target in settings.route_log_files]
+    for key, target in (("access", settings.log.access), ("error", settings.log.error), *of_routes):
         if isinstance(target, Path):
             yield (
                 f"log: {key}: {target} is on a disk that containers may not write; leave it to standard "

@@ -22,6 +22,8 @@ from trivet_common.config import (
     Upstream,
     Workers,
 )
+from trivet_common.config.settings_log import RouteLog
+from trivet_common.config.settings_rewrite import Rewrite
 from trivet_common.config.tls import Tls
 from trivet_common.config.units import duration_text, size_text
 
@@ -57,6 +59,7 @@ def _site(settings: Settings) -> Shape:
             "format": log.format,
             "error": str(log.error),
             "level": log.level,
+            "client": "masked" if log.is_masked else "whole",
         },
         stop_timeout=duration_text(settings.stop_timeout),
         upstreams={name: _upstream(each) for name, each in settings.upstreams.items()},
@@ -169,7 +172,9 @@ def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]
         pool=route.pool,
         mount=route.mount or None,
         upstream=(named.get(route.upstream) or _addresses(route.upstream)) if route.upstream else None,
-        redirect={"to": route.redirect.to, "permanent": route.redirect.permanent} if route.redirect else None,
+        redirect={"to": route.redirect.to, "status": route.redirect.status} if route.redirect else None,
+        strip_prefix=route.strip_prefix,
+        rewrite=_rewrite(route.rewrite) if route.rewrite else None,
         respond=_respond(route.respond) if route.respond else None,
         health=route.health,
         internal=route.internal or None,
@@ -177,10 +182,21 @@ def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]
         timeout=_timeout(route),
         tunnel_timeout=duration_text(route.tunnel_timeout) if route.upstream else None,
         stream=route.stream or None,
-        log=None if route.log else "off",
+        log=_route_log(route.log),
+        request_headers=_changes(route.request_headers),
         response_headers=_changes(route.response_headers),
         hsts=_hsts(route.hsts),
     )
+
+
+def _rewrite(rewrite: Rewrite) -> Shape:
+    return {**_written(to=rewrite.to), **({"from": str(rewrite.regex)} if rewrite.regex else {})}
+
+
+def _route_log(log: RouteLog) -> Shape | str:
+    if not log.is_on:
+        return "off"
+    return _written(file=_text(log.file) or True, client="masked" if log.is_masked else "whole")
 
 
 def _files(files: FilesAction) -> Shape:

@@ -134,7 +134,7 @@ def _written(settings: Settings, user: str) -> Iterator[Path]:
 
 def _written_by_proxy(settings: Settings) -> Iterator[Path]:
     """Logs, bodies, kept assets, its own sockets: what a proxy that is another user needs as well."""
-    for target in (settings.log.access, settings.log.error):
+    for target in (settings.log.access, settings.log.error, *settings.route_log_files):
         if isinstance(target, Path):
             yield target.parent
     if settings.run_dir is not None and not _is_below(settings.run_dir, (Path("/run"),)):

@@ -20,7 +20,7 @@ from .clients import Clients
 from .complaints import Complaints
 from .crumbs import Crumbs
 from .forwarded import client_of
-from .note import CLIENT_LEFT, SAID_ELSEWHERE, note, note_loss, note_unread
+from .note import CLIENT_LEFT, SAID_ELSEWHERE, note, note_apart, note_loss, note_unread
 from .omissions import Omissions
 from .request import Client, Request
 from .resources import Resources
@@ -336,13 +336,14 @@ class Connection:
 
     def _log(self, request: Request, writer: ResponseWriter) -> None:
         log, route = self._resources.access_log, request.route
-        if log is not None and (route is None or route.log):
+        if route is None or route.log_line is not None:
+            note_apart(request, writer)
+        elif log is not None:
             log.write(note(request, writer))
 
     def _log_unread(self, error: HttpError, request_id: str = "", sent: int = 0) -> None:
         """A line for what never became a request."""
-        if self._resources.access_log is not None:
-            self._resources.access_log.write(note_unread(error, self.wire.peer, request_id, sent))
+        note_unread(self._resources, error, self.wire.peer, request_id, sent)
 
     def _complain(self, error: Exception, request: Request | None = None) -> None:
         what = f"{request.head} (request {request.request_id})" if request is not None else repr(self)

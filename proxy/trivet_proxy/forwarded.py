@@ -6,6 +6,7 @@ Connection field can take ours away (CVE-2022-31813, CVE-2024-45410). Knows no s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
@@ -51,6 +52,7 @@ _LONGEST_NAME = 64
 # HTTP/1.0 knows requests without a host; an HTTP/1.1 head must name one.
 _NO_HOST = b"localhost"
 _LONGEST_CHAIN = 32
+_match_prefix = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]++){1,32}").fullmatch
 
 
 class _RequestLines(dict[bytes, bytes]):
@@ -110,9 +112,10 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     if request.added:
         # Beyond the reach of the client's Connection field.
         passed += [b"\r\n" + name + b": " + value for name, value in request.added]
-    host = forwarded_host = head.authority or _NO_HOST
+    host = head.authority or _NO_HOST
+    forwarded_host = request.asked.authority or _NO_HOST
     if client.is_trusted:
-        forwarded_host = believed_host(head) or host
+        forwarded_host = believed_host(head) or forwarded_host
     return b"".join(
         (
             head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host,
@@ -126,6 +129,16 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
             b"\r\n\r\n",
         )
     )  # fmt: skip
+
+
+def names_that_pass(request: Request) -> set[bytes]:
+    """Those of the client's fields that go on."""
+    head, client = request.head, request.client
+    lines = _FROM_PEERS if client.is_trusted else _FROM_CLIENTS
+    if client.credentials and client.is_trusted:
+        lines = _FROM_KNOWN_PEERS
+    stopped = head.hop_by_hop | request.hidden
+    return {name for name, _ in head.headers if lines[name] and name not in stopped}
 
 
 def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
@@ -171,6 +184,12 @@ def believed_host(head: RequestHead) -> bytes | None:
     said = _last(head, b"x-forwarded-host")
     authority = parse_authority(said) if said else None
     return authority.text if authority is not None else None
+
+
+def believed_prefix(request: Request) -> bytes:
+    """What a trusted peer took off the path before us; b"" where it says nothing that can be."""
+    said = _last(request.head, b"x-forwarded-prefix") if request.client.is_trusted else b""
+    return said if _match_prefix(said) else b""
 
 
 def _believed_chain(peer: str | None, head: RequestHead, settings: Trust) -> tuple[str, str]:

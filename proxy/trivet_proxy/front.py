@@ -20,6 +20,7 @@ from trivet_common.pool.places import RunDir
 from trivet_common.prefork import ORPHAN_GRACE
 
 from . import garbage, unraisable
+from .access_logs import open_access_logs
 from .clients import Clients
 from .complaints import Complaints
 from .doors import Doors, tell_problems
@@ -28,7 +29,7 @@ from .reception import Reception
 from .resources import Resources
 from .site import SiteError, build_site
 from .standings import Bulletin
-from .succession import Succession, open_access_log
+from .succession import Succession
 
 # Accepted from one wake-up of a socket that is ours alone: 0.6 ms (64 took 2.5), at no higher cost in all.
 _BATCH = 16
@@ -95,7 +96,7 @@ class Front:
         self._row = FrontRow(RunDir(settings.run_dir).front_board, index)
         # for the settings
         self._settings = settings
-        self._access_log = open_access_log(settings)
+        self._access_logs = open_access_logs(settings)
 
     def __repr__(self) -> str:
         return f"<Front {self._index} of {self._count}, {self._clients!r}>"
@@ -130,14 +131,13 @@ class Front:
                 self._nursery.cancel_scope.cancel()
         finally:
             self._row.clear()
-            if self._resources.access_log is not None:
-                self._resources.access_log.close()
+            self._resources.access_logs.close()
         return 0
 
     def _gather(self) -> Resources:
         return Resources(
             self._settings, index=self._index, count=self._count, nursery=self._nursery,
-            access_log=self._access_log, error_log=self._error_log, account=self._row,
+            access_logs=self._access_logs, error_log=self._error_log, account=self._row,
         )  # fmt: skip
 
     # Clients.
@@ -269,11 +269,7 @@ class Front:
 
     def _reopen(self) -> None:
         self._error_log.reopen()
-        if self._resources.access_log is not None:
-            try:
-                self._resources.access_log.reopen()
-            except LogError as error:
-                self._error_log.error(str(error))
+        self._resources.access_logs.reopen(self._error_log.error)
 
     def _say(self, message: bytes) -> None:
         try:
@@ -317,6 +313,4 @@ class Front:
             await trio.sleep(_FLUSH)
             garbage.look(self._clients.connections)
             self._error_log.flush()
-            if self._resources.access_log is not None:
-                self._resources.access_log.flush()
-                self._resources.access_log.tell_lost(self._error_log.warning)
+            self._resources.access_logs.flush(self._error_log.warning)

@@ -40,8 +40,8 @@ class Request:
     """The first argument of every handler."""
 
     __slots__ = (
-        "added", "asked", "body", "client", "groups", "head", "hidden", "order", "passed", "record", "request_id",
-        "resources", "route", "user",
+        "added", "asked", "body", "client", "groups", "head", "hidden", "order", "passed", "record",
+        "request_id", "resources", "route", "user",
     )  # fmt: skip
 
     def __init__(

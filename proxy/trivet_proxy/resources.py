@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trivet_common.access_log import AccessLog
 from trivet_common.config.settings import Settings
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.logs import ErrorLog
 
+from .access_logs import AccessLogs
 from .deadlines import Deadlines
 from .request import RequestIds
 from .spool import Account, Spool
@@ -38,7 +38,7 @@ class Resources:
         index: int,
         count: int,
         nursery: trio.Nursery,
-        access_log: AccessLog | None,
+        access_logs: AccessLogs,
         error_log: ErrorLog,
         account: Account | None = None,
     ) -> None:
@@ -52,7 +52,8 @@ class Resources:
         self.nursery = nursery
         self.deadlines = Deadlines()
         self.request_ids = RequestIds()
-        self.access_log = access_log
+        self.access_logs = access_logs
+        self.access_log = access_logs.main  # what most requests are noted in
         self.error_log = error_log
         self.dispatches: dict[str, PoolDispatch] = {}
         self.upstreams: dict[Key, Servers] = {}
@@ -81,6 +82,12 @@ class Resources:
         self.spool.memory = settings.spool.memory
         self.spool.limit = settings.spool.limit
 
+    def log_with(self, logs: AccessLogs) -> None:
+        """From now on in these; those before are closed."""
+        old, self.access_logs = self.access_logs, logs
+        self.access_log = logs.main
+        old.close()
+
     def keep_with(self, keepers: Sequence[Keeper]) -> None:
         """From now on these, in the place of the site's before; one process does it for all."""
         for keeper in self._keepers:
@@ -94,5 +101,5 @@ class Resources:
         return {
             "spool_bytes": self.spool.used,
             "spool_files": self.spool.files,
-            "access_lines_lost": self.access_log.lost if self.access_log is not None else 0,
+            "access_lines_lost": self.access_logs.lost,
         }

@@ -60,7 +60,7 @@ class CompiledRoute:
     # what is said about it
     id: str = ""
     where: str = ""
-    log: bool = True
+    log_line: Callable[[Request, ResponseWriter], None] | None = None  # None: in the site's log
 
     @property
     def is_asking(self) -> bool:

@@ -11,19 +11,34 @@ from typing import TypeAlias
 
 from trivet_common.config import HeaderChanges
 
-Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+Field: TypeAlias = tuple[bytes, bytes]
+Headers: TypeAlias = Sequence[Field]
 Shape: TypeAlias = Callable[[Headers], Headers]
+
+
+class OneShape:
+    """A shape for one answer, of what was asked: nobody needs to remember what it made."""
+
+    __slots__ = ("_shape",)
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+
+    def __call__(self, headers: Headers) -> Headers:
+        return self._shape(headers)
 
 
 def compile_shape(changes: HeaderChanges) -> Shape | None:
     """None where nothing is to be changed. Order: remove, set, add, default (only what is absent by then)."""
     if not changes:
         return None
-    dropped = frozenset(
-        [name.lower().encode("ascii") for name in changes.remove] + [name for name, _ in _fields(changes.set)]
+    return make_shape(
+        dropped_names(changes), fields_of(changes.set) + fields_of(changes.add), fields_of(changes.default)
     )
-    added = [*_fields(changes.set), *_fields(changes.add)]
-    defaults = _fields(changes.default)
+
+
+def make_shape(dropped: frozenset[bytes], added: list[Field], defaults: list[Field]) -> Shape:
+    """`dropped` are the names of what is removed or set."""
 
     def shape(headers: Headers) -> Headers:
         fields = [field for field in headers if field[0] not in dropped] if dropped else list(headers)
@@ -43,5 +58,10 @@ def with_hsts(changes: HeaderChanges, hsts: str | None) -> HeaderChanges:
     return replace(changes, default=(*changes.default, ("Strict-Transport-Security", hsts)))
 
 
-def _fields(changes: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def dropped_names(changes: HeaderChanges) -> frozenset[bytes]:
+    names = (*changes.remove, *(name for name, _ in changes.set))
+    return frozenset(name.lower().encode("ascii") for name in names)
+
+
+def fields_of(changes: Iterable[tuple[str, str]]) -> list[Field]:
     return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in changes]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from .codings import acceptable
 from .open_files import OpenFiles
-from .shape import Shape
+from .shape import OneShape, Shape
 from .validators import FileHeaders, Header
 from .writer import ready_head
 
@@ -45,6 +45,8 @@ class Variant:
 
     def head_in(self, shape: Shape) -> bytes | None:
         """`head` in a shape of its route, of which there are two at most; None: it cannot be kept."""
+        if isinstance(shape, OneShape):
+            return None
         if shape not in self._heads:
             fields = shape(self.file.full)
             is_dated = any(name == b"date" for name, _ in fields)

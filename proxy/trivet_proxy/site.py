@@ -18,6 +18,7 @@ from trivet_common.pool.handover import TAKES_FILES
 from trivet_common.pool.places import RunDir
 from trivet_common.pulse import is_beating
 
+from .altering import altered, looked_up_below, shaped
 from .beneath import Links
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
@@ -35,6 +36,7 @@ from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
 from .kept_assets import KeptAssets
 from .matching import compile_match, has_slash
+from .note import log_line
 from .orders import NEXT
 from .request import Request
 from .resources import Resources
@@ -194,7 +196,7 @@ class _Builder:
             limits=None if route.files is not None and route.files.passes_on else route.limits,
             stream=route.stream,
             timeout=route.timeout,
-            log=route.log,
+            log_line=log_line(route.log),
             shape=compile_shape(route.response_headers),
             secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),
@@ -208,7 +210,7 @@ class _Builder:
 
     def _guarded(self, route: Route, handler: Handler) -> Handler:
         try:
-            return self._gating.guarded(route.access, handler)
+            return shaped(route, self._gating.guarded(route.access, handler))
         except OSError as error:
             self._judge(route, f"its requests cannot be counted in {self._run.buckets}: {error.strerror}")
             return answer_nothing
@@ -233,6 +235,9 @@ class _Builder:
         return lines
 
     def _handler(self, order: int, route: Route) -> Handler:
+        return altered(route, self._action(order, route))
+
+    def _action(self, order: int, route: Route) -> Handler:
         if route.internal:
             return answer_nothing
         if route.pool is not None:
@@ -241,7 +246,7 @@ class _Builder:
         if route.upstream is not None:
             return self._upstream(route, route.upstream)
         if route.redirect is not None:
-            return redirect_handler(route.redirect.to, route.redirect.permanent)
+            return redirect_handler(route.redirect.to, route.redirect.status)
         if route.respond is not None:
             return respond_handler(route.respond)
         if route.health is not None:
@@ -261,7 +266,7 @@ class _Builder:
                 self._resources.error_log.warning(f"{route.files.root}: {folder.problem}")
             return files_handler(
                 route.files,
-                (route.path or "/").encode(),
+                looked_up_below(route),
                 self._complaints,
                 self._shelf,
                 number=order,

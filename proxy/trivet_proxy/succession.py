@@ -6,9 +6,9 @@ Answers each question of the master once, also the one that was overtaken. Knows
 import pickle
 from collections.abc import Callable
 
-from trivet_common.access_log import AccessLog
 from trivet_common.config import Settings
 
+from .access_logs import AccessLogs, open_access_logs
 from .doors import Doors, Prepared
 from .resources import Resources
 from .site import Site, build_site
@@ -22,7 +22,7 @@ class Succession:
         self._doors = doors
         self._say = say
         self._asked: object = None  # the question that counts: none, or the last
-        self._next: tuple[Site, AccessLog | None, Prepared] | None = None
+        self._next: tuple[Site, AccessLogs, Prepared] | None = None
 
     def __repr__(self) -> str:
         return f"<Succession {self._next[0] if self._next else 'none'!r}>"
@@ -37,41 +37,31 @@ class Succession:
         """Second half: every process has built it. The site that serves from now on, if it is another one."""
         if self._next is None:
             return None
-        (site, log, doors), self._next = self._next, None
+        (site, logs, doors), self._next = self._next, None
         site.begin()
         self._doors.take(doors)
-        old, self._resources.access_log = self._resources.access_log, log
-        if old is not None:
-            old.close()
+        self._resources.log_with(logs)
         return site
 
     def drop(self) -> None:
         self._asked = None
         if self._next is not None:
-            (site, log, _), self._next = self._next, None
+            (site, logs, _), self._next = self._next, None
             site.drop()
-            if log is not None:
-                log.close()
+            logs.close()
 
     async def _prepare(self, question: object, pickled: bytes) -> None:
-        log = None
+        logs = AccessLogs()
         try:
             # From our own master over an inherited socket pair: as trusted as our own memory.
             settings: Settings = pickle.loads(pickled)
-            log = open_access_log(settings)
+            logs = open_access_logs(settings)
             doors = await self._doors.prepare_aside(settings.listen)
             if self._asked is not question:
                 raise InterruptedError("it was given up meanwhile")
-            self._next = build_site(settings, self._resources), log, doors
+            self._next = build_site(settings, self._resources), logs, doors
         except Exception as error:  # a boundary: whatever is wrong with it, the old site goes on
-            if log is not None:
-                log.close()
+            logs.close()
             self._say(b"no " + (str(error) or type(error).__name__).encode("utf-8", "replace"))
         else:
             self._say(b"ok")
-
-
-def open_access_log(settings: Settings) -> AccessLog | None:
-    """Raises LogError."""
-    log = settings.log
-    return None if log.access is None else AccessLog(log.access, log.format)  # type: ignore[arg-type]

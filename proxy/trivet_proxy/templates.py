@@ -1,4 +1,4 @@
-"""Text with placeholders ({host}, {uri}, ...), cut up once at load.
+"""Text with placeholders ({host}, {uri}, {1}, ...), cut up once at load.
 
 Owns what each placeholder stands for, as a URI wants it: nothing a client sends can bring CR, LF or a quote
 into what is built. Knows not where the text goes.
@@ -9,20 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
 
 from .locations import encode_path, encode_rest
 
 if TYPE_CHECKING:
     from .request import Request
 
+Value = Callable[["Request"], bytes]
+
 GROUPS = tuple("123456789")  # of the route's path_regex
 NAMES = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
 # Only these names: other braces are themselves.
 _PLACEHOLDER = re.compile(r"\{(" + "|".join((*NAMES, *GROUPS)) + r")\}")
+# In a query & and = begin another value, + is a space and % an escape.
+_VALUE_SAFE = "/:@-._~!$'()*,"
 
 
 class Template:
-    """A text for a URI and what is to be put into it."""
+    """A text for a URI and what is to be put into it.
+
+    Behind a ? of the text, what is put in is one value: `/login?next={uri}` keeps its & to itself. A {query}
+    is a query there too.
+    """
 
     __slots__ = ("_parts", "names", "text")
 
@@ -30,22 +39,49 @@ class Template:
         self.text = text
         parts = _PLACEHOLDER.split(text)  # text, name, text, name, ..., text
         self.names = frozenset(parts[1::2])
-        self._parts: list[bytes | Callable[[Request], bytes]] = [
-            _VALUE_OF[part] if number % 2 else encode_rest(part.encode("utf-8", "surrogateescape"))
-            for number, part in enumerate(parts)
-        ]
+        self._parts: list[bytes | Value] = []
+        is_query = False
+        for number, part in enumerate(parts):
+            if number % 2:
+                self._parts.append(_one_value(part) if is_query and part != "query" else _value(part))
+            else:
+                self._parts.append(encode_rest(part.encode("utf-8", "surrogateescape")))
+                is_query = is_query or "?" in part
 
     def __repr__(self) -> str:
         return f"<Template {self.text!r}>"
 
     def fill(self, request: Request) -> bytes:
-        return b"".join(
-            part if isinstance(part, bytes) else encode_rest(part(request)) for part in self._parts
-        )
+        return b"".join([part if isinstance(part, bytes) else part(request) for part in self._parts])
 
 
-def _path(request: Request) -> bytes:
-    return encode_path(request.head.path)
+class HeaderTemplate:
+    """A header's value: its own text stays as it is, what is put in is fit for a URI."""
+
+    __slots__ = ("_parts", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts: list[bytes | Value] = [
+            _value(part) if number % 2 else part.encode("ascii")
+            for number, part in enumerate(_PLACEHOLDER.split(text))
+        ]
+
+    def __repr__(self) -> str:
+        return f"<HeaderTemplate {self.text!r}>"
+
+    def fill(self, request: Request) -> bytes:
+        return b"".join([part if isinstance(part, bytes) else part(request) for part in self._parts])
+
+
+def _value(name: str) -> Value:
+    value = _VALUE_OF[name]
+    return lambda request: encode_rest(value(request))
+
+
+def _one_value(name: str) -> Value:
+    value = _BARE_VALUE_OF.get(name) or _VALUE_OF[name]
+    return lambda request: quote_from_bytes(value(request), _VALUE_SAFE).encode("ascii")
 
 
 def _uri(request: Request) -> bytes:
@@ -55,22 +91,31 @@ def _uri(request: Request) -> bytes:
     return raw + b"?" + head.query if head.query else raw
 
 
-def _group(number: int) -> Callable[[Request], bytes]:
+def _group(number: int) -> Value:
     """A piece of a decoded path; nothing where the group took no part."""
 
     def value(request: Request) -> bytes:
         groups = request.groups
-        return encode_path(groups[number - 1] or b"") if number <= len(groups) else b""
+        return (groups[number - 1] or b"") if number <= len(groups) else b""
 
     return value
 
 
-_VALUE_OF: dict[str, Callable[[Request], bytes]] = {
+def _encoded(value: Value) -> Value:
+    return lambda request: encode_path(value(request))
+
+
+# Decoded, where the value is a piece of a path.
+_BARE_VALUE_OF: dict[str, Value] = {
     **{name: _group(int(name)) for name in GROUPS},
+    "path": lambda request: request.head.path,
+}
+
+_VALUE_OF: dict[str, Value] = {
+    **{name: _encoded(value) for name, value in _BARE_VALUE_OF.items()},
     "scheme": lambda request: request.client.scheme.encode(),
     "host": lambda request: request.head.host.encode(),
     "port": lambda request: b"%d" % request.client.port,
-    "path": _path,
     "query": lambda request: request.head.query,
     "uri": _uri,
     "client": lambda request: request.client.address.encode(),

@@ -685,7 +685,7 @@ routes:
     "2: redirect.to: there is no placeholder {url} … write {uri}",
     '3: redirect: "example.com" is neither a path nor a URL … write /path or https://host{uri}',
     '4: redirect.permanent: "maybe" is neither true nor false',
-    "4: redirect.to: {1} needs a path_regex … add one with a group",
+    "4: redirect.to: {1} needs path_regex … add one with a group",
     "5: redirect: to is missing … write to: https://example.com{uri}",
     "6: redirect: a URL has neither spaces",
 )
@@ -714,7 +714,7 @@ routes:
     '4: query.a: "(" is no regular expression',
     '4: query.b: "~*php" is nginx\'s way … write "~(?i)php"',
     '5: path_regex: "^/(a+)+$": a repeat within a repeat can take too long',
-    "6: redirect: {2}: path_regex has one group",
+    "6: redirect: {2}: there is one group, and {1} is the first … write ( ) around what is meant",
     "7: methods: an application orders it",
     "8: headers.x-a: it stands here already",
 )
@@ -767,14 +767,145 @@ routes:
   - path: /
     pool: web
     response_headers:
-      set: {X-Id: "{request_id}"}
+      set: {X-Id: "{request_id}", X-Group: "{1}", X-Typo: "{hots}", X-Json: '{"a": {}}'}
+      add: {X-Uri: $request_uri, Trivet-Claim: 1}
       remove: Transfer-Encoding
       strip: X
 """,
     "3: defaults.response_headers.set.Connection: Connection is set by the server",
-    "8: response_headers.set.X-Id: placeholders in headers are not yet built",
-    "9: response_headers.remove: Transfer-Encoding is set by the server",
-    "10: unknown key strip in response_headers … the keys here are default, set, add, remove",
+    "8: response_headers.set.X-Group: {1} needs path_regex",
+    "8: response_headers.set.X-Typo: there is no placeholder {hots} … write {host}",
+    "9: response_headers.add.Trivet-Claim: Trivet-Claim is how the proxy speaks with its pools … take it out",
+    "9: response_headers.add.X-Uri: $request_uri is nginx's … write {uri}",
+    "10: response_headers.remove: Transfer-Encoding is set by the server",
+    "11: unknown key strip in response_headers … the keys here are default, set, add, remove",
+)
+wrong(
+    "headers of requests",
+    """
+pools: {web: {app: shop}}
+defaults:
+  request_headers: {set: {X-Real-IP: "{client}", X-A: "{1}"}}
+routes:
+  - path: /shop/
+    pool: web
+    request_headers:
+      set: {Host: [a, b], X-Forwarded-Prefix: /a, X-Forwarded-For: "{client}", X_B: 1}
+      add: {Host: a, TE: trailers, Proxy: x, X-Accel-Redirect: /x}
+      default: {trivet-mount: /x, Expect: 100-continue}
+      remove: [Host, X-Request-Id, Date]
+  - {path: /host/, pool: web, request_headers: {set: {Host: "a b"}}}
+  - {path: /moved, redirect: /x, request_headers: {set: {X-A: 1}}}
+  - {path: /text, respond: {body: x, headers: {X-A: "{host}"}}}
+""",
+    "3: defaults.request_headers.set.X-A: {1} needs path_regex",
+    "3: defaults.request_headers.set.X-Real-IP: X-Real-IP is set by the proxy, which vouches for it … trusted_proxies:",
+    '8: request_headers.set.Host: Host cannot be "a, b" … write one host',
+    "8: request_headers.set.X-Forwarded-For: … which vouches for it",
+    "8: request_headers.set.X-Forwarded-Prefix: … write strip_prefix: in the route",
+    "8: request_headers.set.X_B: X_B has a _ in it, and servers drop such headers … write X-B",
+    "9: request_headers.add.Host: Host is in every request … write it below set:",
+    "9: request_headers.add.Proxy: Proxy is an order to a server and never goes on",
+    "9: request_headers.add.TE: TE is set by the server",
+    "9: request_headers.add.X-Accel-Redirect: X-Accel-Redirect is an order to a server",
+    "10: request_headers.default.Expect: Expect is set by the server",
+    "10: request_headers.default.trivet-mount: trivet-mount is how the proxy speaks",
+    "11: request_headers.remove: Host is in every request",
+    "11: request_headers.remove: X-Request-Id is set by the proxy, which vouches for it",
+    '12: request_headers.set.Host: Host cannot be "a b"',
+    "13: request_headers: nobody reads them: the route answers by itself",
+    "14: respond.headers.X-A: a ready answer has no placeholders … write it in response_headers",
+)
+wrong(
+    "redirects with a status",
+    """
+routes:
+  - {path: /a/, redirect: {to: /x, status: 200}}
+  - {path: /b/, redirect: {to: /x, status: 301, permanent: true}}
+  - {path: /c/, redirect: "https://$host$request_uri"}
+  - {path: /d/, redirect: {to: "/x/{9}", status: 307}}
+""",
+    '2: redirect.status: "200" is no status of a redirect … write one of 301, 302, 303, 307, 308',
+    "3: redirect.permanent: status says it already … keep one of the two",
+    "4: redirect: $host is nginx's … write {host}",
+    "5: redirect.to: {9} needs path_regex",
+)
+wrong(
+    "prefixes that are stripped",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path: /a/, strip_prefix: /b, pool: web}
+  - {path: /c/, strip_prefix: c, pool: web}
+  - {path: /d/, strip_prefix: /, pool: web}
+  - {path: /e/, strip_prefix: /e, mount: true, pool: web}
+  - {path: /f/, strip_prefix: /f, respond: 204}
+  - {path: /g/, strip_prefix: /g, internal: true, files: .}
+  - {path: /h/, strip_prefix: "/%41/../x", pool: web}
+""",
+    "3: strip_prefix: no path of this route (/a/) begins with /b",
+    '4: strip_prefix: "c" does not begin with / … write /c',
+    "5: strip_prefix: there is nothing to strip … write for example /api",
+    "6: strip_prefix: mount: true takes the route's path off already … keep one of the two",
+    "7: strip_prefix: the path goes nowhere: write it beside pool, upstream or files",
+    "8: strip_prefix: the application that orders a file names its path itself",
+    "9: strip_prefix: … never comes",
+)
+wrong(
+    "rewrites",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path: /a/, rewrite: {to: "/x/{1}"}, pool: web}
+  - {path: /b/, rewrite: {from: "^/b/(.*)$", to: "/x/{2}"}, pool: web}
+  - {path: /c/, rewrite: {from: "(", to: /x}, pool: web}
+  - {path: /d/, rewrite: {from: "^/d/(.*)$", to: /x/$1}, pool: web}
+  - {path: /e/, rewrite: "https://example.com/", pool: web}
+  - {path: /f/, rewrite: "/x/../{path}", pool: web}
+  - {path: /g/, rewrite: "//x", pool: web}
+  - {path: /h/, rewrite: /x, redirect: /y}
+  - {path: /i/, rewrite: {from: x}, pool: web}
+  - {path: /j/, rewrite: "/a b#c", pool: web}
+  - {path: /k/, rewrite: /x, mount: true, pool: web}
+  - {path: /l/, rewrite: "/x%zz", pool: web}
+""",
+    "3: rewrite.to: {1} needs path_regex",
+    "4: rewrite.to: {2}: there is one group",
+    '5: rewrite.from: "(" is no regular expression',
+    "6: rewrite.to: $1 is nginx's … write {1}",
+    '7: rewrite: "https://example.com/" is no path … redirect: sends clients to a URL',
+    "8: rewrite: … . or .. segment",
+    "9: rewrite: it begins with two slashes",
+    "10: rewrite: the path goes nowhere",
+    "11: rewrite: to is missing",
+    "12: rewrite: a path has neither # nor spaces",
+    "13: rewrite: mount: true",
+    "14: rewrite: A % in the path is not followed",
+)
+wrong(
+    "logs of routes",
+    """
+log: {access: off, client: hidden}
+pools: {web: {app: shop}}
+routes:
+  - {path: /a/, pool: web, log: nowhere/a.log}
+  - {path: /b/, pool: web, log: {file: [a], client: masked}}
+  - {path: /c/, pool: web, log: {client: mask}}
+  - {path: /d/, pool: web, log: .}
+  - {path: /e/, pool: web, log: {format: json}}
+""",
+    '1: log.client: "hidden" is not one of whole, masked',
+    "4: log: there is no … nowhere … write off, or a file in a folder that exists",
+    "5: log.file: a list is no file … write off, true or a file",
+    '6: log.client: "mask" is not one of whole, masked … write masked',
+    "7: log: … is a folder",
+    "8: unknown key format in log",
+)
+wrong(
+    "more logs of routes than can be open",
+    "log: {access: off}\nroutes:\n"
+    + "".join(f"  - {{path: /{number}, respond: 204, log: {number}.log}}\n" for number in range(65)),
+    "67: log: there are 65 log files, and 64 can be open … let routes share one",
 )
 wrong(
     "bodies larger than the spool",

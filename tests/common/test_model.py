@@ -102,13 +102,13 @@ def test_the_site(example: Settings, tmp_path: Path) -> None:
 
 def test_the_routes(example: Settings) -> None:
     health, icon, static, old, sockets, legacy, report, second, upload, rest = example.routes
-    assert (health.health, health.log, health.id) == ("ready", False, "/healthz")
+    assert (health.health, health.log.is_on, health.id) == ("ready", False, "/healthz")
     assert icon.file == example.base / "static" / "favicon.ico"
     assert static.files is not None
     assert static.files.root == example.base / "static"
     assert (old.host, old.path, old.id) == (("old.example.com",), None, "old.example.com")
     assert old.redirect is not None
-    assert (old.redirect.to, old.redirect.permanent) == ("https://example.com{uri}", True)
+    assert (old.redirect.to, old.redirect.status) == ("https://example.com{uri}", 308)
     assert sockets.upstream is example.upstreams["sockets"]
     assert sockets.timeout == 60.0
     assert legacy.upstream is not None
@@ -179,7 +179,7 @@ def test_respond_with_quotes_is_text_and_json_keeps_its_types(tmp_path: Path) ->
 
 def test_short_forms() -> None:
     assert (redirect := route_of(redirect="/x").redirect) is not None
-    assert (redirect.to, redirect.permanent) == ("/x", False)
+    assert (redirect.to, redirect.status) == ("/x", 302)
     assert (upstream := route_of(upstream="http://app:80").upstream) is not None
     assert (upstream.name, upstream.servers[0].host) == ("/", "app")
     assert site_of(listen=8000).listen[0].port == 8000
@@ -208,8 +208,8 @@ def test_defaults_hold_where_a_route_says_nothing() -> None:
             },
         ],
     ).routes
-    assert (kept.timeout, kept.stream, kept.log, kept.limits.body) == (5.0, True, False, 2**20)
-    assert (own.timeout, own.stream, own.log, own.limits.body) == (None, False, True, 2**21)
+    assert (kept.timeout, kept.stream, kept.log.is_on, kept.limits.body) == (5.0, True, False, 2**20)
+    assert (own.timeout, own.stream, own.log.is_on, own.limits.body) == (None, False, True, 2**21)
 
 
 def test_what_a_route_says_of_a_header_is_all_that_holds_for_it() -> None:

@@ -16,7 +16,11 @@ from trivet_proxy.orders import Order
 class FakeRequest:
     head: RequestHead
     order: Order | None = None
+    asked: RequestHead = field(init=False)
     resources: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(deadlines=Deadlines()))
+
+    def __post_init__(self) -> None:
+        self.asked = self.head
 
 
 @dataclass

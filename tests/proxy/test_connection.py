@@ -14,10 +14,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.proxy.fakes_core import NewPair, Peer
 from trivet_common.access_log import AccessRecord
 from trivet_common.config import from_mapping
+from trivet_common.config.settings_log import RouteLog
 from trivet_common.http1.reasons import refuse
+from trivet_proxy.access_logs import AccessLogs
 from trivet_proxy.clients import Clients
 from trivet_proxy.complaints import Complaints
 from trivet_proxy.connection import Connection
+from trivet_proxy.note import log_line
 from trivet_proxy.omissions import Omissions
 from trivet_proxy.request import Request
 from trivet_proxy.resources import Resources
@@ -60,7 +63,12 @@ class House:
         self.log = FakeLog()
         self.complaints: list[str] = []
         self.resources = Resources(
-            settings, index=0, count=1, nursery=nursery, access_log=self.log, error_log=SimpleNamespace()
+            settings,
+            index=0,
+            count=1,
+            nursery=nursery,
+            access_logs=AccessLogs(self.log),
+            error_log=SimpleNamespace(),
         )  # type: ignore[arg-type]
         self.clients = Clients(Router([]), 1000)  # type: ignore[arg-type]
         self.serve(hello)
@@ -655,7 +663,7 @@ class TestLog:
         assert record.time > 1.6e9
 
     async def test_a_route_can_do_without(self, house: House) -> None:
-        house.serve(hello, log=False)
+        house.serve(hello, log_line=log_line(RouteLog(is_on=False)))
         peer = house.connect()
         await peer.send(GET)
         await peer.receive_answer()

@@ -27,8 +27,10 @@ def parse(*lines, target=b"/a?b"):
 
 
 def forward(*lines, client=STRANGER, framing=b"", extra=(), target=b"/a?b", hidden=(), added=()):
+    asked = parse(*lines, target=target)
     request = SimpleNamespace(
-        head=parse(*lines, target=target),
+        head=asked,
+        asked=asked,
         client=client,
         request_id="abc",
         hidden=frozenset(hidden),
@@ -166,7 +168,9 @@ def test_an_absolute_target_goes_on_in_origin_form():
 
 def test_http10_without_a_host_still_makes_a_valid_head():
     old = RequestReader(HeadLimits()).feed(b"GET / HTTP/1.0\r\n\r\n")
-    request = SimpleNamespace(head=old, client=STRANGER, request_id="abc", hidden=frozenset(), added=())
+    request = SimpleNamespace(
+        head=old, asked=old, client=STRANGER, request_id="abc", hidden=frozenset(), added=()
+    )
     head = RequestReader(HeadLimits()).feed(build_upstream_head(request, b""))
     assert head.authority == b"localhost"
 

@@ -18,6 +18,7 @@ from trivet_common.http1.request import HeadLimits, RequestHead, RequestReader
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.handover import TAKES_FILES
 from trivet_common.pool.places import RunDir
+from trivet_proxy.access_logs import AccessLogs
 from trivet_proxy.orders import NEXT, Order
 from trivet_proxy.request import Client
 from trivet_proxy.resources import Resources
@@ -76,7 +77,9 @@ def settings_of(place: Path, **changes) -> Settings:
 
 def resources_of(settings: Settings, nursery: trio.Nursery, index: int = 0, count: int = 1) -> Resources:
     log = ErrorLog(None, "test")
-    return Resources(settings, index=index, count=count, nursery=nursery, access_log=None, error_log=log)
+    return Resources(
+        settings, index=index, count=count, nursery=nursery, access_logs=AccessLogs(), error_log=log
+    )
 
 
 def head_of(target: str, host: str = "h") -> RequestHead:
@@ -144,7 +147,8 @@ async def test_what_a_route_carries(place):
         assert (web.slot_lines, web.stream, web.limits.body) == (TAKES_FILES, False, 1024 * 1024)
         assert web.shape([(b"a", b"b")]) == [(b"a", b"b"), (b"x-a", b"1")]
         assert site.find(head_of("/legacy/x")).timeout == 7.0
-        assert site.find(head_of("/healthz")).log is False
+        assert web.log_line is None
+        assert site.find(head_of("/healthz")).log_line is not None
         slash = site.find(head_of("/shop"))
         assert (slash.id, slash.where) == (shop.id, shop.where)
         assert repr(site).startswith("<Site ")

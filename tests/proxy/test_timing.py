@@ -70,7 +70,7 @@ async def test_the_routes_own_headers_stay_and_a_second_slot_is_told_once(pool, 
     dying = pool.worker(die)
     pool.worker()
     client = FakeClient(process)
-    client.request.route.shape = lambda headers: [*headers, (b"x-a", b"1")]
+    client.writer.shape = lambda headers: [*headers, (b"x-a", b"1")]
     with trio.fail_after(PATIENCE):
         await handler(client.request, client.writer)
     got = client.read()

@@ -55,7 +55,8 @@ def _private(settings: Settings) -> Iterator[Private]:
     for route in settings.routes:
         if route.access is not None and route.access.basic_auth is not None:
             yield Private("the file of passwords", route.access.basic_auth.file)
-    for key, target in (("log.access", settings.log.access), ("log.error", settings.log.error)):
+    of_routes = [("log of a route", file) for file in settings.route_log_files]
+    for key, target in (("log.access", settings.log.access), ("log.error", settings.log.error), *of_routes):
         if isinstance(target, Path):
             yield Private(key, target, False, f"move {key} out of the folder")
 

@@ -28,7 +28,7 @@ def check_path(keys: RouteKeys, draft: Draft, loc: Loc) -> None:
     if keys.path is None:
         return
     try:
-        _judge_path(keys.path)
+        judge_path(keys.path)
     except Mistake as mistake:
         draft.report((*loc, "path"), mistake)
     if keys.files is not None and not keys.path.endswith("/") and keys.path.startswith("/"):
@@ -164,7 +164,8 @@ def _punycode_hint(host: str) -> str:
         return "write it as xn--…"
 
 
-def _judge_path(path: str) -> None:
+def judge_path(path: str) -> None:
+    """Raises Mistake for one that never comes."""
     if re.match(r"https?://", path):
         raise Mistake(
             f'"{shown(path)}" is a URL, not a path', "write its host in host: and its path in path:"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from . import fields
 from .model_listen import Listeners
+from .model_log import MASKING, Masking
 from .model_pools import PoolKeys
 from .model_routes import RouteOptions, Routes, Words
 from .model_upstreams import Upstreams
@@ -77,6 +78,7 @@ class LogKeys(Section):
     format: Annotated[str, fields.choice("trivet", "combined", "json")] = setting(
         "trivet", "`trivet`: combined plus name=value; `combined`: exactly as Apache's; `json`."
     )
+    client: Masking = setting("whole", MASKING)
     error: Annotated[str, _log_target(off=False)] = setting(
         "stderr", "Where everything else goes, with what the applications print and log."
     )

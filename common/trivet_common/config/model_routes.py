@@ -8,38 +8,18 @@ from typing import Annotated, Any, ClassVar
 from . import fields
 from .model_access import AccessKeys
 from .model_files import FilesKeys
+from .model_headers import HeaderChanges, HeaderValues, RequestHeaderChanges
 from .model_hsts import Hsts
+from .model_log import RouteLogKeys, RouteLogSection
 from .model_match import MatchKeys
+from .model_rewrite import RedirectKeys, RewriteKeys
 from .nodes import Text, described
 from .problems import Mistake
-from .section import Section, required, section, setting
+from .section import Section, section, setting
 
-
-def _named(values: Any) -> Any:
-    """`X-A: one` means `X-A: [one]`."""
-    if not isinstance(values, dict):
-        return values
-    return {name: fields.one_or_list(value) for name, value in values.items()}
-
-
-HeaderValues = Annotated[
-    dict[fields.HeaderName, tuple[fields.HeaderValue, ...]],
-    fields.Short("header: value", _named, {"type": "object", "additionalProperties": {"type": "string"}}),
-]
 Words = Annotated[
     tuple[fields.Word, ...], fields.Short("text or list", fields.one_or_list, {"type": "string"})
 ]
-
-
-class HeaderChanges(Section):
-    """`response_headers`"""
-
-    default: HeaderValues = setting({}, "Headers added only where the answer has none of that name.")
-    set: HeaderValues = setting({}, "Headers that replace those of the answer.")
-    add: HeaderValues = setting({}, "Headers added to those of the answer; a list adds several.")
-    remove: Annotated[
-        tuple[fields.HeaderName, ...], fields.Short("name or list", fields.one_or_list, {"type": "string"})
-    ] = setting((), "Headers taken out of the answer.")
 
 
 class RouteLimits(Section):
@@ -52,12 +32,6 @@ class RouteLimits(Section):
         "body_rate": "the slowest body",
         "write_timeout": "the longest stall of a client that reads",
     }
-
-
-def _log_choice(value: Any) -> Any:
-    if isinstance(value, str) and ("/" in value or value.endswith(".log")):
-        raise Mistake("a log file for one route is not yet possible", "write off, or leave it out")
-    return fields.parse_switch(value)
 
 
 class RouteOptions(AccessKeys):
@@ -77,8 +51,10 @@ class RouteOptions(AccessKeys):
         False,
         "Pass the request's body on as it comes, instead of reading it whole before a slot is claimed.",
     )
-    log: Annotated[bool, fields.Kind("true or off", _log_choice, {"enum": [True, False, "off"]})] = setting(
-        True, "Whether requests of this route are written to the access log."
+    log: RouteLogSection = section(RouteLogKeys, "Where requests of this route are noted.")
+    request_headers: RequestHeaderChanges = section(
+        RequestHeaderChanges,
+        "Changes to the headers of a request before it goes on; for files, before they are read.",
     )
     response_headers: HeaderChanges = section(HeaderChanges, "Changes to the headers of every answer.")
     hsts: Hsts | None = setting(
@@ -86,22 +62,10 @@ class RouteOptions(AccessKeys):
     )
 
     later: ClassVar[dict[str, str]] = {
-        "request_headers": "changes to the request's headers",
-        "strip_prefix": "a prefix taken off the path",
-        "rewrite": "rewritten paths",
         "errors": "error pages of your own",
         "maintenance": "a maintenance page",
         "compress": "compression",
     }
-
-
-class RedirectKeys(Section):
-    """`redirect`"""
-
-    to: fields.Word = required(
-        "Where to: a path or a URL, with `{scheme} {host} {port} {path} {query} {uri} {client} {request_id}`."
-    )
-    permanent: fields.Switch = setting(False, "Permanent (browsers remember it for good) or for now.")
 
 
 def _parse_body(value: Any) -> str:
@@ -184,6 +148,14 @@ class RouteKeys(RouteOptions, MatchKeys):
     redirect: (
         Annotated[RedirectKeys, fields.Short("address", _mapping_of("to"), {"type": "string"})] | None
     ) = setting(None, "Send the client elsewhere (302; 308 if permanent).")
+    strip_prefix: fields.Word | None = setting(
+        None,
+        "What is taken off the front of the path before it goes on; upstreams and pools hear of it in "
+        "X-Forwarded-Prefix. Files are looked up by what is left.",
+    )
+    rewrite: Annotated[RewriteKeys, fields.Short("path", _mapping_of("to"), {"type": "string"})] | None = (
+        setting(None, "Another path (and query) in the place of the client's, for who answers.")
+    )
     respond: (
         Annotated[
             RespondKeys,

@@ -1,29 +1,27 @@
 """Routes: from what is written to what each does, with `defaults` merged in."""
 
 import json
-import re
 from dataclasses import replace
 
 from . import matching
 from .draft import Draft
-from .fields import FIELD_VALUE
 from .hints import close_name
 from .listener_match import resolve_listener
 from .model import SiteKeys
 from .model_files import NEXT
-from .model_routes import ACTIONS, RedirectKeys, RespondKeys, RouteKeys
-from .model_routes import HeaderChanges as HeaderKeys
+from .model_headers import HeaderChanges as HeaderKeys
+from .model_routes import ACTIONS, RespondKeys, RouteKeys
 from .nodes import Loc
 from .problems import shown
-from .regex import MOST_GROUPS
 from .resolve_access import resolve_access
 from .resolve_files import resolve_files, with_charset
+from .resolve_headers import fixed_headers, request_changes, response_changes
+from .resolve_log import check_log_files, resolve_log
 from .resolve_match import resolve_match
-from .resolve_options import header_changes, resolve_options
+from .resolve_options import resolve_options
+from .resolve_rewrite import resolve_prefix, resolve_redirect, resolve_rewrite
 from .resolve_upstreams import upstream_of_route
-from .settings import PLACEHOLDERS, Pool, Redirect, Respond, Route, Upstream
-
-_BRACES = re.compile(r"\{([^{}]*)\}")
+from .settings import Pool, Respond, Route, Upstream
 
 
 def resolve_routes(
@@ -36,6 +34,7 @@ def resolve_routes(
         # Ids name routes in logs: two that share their first host and path are told apart.
         unique = route.id if route.id not in routes else f"{route.id}#{index + 1}"
         routes[unique] = replace(route, id=unique)
+    check_log_files([route.log for route in routes.values()], draft)
     return tuple(routes.values())
 
 
@@ -71,8 +70,11 @@ class _RouteMaker:
             else None,
             tunnel_timeout=options.tunnel_timeout,
             stream=options.stream,
-            log=options.log,
-            response_headers=options.response_headers,
+            log=resolve_log(keys, self._site, draft, self._loc),
+            response_headers=response_changes(keys, self._site, draft, self._loc),
+            request_headers=request_changes(keys, self._site, draft, self._loc),
+            strip_prefix=resolve_prefix(keys, draft, self._loc),
+            rewrite=resolve_rewrite(keys.rewrite, keys, draft, (*self._loc, "rewrite")),
             scheme=keys.scheme,
             listener=resolve_listener(keys.listener, self._site.listen, draft, (*self._loc, "listener")),
             match=resolve_match(keys, draft, self._loc),
@@ -83,7 +85,9 @@ class _RouteMaker:
             pool=keys.pool,
             mount=keys.mount,
             upstream=upstream,
-            redirect=self._redirect(keys.redirect) if keys.redirect else None,
+            redirect=resolve_redirect(keys.redirect, keys, draft, (*self._loc, "redirect"))
+            if keys.redirect
+            else None,
             respond=self._respond(keys.respond) if keys.respond else None,
             health=keys.health,
             internal=keys.internal,
@@ -154,40 +158,6 @@ class _RouteMaker:
             return pools[self._keys.pool].timeout
         return upstream.response_timeout if upstream is not None else None
 
-    def _redirect(self, keys: RedirectKeys) -> Redirect:
-        loc = (*self._loc, "redirect", "to")
-        for name in _BRACES.findall(keys.to):
-            if name.isdecimal():
-                self._check_group(int(name), loc)
-            elif name not in PLACEHOLDERS:
-                known = " ".join(f"{{{word}}}" for word in PLACEHOLDERS)
-                hint = close_name(name, list(PLACEHOLDERS))
-                close = (
-                    f"write {{{hint.removeprefix('write ')}}}"
-                    if hint.startswith("write ")
-                    else f"there are {known}"
-                )
-                self._draft.mistake(loc, f"there is no placeholder {{{shown(name)}}}", close)
-        if not re.match(r"/|https?://|\{scheme\}://|\{uri\}|\{path\}", keys.to):
-            self._draft.mistake(
-                loc, f'"{shown(keys.to)}" is neither a path nor a URL', "write /path or https://host{uri}"
-            )
-        elif not FIELD_VALUE.match(keys.to) or " " in keys.to:
-            self._draft.mistake(loc, "a URL has neither spaces nor letters beyond ASCII", "write them as %XX")
-        return Redirect(keys.to, keys.permanent)
-
-    def _check_group(self, number: int, loc: Loc) -> None:
-        regex = self._keys.path_regex
-        if regex is None:
-            self._draft.mistake(
-                loc, f"{{{number}}} needs a path_regex", "add one with a group, for example ^/(.*)$"
-            )
-        elif not 1 <= number <= min(regex.groups, MOST_GROUPS):
-            has = f"path_regex has {regex.groups} groups" if regex.groups != 1 else "path_regex has one group"
-            self._draft.mistake(
-                loc, f"{{{number}}}: {has}, and {{1}} is the first", "write ( ) around what is meant"
-            )
-
     def _respond(self, keys: RespondKeys) -> Respond:
         loc = (*self._loc, "respond")
         has_json = self._draft.tree.has(*loc, "json")
@@ -200,8 +170,8 @@ class _RouteMaker:
             )
         usual = "application/json" if has_json else "text/plain"
         content_type = with_charset(keys.type or usual) if body or keys.type else None
-        changes = header_changes(HeaderKeys(add=keys.headers), None, self._draft, (*loc, "headers"))
-        return Respond(keys.status, body.encode("utf-8", "surrogatepass"), content_type, changes.add)
+        headers = fixed_headers(HeaderKeys(add=keys.headers), self._draft, (*loc, "headers"))
+        return Respond(keys.status, body.encode("utf-8", "surrogatepass"), content_type, headers)
 
 
 def _route_id(hosts: tuple[str, ...], keys: RouteKeys) -> str:

@@ -15,10 +15,11 @@ from .fields import count
 from .listener_match import warn_of_other_ways
 from .model import SiteKeys
 from .model_routes import RouteKeys
-from .problems import Mistake, Place, shown
-from .reach import why_not_a_folder
+from .problems import Mistake, Place
+from .resolve_headers import check_default_headers
 from .resolve_listen import resolve_listeners, trusted
-from .resolve_options import check_default_headers, limits_of
+from .resolve_log import log_target
+from .resolve_options import limits_of
 from .resolve_pools import check_run_dir, resolve_pools
 from .resolve_routes import resolve_routes
 from .resolve_upstreams import resolve_upstreams
@@ -163,17 +164,8 @@ class SiteResolver:
             keys.format,
             self._log_target(keys.error, "error"),
             keys.level,
+            keys.client == "masked",
         )
 
     def _log_target(self, text: str | None, key: str) -> str | Path | None:
-        if text is None or text in ("stdout", "stderr"):
-            return text
-        path = self._draft.path(text, "log", key)
-        reason = why_not_a_folder(path.parent) or (
-            f"{shown(path)} is a folder, not a file" if path.is_dir() else None
-        )
-        if reason:
-            self._draft.mistake(
-                ("log", key), reason, "write stdout, stderr, or a file in a folder that exists"
-            )
-        return path
+        return None if text is None else log_target(text, self._draft, ("log", key))

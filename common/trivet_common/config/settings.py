@@ -9,7 +9,9 @@ from pathlib import Path
 from .addresses import Listen, Server, TrustedProxies
 from .problems import Problem
 from .settings_access import Access
+from .settings_log import RouteLog
 from .settings_match import Match
+from .settings_rewrite import Rewrite
 
 # What text may have put in: one list wherever text is built.
 PLACEHOLDERS = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id")
@@ -31,12 +33,16 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Targets are "stdout", "stderr" or a path; an access log of None is off."""
+    """Targets are "stdout", "stderr" or a path; an access log of None is off.
+
+    `is_masked`: without whole addresses of clients, where a route does not say otherwise.
+    """
 
     access: str | Path | None
     format: str
     error: str | Path | None
     level: str
+    is_masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ class Redirect:
     """`to` is a template of PLACEHOLDERS."""
 
     to: str
-    permanent: bool
+    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class Route:
     limits: Limits
     timeout: float | None
     stream: bool
-    log: bool
+    log: RouteLog
     response_headers: HeaderChanges
     scheme: str | None = None
     hsts: str | None = None
@@ -185,6 +191,9 @@ class Route:
     tunnel_timeout: float = 3600.0
     listener: tuple[str, ...] = ()  # addresses; none: all
     match: Match | None = None  # what else it asks
+    request_headers: HeaderChanges = HeaderChanges()
+    strip_prefix: str | None = None  # without a slash at its end; goes first
+    rewrite: Rewrite | None = None
     access: Access | None = None  # who may come in
 
     @property
@@ -284,6 +293,12 @@ class Settings:
     routes: tuple[Route, ...]
     pools: dict[str, Pool]
     warnings: tuple[Problem, ...]
+
+    @property
+    def route_log_files(self) -> tuple[str | Path, ...]:
+        """Of routes that are noted apart from the others."""
+        files = (route.log.file for route in self.routes if route.log.is_on)
+        return tuple(dict.fromkeys(file for file in files if file is not None))
 
     def patience_with(self, pool: Pool) -> float:
         """How long (s) a worker that is replaced may finish what it runs: no timeout is cut short by that."""

@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING
 from .exchange import Exchange
 
 if TYPE_CHECKING:
+    from ..request import Request
     from ..shape import Shape
-    from ..writer import Headers
+    from ..writer import Headers, ResponseWriter
+    from .pool import PoolDispatch
     from .slots import SlotLink
 
 
 class TimedExchange(Exchange):
     """Says it in every answer whose request was given a slot, our own 504 included."""
 
-    __slots__ = ()
+    __slots__ = ("_shape",)
+
+    def __init__(self, dispatch: PoolDispatch, request: Request, writer: ResponseWriter) -> None:
+        super().__init__(dispatch, request, writer)
+        self._shape = writer.shape  # the route's
 
     def begin(self, link: SlotLink) -> None:
-        self._writer.shape = _timed(self._route.shape, self._request.record.queued, time.monotonic())
+        self._writer.shape = _timed(self._shape, self._request.record.queued, time.monotonic())
         super().begin(link)
 
 

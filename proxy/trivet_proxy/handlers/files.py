@@ -148,11 +148,12 @@ class _Files:
     ) -> None:
         _refuse_trouble(absent.error)  # another place on a slow disk would be waited for as long again
         if absent.is_folder and not name.endswith(b"/") and name and request.order is None:
-            if await self._leads_somewhere(name):
-                head = request.head
+            head = request.asked
+            # Where a rewrite takes the slash off again, it would lead back here for ever.
+            if not head.path.endswith(b"/") and await self._leads_somewhere(name):
                 return await writer.send(308, [(b"location", local_location(head.path + b"/", head.query))])
         elif self._is_listed and not absent.is_hidden and (not name or name.endswith(b"/")):
-            page = await self._listing(name, request.head.path)
+            page = await self._listing(name, request.asked.path)
             if page is not None:
                 return await writer.send(200, listing.HEADERS, page)
         if not absent.is_hidden and await self._is_sent_from_another_tree(name, request, writer):

@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..writer import ResponseWriter
 
-# 302 is what everybody expects of a redirect; the permanent one keeps the method (RFC 9110, 15.4.9), because
-# browsers turn a POST into a GET on 301 and remember that for good.
-_FOUND, _PERMANENT = 302, 308
+# It keeps the method (RFC 9110, 15.4.9): browsers turn a POST into a GET on 301 and remember that for good.
+_PERMANENT = 308
 
 
-def redirect_handler(to: str, permanent: bool) -> Handler:
+def redirect_handler(to: str, status: int) -> Handler:
     """`to` is a template. What stays on this host stays there, whatever a client puts into the path."""
     template = Template(to)
-    status = _PERMANENT if permanent else _FOUND
     is_local = to.startswith(("/", "{path}", "{uri}")) and not to.startswith("//")
 
     async def redirect(request: Request, writer: ResponseWriter) -> None:
