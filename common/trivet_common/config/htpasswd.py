@@ -108,5 +108,5 @@ def _flaws_of_argon2(name: str, found: bytes, can_argon2: bool) -> Iterator[tupl
     elif not can_argon2:
         yield (
             f"the password of {name} is hashed by argon2, which is not installed here",
-            'pip install "trivet[argon2]"',
+            "pip install argon2-cffi",
         )
