@@ -7,7 +7,7 @@ import pytest
 
 from tests.whole.over import Choice
 from tests.whole.running import Site, running, wait_until
-from tests.whole.talking import Talk
+from tests.whole.talking import Talk, ask
 from trivet_common.config import load
 from trivet_deploy.explain import explanation
 from trivet_deploy.question import Words
@@ -147,3 +147,23 @@ def test_the_two_agree(tmp_path: Path) -> None:
             differing.append((ASKED[number], said, found[f"asked-{number}"]))
         assert told["passed"] or said == "/healthz", ASKED[number]
     assert differing == []
+
+
+UPSTREAM = """
+proxy: {processes: 2}
+upstreams: {app: {servers: ["http://127.0.0.1:1", "http://127.0.0.1:2"], fall: 1, retry: "off"}}
+routes: [{path: /, upstream: app}]
+"""
+
+
+def test_servers_that_are_left_out_are_said(tmp_path: Path) -> None:
+    """Nobody listens on those ports. Each process finds out for itself."""
+    with running(tmp_path, UPSTREAM) as site:
+        assert "server http://127.0.0.1:1: up" in site.command("explain", "--live", "/").stdout
+
+        def said() -> bool:
+            for _ in range(4):
+                assert ask(site.address, "/").status == 502
+            return "server http://127.0.0.1:1: left out" in site.command("explain", "--live", "/").stdout
+
+        wait_until(said, 30, "a server that is left out")
