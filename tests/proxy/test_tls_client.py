@@ -159,3 +159,13 @@ def test_a_context_of_today():
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert client_context(ServerTls(verify=False)).verify_mode is ssl.CERT_NONE
+
+
+async def test_a_server_cannot_hold_us_up_with_messages_either(
+    process, server, open_upstream, ca, monkeypatch
+):
+    limited = []
+    monkeypatch.setattr("trivet_proxy.openssl.limit", limited.append)
+    handler = open_upstream(server, tls=ServerTls(ca=ca))
+    assert (await ask(handler, FakeClient(process))).endswith(b"ok")
+    assert [type(one) for one in limited] == [ssl.SSLSocket]  # test_openssl.py has what that means

@@ -13,6 +13,7 @@ import trio
 
 from trivet_common.config.settings import ServerTls
 
+from .. import openssl
 from ..tls_wire import TlsWire
 from ..wire import Wire, WireClosed
 
@@ -52,6 +53,7 @@ class ServerWire(TlsWire):
         """The handshake; raises OSError that says why there is none, WireClosed. Endless by itself."""
         try:
             self._sock = self._wrap(self._sock)
+            openssl.limit(self._sock)  # a server may send messages that are no data without end, too
         except ValueError as error:
             raise OSError(str(error)) from None
         while True:
