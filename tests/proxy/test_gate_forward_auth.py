@@ -146,6 +146,11 @@ async def test_a_refusal_goes_on_to_the_client(status: int) -> None:
 @pytest.mark.parametrize(
     ("redirect", "location"),
     [
+        (
+            "https://id.example/?rd={scheme}://{host}{uri}",
+            b"https://id.example/?rd=http://h.example/a%3Fb%3D1",
+        ),
+        ("/login?next={uri}", b"/login?next=/a%3Fb%3D1"),
         ("/login", b"/login"),
     ],
 )

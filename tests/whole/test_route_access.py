@@ -242,6 +242,7 @@ def test_by_the_word_of_another(folder: Path, server: ThreadingHTTPServer, who: 
         told = told_of(talk, "POST /files/a?b HTTP/1.1\nHost: a.example\nContent-Length: 5\n\nhello")
         assert (told["HTTP_X_FORWARDED_METHOD"], told["HTTP_X_FORWARDED_URI"]) == ("POST", "/files/a?b")
         assert told["body"] == ""
+        assert told["HTTP_X_FORWARDED_HOST"] == "a.example"
         lines = log_of(site, 14)
     assert [why_of(line) for line in lines[:4]] == ["unauthorized"] * 3 + [""]
     assert " - ann [" in lines[3]
