@@ -27,7 +27,14 @@ LINEAR = [
     r"^/(?>a+)b",
     r"^/(a|ab)*c",
 ]
-SQUARE = [r"(\w+)\.css$", r"^(.*?)/([^/]*)$", r"^/(.*)/(.*)\.php$", r"/(\d+)$", r"^.*.*$"]
+SQUARE = [
+    r"(\w+)\.css$",
+    r"^(.*?)/([^/]*)$",
+    r"^/(.*)/(.*)\.php$",
+    r"/(\d+)$",
+    r"^.*.*$",
+    r"(/{2,}[ab]+){1,3}",
+]
 ENDLESS = [
     (r"(a+)+$", "a repeat within a repeat"),
     (r"^(a|a)*b", "a repeat within a repeat"),
@@ -42,9 +49,23 @@ ENDLESS = [
     (r"^(?<x>a)", "groups have numbers"),
     (r"(", "no regular expression"),
     (r"(?x) a", "flags"),
+    (r"^(?:(?i:a)x?|Ax?)*c", "flags"),
+    ("(?:" * 100 + "a" + ")*" * 100, "repeat within a repeat"),
     ("ä", "beyond ASCII"),
     ("", "empty"),
     ("a" * 513, "513 characters"),
+]
+QUICKLY_JUDGED = [
+    "(a?)?" * 100,
+    "(?:" * 80 + "a?" + ")?" * 80,
+    "(a|b)?" * 80,
+    "^" + "a?" * 250,
+    "(?:" + "a?b" * 150 + ")*",
+    "a{8000}" * 60,
+    "a{9000,}b",
+    "(" * 90 + "a" + ")" * 90,
+    "(((((((a{9}){9}){9}){9}){9}){9}){9})*b",
+    "a|" * 255 + "b",
 ]
 NASTY = [b"/", b"a", b"/a", b"a/", b"a-", b"1.", b"-", b"ab", b"0", b"xx-", b".css/", b"en/"]
 
@@ -64,6 +85,19 @@ def test_refused(text: str, says: str) -> None:
     with pytest.raises(Mistake) as raised:
         parse_regex(text)
     assert says in f"{raised.value.message}; {raised.value.hint}"
+
+
+@pytest.mark.parametrize("text", QUICKLY_JUDGED, ids=[text[:20] for text in QUICKLY_JUDGED])
+def test_judging_ends_soon_too(text: str) -> None:
+    began = time.thread_time()
+    try:
+        search, longest = re.compile(text.encode()).search, parse_regex(text).longest
+    except Mistake:
+        longest = 0
+    assert time.thread_time() - began < 3
+    if longest:
+        search(b"a" * longest)
+    assert time.thread_time() - began < 6
 
 
 @pytest.mark.parametrize("text", LINEAR + SQUARE)

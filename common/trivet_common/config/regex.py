@@ -23,6 +23,7 @@ LONGEST_TEXTS = (8192, 4096, 2048, 1024)
 _STEPS = 9_000_000
 _MOST_BRANCHES = 10_000  # copies that the count itself may make of an expression's parts
 
+_LOCAL_FLAGS = re.compile(r"\(\?[a-zA-Z]*-?[a-zA-Z]+:")
 _ANYTHING = frozenset(range(256))
 _NEW_LINE = 10
 _DIGITS = frozenset(b"0123456789")
@@ -39,7 +40,7 @@ _CLASSES = {
 _AT_START = (codes.AT_BEGINNING, codes.AT_BEGINNING_STRING)
 _ONE = (codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN)  # byte
 _REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT)
-_AT_END = (codes.AT_END, codes.AT_END_STRING)
+_ENDS = [(codes.AT, codes.AT_END), (codes.AT, codes.AT_END_STRING)]
 
 
 def parse_regex(value: Any) -> Regex:
@@ -59,8 +60,9 @@ def parse_regex(value: Any) -> Regex:
         tree = parser.parse(text.encode())
     except (re.error, OverflowError, RecursionError) as error:
         raise Mistake(f'"{shown(text)}" is no regular expression: {error}', _cure_of(text)) from None
-    if compiled.flags & (re.VERBOSE | re.LOCALE | re.MULTILINE):
-        raise Mistake(f'"{shown(text)}" has flags other than i and s', "take them out")
+    # For a part of it alone they would be another expression than the one whose steps are counted.
+    if compiled.flags & (re.VERBOSE | re.LOCALE | re.MULTILINE) or _LOCAL_FLAGS.search(text):
+        raise Mistake(f'"{shown(text)}" has flags other than (?i) and (?s) in front', "take them out")
     return Regex(text, compiled.groups, _longest(text, tree))
 
 
@@ -76,6 +78,8 @@ def _longest(text: str, tree: Any) -> int:
         try:
             if _Count(length, tree.state.flags).steps(tree) <= _STEPS:
                 return length
+        except RecursionError:
+            raise Mistake(f'"{shown(text)}" has parts within parts too deep', "write it flatter") from None
         except _TooMany as error:
             raise Mistake(f'"{shown(text)}": {error}', error.cure) from None
     raise Mistake(
@@ -138,11 +142,13 @@ class _Count:
 
     def _repeat(self, least: int, most: int, body: Any, rest: Sequence[Any]) -> int:
         most = min(most, self._length)
+        least = min(least, most)
         if most <= 1:
             return self._cost(rest) * (least == 0) + self._cost([*body, *rest])
         first, behind = self._first(body), self._first(rest)
         if not first & behind and self._is_plain(list(body), first | behind):
-            return most * self._size(body) + self._cost(rest)
+            # However often the whole is repeated, what repeats within it may take the whole text.
+            return (most if _is_fixed(body) else self._length) * self._size(body) + self._cost(rest)
         if _is_fixed(body):
             return most * self._size(body) + (most - least + 1) * self._cost(rest)
         if most > 16:
@@ -192,24 +198,25 @@ class _Count:
                 size += 1
         return size
 
-    def _first(self, nodes: Sequence[Any]) -> frozenset[int]:
+    def _first(self, nodes: Any) -> frozenset[int]:
         """Bytes that can come first. At the end of all nothing does: what got there gives nothing back."""
-        nodes = list(nodes)
-        if not nodes:
-            return frozenset()
-        (code, argument), rest = nodes[0], nodes[1:]
-        if code is codes.AT:
-            return frozenset() if argument in _AT_END else self._first(rest)
-        if code is codes.SUBPATTERN:
-            return self._first([*argument[3], *rest])
-        if code is codes.BRANCH:
-            return frozenset().union(*(self._first([*branch, *rest]) for branch in argument[1]))
-        if code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
-            least, _, body = argument
-            return self._first([*body, *rest]) | (frozenset() if least else self._first(rest))
+        found: frozenset[int] = frozenset()
+        for node in nodes:
+            found |= self._first_of(*node)
+            if not _is_nullable([node]) or node in _ENDS:
+                break
+        return found
+
+    def _first_of(self, code: Any, argument: Any) -> frozenset[int]:
         if code in _ONE:
             return self._set(code, argument)
-        return _ANYTHING
+        if code is codes.AT:
+            return frozenset()
+        if code is codes.SUBPATTERN:
+            return self._first(argument[3])
+        if code is codes.BRANCH:
+            return frozenset().union(*map(self._first, argument[1]))
+        return self._first(argument[2]) if code in _REPEATS else _ANYTHING
 
     def _set(self, code: Any, argument: Any) -> frozenset[int]:
         """Of one character."""
