@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from .resources import Resources
 
 
+def is_private(access: Access | None) -> bool:
+    """Whether what is behind it is not for everybody. A rate turns away nobody for good."""
+    return access is not None and bool(access.doorkeeping or access.basic_auth or access.forward_auth)
+
+
 class Gating:
     """For one build of a site."""
 

@@ -16,8 +16,10 @@ from .validators import Header
 # RFC 8246; a year is the most that caches were ever told to keep something (RFC 2616, 14.21).
 _FOR_EVER: Header = (b"cache-control", b"public, max-age=31536000, immutable")
 _ASK_FIRST: Header = (b"cache-control", b"no-cache")
-# Behind an application's decision no shared cache may decide.
+# Behind an application's decision, or a route's gates, no shared cache may decide: it asks nobody who he is,
+# and `public` allows it even what was sent for an Authorization (RFC 9111, 3.5).
 _FOR_ONE: Header = (b"cache-control", b"private, no-cache")
+_FOR_ONE_FOR_EVER: Header = (b"cache-control", b"private, max-age=31536000, immutable")
 NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 ATTACHMENT: Header = (b"content-disposition", b"attachment")
 
@@ -28,9 +30,10 @@ _ACTIVE = ("text/html", "text/xsl")
 class Presentation:
     """Of one route."""
 
-    __slots__ = ("_cache", "_is_auto", "_is_internal", "_types", "_uploads")
+    __slots__ = ("_cache", "_is_auto", "_is_internal", "_is_private", "_types", "_uploads")
 
-    def __init__(self, files: FilesAction, is_internal: bool = False) -> None:
+    def __init__(self, files: FilesAction, is_internal: bool = False, is_private: bool = False) -> None:
+        """`is_private`: not for everybody, by the route's gates."""
         self._types = TYPES | {
             ending.encode(): content_type.encode("latin-1") for ending, content_type in files.types
         }
@@ -40,6 +43,7 @@ class Presentation:
             self._cache = [(b"cache-control", files.cache.encode("latin-1"))]
         self._uploads = files.uploads
         self._is_internal = is_internal
+        self._is_private = is_private
 
     def content_type(self, name: bytes) -> bytes:
         return content_type_of(name, self._types)
@@ -58,8 +62,8 @@ class Presentation:
             return _FOR_ONE
         # People name uploads, and may name two of them alike.
         if not self._uploads and (name in listed or is_hashed(name)):
-            return _FOR_EVER
-        return _ASK_FIRST
+            return _FOR_ONE_FOR_EVER if self._is_private else _FOR_EVER
+        return _FOR_ONE if self._is_private else _ASK_FIRST
 
 
 def is_active(content_type: bytes) -> bool:

@@ -24,7 +24,7 @@ from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.terms import Terms
 from .folder import Folder
-from .gating import Gating
+from .gating import Gating, is_private
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
 from .handlers.pool import pool_handler
@@ -212,8 +212,9 @@ class _Builder:
         try:
             return shaped(route, self._gating.guarded(route.access, handler))
         except OSError as error:
-            self._judge(route, f"its requests cannot be counted in {self._run.buckets}: {error.strerror}")
-            return answer_nothing
+            problem = f"its requests cannot be counted in {self._run.buckets}: {error.strerror}"
+            self._judge(route, problem)
+            return unreachable_handler(problem)
 
     def _ask_pool(self, name: str) -> Handler:
         return pool_handler(self._dispatch(name))
@@ -271,12 +272,15 @@ class _Builder:
                 self._shelf,
                 number=order,
                 is_internal=route.internal,
+                is_private=is_private(route.access),
                 folder=folder,
                 kept=self._keep(route, folder) if route.files.keep_releases else None,
             )
         assert route.file is not None, "the configuration gives every route one action"
         self._judge(route, why_not_a_file(route.file))
-        return file_handler(route.file, self._complaints, self._shelf, number=order)
+        return file_handler(
+            route.file, self._complaints, self._shelf, number=order, is_private=is_private(route.access)
+        )
 
     def _keep(self, route: Route, folder: Folder) -> KeptAssets | None:
         assert route.files is not None

@@ -42,6 +42,7 @@ def test_lines_that_let_somebody_in(line: str, user: str, kind: str) -> None:
         (f"ann:{GOOD.replace('$10$', '$03$')}", "3 is no cost", "-C 12"),
         (f":{GOOD}", "no line of an htpasswd file", "name:hash"),
         ("ann", "no line of an htpasswd file", "name:hash"),
+        (f"ann :{GOOD}", "no line of an htpasswd file", "name:hash"),
         (f"a\x07n:{GOOD}", "no line of an htpasswd file", "name:hash"),
         (f"{'a' * 256}:{GOOD}", "no line of an htpasswd file", "name:hash"),
         ("ann:$argon2id$v=19$m=65536$x$y", "malformed", "anew"),

@@ -35,6 +35,15 @@ def test_what_an_application_guards_is_for_one_client():
     assert presentation.headers(b"app.27e20196a850.css") == [(b"cache-control", b"private, no-cache")]
 
 
+def test_what_a_gate_guards_is_for_no_shared_cache():
+    presentation = Presentation(FilesAction(ROOT), is_private=True)
+    year = (b"cache-control", b"private, max-age=31536000, immutable")
+    assert presentation.headers(b"app.27e20196a850.css") == [year]
+    assert presentation.headers(b"app.css") == [(b"cache-control", b"private, no-cache")]
+    written = Presentation(FilesAction(ROOT, cache="max-age=60"), is_private=True)
+    assert written.headers(b"app.css") == [(b"cache-control", b"max-age=60")]
+
+
 def test_types():
     presentation = of(types=(("glb", "model/x"), ("css", "text/plain; charset=utf-8")))
     assert presentation.content_type(b"a.GLB") == b"model/x"

@@ -102,6 +102,7 @@ pools: {{web: {{app: gatehouse, workers: 2}}}}
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "public").mkdir()
     (tmp_path / "public/page.txt").write_text("a page")
+    (tmp_path / "public/app.27e20196a850.css").write_text("p {}")
     (tmp_path / "users").write_text(f"ann:{hashed(b'secret')}\n")
     return tmp_path
 
@@ -181,6 +182,9 @@ def test_by_password(folder: Path, server: ThreadingHTTPServer) -> None:
                 assert told["REMOTE_USER"] == "ann"
         for kind in KINDS:
             assert talk.get(page(kind), basic("ann", "secret"), method="HEAD").status == 200
+        hashed_name = "/files/app.27e20196a850.css"
+        caching = talk.get(hashed_name, basic("ann", "secret")).headers["cache-control"]
+        assert caching == "private, max-age=31536000, immutable"
         lines = log_of(site, 15)
     assert ["ann" in line.partition("[")[0] for line in lines[:5]] == [False, True, False, False, True]
     assert [why_of(line) for line in lines[:5]] == ["unauthorized"] * 4 + [""]

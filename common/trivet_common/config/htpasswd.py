@@ -80,7 +80,10 @@ def parse_htpasswd(data: bytes, can_argon2: bool | None = None) -> tuple[dict[by
 def _flaws_of(user: bytes, colon: bytes, found: bytes, can_argon2: bool) -> Iterator[tuple[str, str]]:
     name = shown(user.decode("utf-8", "replace")) if colon else ""
     anew = f"htpasswd -B FILE {name}"
-    if not colon or not user or len(user) > 255 or any(byte < 0x20 or byte == 0x7F for byte in user):
+    is_plain = user == user.strip() and not any(byte < 0x20 or byte == 0x7F for byte in user)
+    if (
+        not colon or not user or len(user) > 255 or not is_plain
+    ):  # headers lose outer spaces: two would be one
         yield "this is no line of an htpasswd file", "write name:hash, by htpasswd -B FILE name"
     elif old := next((what for mark, what in _OLD.items() if found.startswith(mark)), None):
         yield f"the password of {name} is hashed by {old}", anew

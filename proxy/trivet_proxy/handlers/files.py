@@ -52,6 +52,7 @@ def files_handler(
     *,
     number: int = 0,
     is_internal: bool = False,
+    is_private: bool = False,
     folder: Folder,
     kept: KeptAssets | None = None,
 ) -> Handler:
@@ -59,16 +60,18 @@ def files_handler(
 
     `number`: the route's own among those that share the shelf.
     """
-    presentation = Presentation(files, is_internal)
+    presentation = Presentation(files, is_internal, is_private)
     catalogue = Catalogue(number, folder, presentation, shelf, files.precompressed)
     # Below zero: a name may be in both.
     earlier = Catalogue(-1 - number, kept, presentation, shelf, files.precompressed) if kept else None
     return _Files(files, prefix, folder, catalogue, earlier, complaints).serve
 
 
-def file_handler(path: Path, complaints: Complaints, shelf: Shelf, *, number: int = 0) -> Handler:
+def file_handler(
+    path: Path, complaints: Complaints, shelf: Shelf, *, number: int = 0, is_private: bool = False
+) -> Handler:
     """The one file, whatever stands at its path by then. The operator named it: links are followed."""
-    presentation = Presentation(FilesAction(path.parent))
+    presentation = Presentation(FilesAction(path.parent), is_private=is_private)
     catalogue = Catalogue(number, SingleFile(path), presentation, shelf, precompressed=False)
     name = os.fsencode(path.name)
 
