@@ -47,12 +47,12 @@ FLOORS = {
     """,
     "proxy": """
         access_logs beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
-        candidates conditions disk error_pages presentation shown tls_profile unraisable
-        backlog body clients introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
+        candidates conditions disk encoders error_pages presentation shown tls_profile unraisable
+        backlog body clients error_choice introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer
-        doors forwarded note resources shelf
-        catalogue gates kept_assets
-        altering gating keeper
+        doors forwarded note resources shelf writer_stage
+        catalogue compression gates interception kept_assets
+        altering answering gating keeper
         dispatch
         upstreams
         handlers
@@ -79,7 +79,7 @@ FLOORS = {
         roster visit
     """,
     "proxy/gates": """
-        basic_auth doorkeeping headers rate_limit rewrite subrequest
+        basic_auth doorkeeping headers maintenance rate_limit rewrite subrequest
         forward_auth
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
@@ -96,7 +96,7 @@ FLOORS = {
         master
     """,  # noqa: E501
     "deploy": """
-        application_check refusal roll_call rollout succession watcher words
+        application_check changes refusal roll_call rollout succession watcher words
         effective_access effective_match
         effective
         apart certificates discovery question running
@@ -150,6 +150,9 @@ TESTED_BY = {
     "effective_match": "deploy/test_effective.py",
     "effective_access": "deploy/test_effective.py",
     **dict.fromkeys(["model_access", "resolve_access", "settings_access"], "common/test_access_settings.py"),
+    **dict.fromkeys(["model_errors", "resolve_errors", "settings_errors"], "common/test_errors_settings.py"),
+    "writer_stage": "proxy/test_compression.py",
+    "answering": "whole/test_route_errors.py",
     **dict.fromkeys(
         [
             "model_headers",
@@ -166,6 +169,7 @@ TESTED_BY = {
         "common/test_route_settings.py",
     ),
     "proxy/altering": "proxy/test_site.py",
+    "deploy/changes": "deploy/test_applies.py",
     "proxy/origin": "proxy/test_gate_rate_limit.py",
     "gates/subrequest": "proxy/test_gate_forward_auth.py",
     **dict.fromkeys(["tls", "model_tls", "resolve_tls"], "common/test_tls_settings.py"),

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from trivet_common.config.problems import shown_path
 from trivet_proxy.beneath import ROOT, Links, open_beneath
-from trivet_proxy.content_types import content_type_of
+from trivet_proxy.content_types import content_type_of, is_text
 from trivet_proxy.file_tree import DEEPEST, FileTree
 from trivet_proxy.listing import size_text
 
@@ -34,12 +34,6 @@ Compress = Callable[[bytes], bytes]
 
 _ENDINGS = (".gz", ".br", ".zst")
 _OURS = tuple(ending.encode() for ending in _ENDINGS)
-# What is not text and shrinks all the same.
-_ALSO = frozenset(
-    b"application/json application/ld+json application/geo+json application/manifest+json application/wasm "
-    b"application/toml application/vnd.ms-fontobject font/ttf font/otf image/bmp image/x-icon "
-    b"model/gltf+json application/vnd.apple.mpegurl application/dash+xml application/rtf".split()
-)
 # Less than a packet saves nobody anything, and a gain of a few bytes is not worth a file.
 _SMALLEST, _LARGEST = 200, 256 * 1024 * 1024
 _WORTH = 0.95
@@ -87,8 +81,8 @@ def _compress(root: int) -> int:
     tree = FileTree(os.fsencode(f"/proc/self/fd/{root}/"), lambda name: False, _MOST_NAMES)
     try:
         jobs = list(_jobs(root, tree, tallies))
-    except OSError as problem:
-        raise Refusal(f"the folder cannot be read: {problem.strerror}") from None
+    except OSError as error:
+        raise Refusal(f"the folder cannot be read: {error.strerror}") from None
     problems: list[str] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # compressing releases the interpreter's lock
         console = Console(stderr=True)
@@ -135,7 +129,7 @@ def _gzip(data: bytes) -> bytes:
 
 def _jobs(root: int, tree: FileTree, tallies: dict[str, Tally]) -> Iterator[_Job]:
     for name in tree:
-        if name.endswith(_OURS) or not _is_text(name):
+        if name.endswith(_OURS) or not is_text(content_type_of(name)):
             continue
         info = _look(root, name)
         if info is None or not _SMALLEST <= info.st_size <= _LARGEST:
@@ -157,11 +151,6 @@ def _look(root: int, name: bytes) -> os.stat_result | None:
     except OSError:
         return None
     return info if stat.S_ISREG(info.st_mode) else None
-
-
-def _is_text(name: bytes) -> bool:
-    bare = content_type_of(name).partition(b";")[0]
-    return bare.startswith(b"text/") or bare.endswith(b"xml") or bare in _ALSO
 
 
 def _is_current(root: int, name: bytes, ending: str, info: os.stat_result) -> bool:

@@ -1,4 +1,4 @@
-"""Content codings of files: which siblings there may be, and which of them a client takes (RFC 9110, 12.5.3).
+"""Content codings: which siblings of a file there may be, and which a client takes (RFC 9110, 12.5.3).
 
 Knows header values and endings only.
 """
@@ -26,8 +26,8 @@ _MOST = 32
 
 
 @lru_cache(maxsize=256)  # browsers send a handful of them; a flood of others only misses
-def acceptable(field: bytes) -> tuple[Coding, ...]:
-    """The codings to prefer to none, the best first."""
+def acceptable(field: bytes, known: tuple[Coding, ...] = CODINGS) -> tuple[Coding, ...]:
+    """Those of `known` to prefer to none, the best first; what a client likes equally stays in order."""
     weights: dict[bytes, float] = {}
     for element in field.split(b",", _MOST)[:_MOST]:
         found = _ELEMENT.fullmatch(element.strip(b" \t"))
@@ -38,7 +38,7 @@ def acceptable(field: bytes) -> tuple[Coding, ...]:
     others = weights.get(b"*", 0.0)
     # A client that says how much it likes no coding at all is taken at its word.
     least = weights.get(b"identity", 0.0)
-    ranked = [(weights.get(coding.name, others), coding) for coding in CODINGS]
+    ranked = [(weights.get(coding.name, others), coding) for coding in known]
     return tuple(
         coding
         for weight, coding in sorted(ranked, key=lambda pair: -pair[0])

@@ -19,6 +19,7 @@ from .body import EMPTY, Body, no_body_before
 from .clients import Clients
 from .complaints import Complaints
 from .crumbs import Crumbs
+from .error_choice import render_for
 from .forwarded import client_of
 from .note import CLIENT_LEFT, SAID_ELSEWHERE, note, note_apart, note_loss, note_unread
 from .omissions import Omissions
@@ -278,8 +279,7 @@ class Connection:
         elif not writer.take_back():
             writer.close_without_end()
         else:
-            headers, page = error_pages.render(problem, request.request_id, request.head.get(b"accept"))
-            await writer.send(problem.status, headers, page)
+            await writer.send(problem.status, *render_for(request, problem, self._clients.site.errors))
 
     def _explain(self, error: Exception, request: Request) -> HttpError:
         """What nobody foresaw. The connection ends with it: who knows what state it left behind."""
@@ -318,9 +318,8 @@ class Connection:
         self._patience.stop()
         writer = ResponseWriter(self.wire, self._stall, resources, EMPTY, b"", False, False)
         request_id = resources.request_ids.new()
-        headers, page = error_pages.render(error, request_id, None)
         try:
-            await writer.send(error.status, headers, page)
+            await writer.send(error.status, *error_pages.render(error, request_id, None))
             self._is_unread = True
         finally:
             self._end(writer)

@@ -109,6 +109,14 @@ _NAMES = {
     b"apple-developer-merchantid-domain-association": b"text/plain; charset=utf-8",
 }
 
+# What is not text by its name and shrinks like one.
+_ALSO = frozenset(
+    b"application/json application/wasm "
+    b"application/toml application/vnd.ms-fontobject font/ttf font/otf image/bmp image/x-icon "
+    b"application/vnd.apple.mpegurl application/rtf "
+    b"application/javascript application/x-javascript application/x-ndjson".split()
+)
+
 UNKNOWN = b"application/octet-stream"
 
 TYPES: dict[bytes, bytes] = {
@@ -117,6 +125,12 @@ TYPES: dict[bytes, bytes] = {
     for media_type, endings in table.items()
     for ending in endings.split()
 }
+
+
+def is_text(content_type: bytes) -> bool:
+    """Whether what is of this type shrinks when it is compressed."""
+    bare = content_type.partition(b";")[0].strip().lower()
+    return bare.startswith(b"text/") or bare.endswith((b"xml", b"+json")) or bare in _ALSO
 
 
 def content_type_of(name: bytes, types: Mapping[bytes, bytes] = TYPES) -> bytes:

@@ -30,8 +30,11 @@ CLIENT_LEFT = REASONS["client_left"].status
 # Overload is seen in the access log and status, an application error was told by its worker: said again,
 # these would fill the error log with what is known.
 SAID_ELSEWHERE = frozenset(
-    {"queue_full", "queue_timeout", "draining", "overloaded", "pool_down", "app_error", "worker_twice"}
-)
+    {
+        "queue_full", "queue_timeout", "draining", "overloaded", "pool_down", "app_error", "worker_twice",
+        "maintenance", "intercepted",
+    }
+)  # fmt: skip
 
 
 def log_line(log: RouteLog) -> Callable[[Request, ResponseWriter], None] | None:

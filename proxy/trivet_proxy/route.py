@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trivet_common.config import Limits
 
     from .conditions import Condition, Holds
+    from .error_choice import ErrorChoice
     from .request import Request
     from .router import Router
     from .shape import Shape
@@ -55,6 +56,7 @@ class CompiledRoute:
     slot_lines: bytes = b""  # what only slots of ours are told: whole lines that begin with CRLF
     shape: Shape | None = None
     secure_shape: Shape | None = None  # over https
+    errors: ErrorChoice | None = None  # None: Trivet's own pages
     obeys: bool = False  # an application's order to send a file
     rest: Router | None = None  # the routes behind it, where it may leave a request to them
     # what is said about it

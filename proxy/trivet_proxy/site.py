@@ -19,10 +19,12 @@ from trivet_common.pool.places import RunDir
 from trivet_common.pulse import is_beating
 
 from .altering import altered, looked_up_below, shaped
+from .answering import Answering
 from .beneath import Links
 from .complaints import Complaints
 from .dispatch.pool import PoolDispatch
 from .dispatch.terms import Terms
+from .error_choice import ErrorChoice
 from .folder import Folder
 from .gating import Gating, is_private
 from .handlers.files import file_handler, files_handler
@@ -66,6 +68,7 @@ class Site:
         "_keepers",
         "_resources",
         "_upstreams",
+        "errors",
         "find",
         "find_secure",
         "router",
@@ -81,9 +84,11 @@ class Site:
         upstreams: Roster,
         keepers: list[Keeper],
         resources: Resources,
+        errors: ErrorChoice | None = None,
     ) -> None:
         self.settings = settings
         self.router = router
+        self.errors = errors  # where no route matches
         self._internal = internal
         # Not a method around it: one call less a request.
         self.find: Find = router.find
@@ -160,19 +165,22 @@ class _Builder:
         self._complaints = Complaints(resources.error_log.warning)
         self._shelf = Shelf()
         self._keepers: list[Keeper] = []
+        self._answering = Answering(self._report)
         self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream)
 
     def build(self) -> Site:
         internal = self._internal_routes()
         routes = [self._compile(order, route) for order, route in enumerate(self._settings.routes)]
-        del self._gating  # it knows us: what a site holds would be left to the collector, which seldom looks
+        errors = self._answering.choice_of(self._settings.errors)
+        # They know us: what a site holds would be left to the collector, which seldom looks.
+        del self._gating, self._answering
         for place, route in enumerate(self._settings.routes):
             routes[place].obeys = bool(internal)
             if route.files is not None and route.files.passes_on:
                 routes[place].rest = Router(routes[place + 1 :])
         site = Site(
             self._settings, Router(routes), internal, self._dispatches, self._upstreams, self._keepers,
-            self._resources,
+            self._resources, errors,
         )  # fmt: skip
         if self._problems:
             site.drop()
@@ -183,7 +191,8 @@ class _Builder:
         found, roots = [], []
         for order, route in enumerate(self._settings.routes):
             if route.internal:
-                found.append(self._compile(order, route, self._files(order, route)))
+                handler = self._answering.changed(route, self._files(order, route))
+                found.append(self._compile(order, route, handler))
                 if route.files is not None:
                     roots.append((os.fsencode(route.files.root), (route.path or "/").encode()))
         return InternalRoutes(found, roots)
@@ -200,17 +209,19 @@ class _Builder:
             shape=compile_shape(route.response_headers),
             secure_shape=compile_shape(with_hsts(route.response_headers, route.hsts)),
             slot_lines=self._slot_lines(route),
+            errors=self._answering.choice(route),
         )
         to_slash = None
         if has_slash(route):
             to_slash = make(handler=self._guarded(route, redirect_to_slash))
         if handler is None and route.internal:
             return make(handler=answer_nothing)
-        return make(handler=self._guarded(route, handler or self._handler(order, route)), to_slash=to_slash)
+        handler = handler or altered(route, self._answering.changed(route, self._action(order, route)))
+        return make(handler=self._guarded(route, handler), to_slash=to_slash)
 
     def _guarded(self, route: Route, handler: Handler) -> Handler:
         try:
-            return shaped(route, self._gating.guarded(route.access, handler))
+            return shaped(route, self._answering.closed(route, self._gating.guarded(route.access, handler)))
         except OSError as error:
             problem = f"its requests cannot be counted in {self._run.buckets}: {error.strerror}"
             self._judge(route, problem)
@@ -235,12 +246,7 @@ class _Builder:
             lines += b"\r\ntrivet-timeout: %d" % milliseconds
         return lines
 
-    def _handler(self, order: int, route: Route) -> Handler:
-        return altered(route, self._action(order, route))
-
     def _action(self, order: int, route: Route) -> Handler:
-        if route.internal:
-            return answer_nothing
         if route.pool is not None:
             is_timed = self._settings.pools[route.pool].server_timing
             return pool_handler(self._dispatch(route.pool), is_timed)
@@ -297,9 +303,11 @@ class _Builder:
         return kept
 
     def _judge(self, route: Route, reason: str | None) -> None:
-        if reason is None:
-            return
-        problem = Problem(route.where, reason)
+        if reason is not None:
+            self._report(route.where, reason)
+
+    def _report(self, where: str, reason: str) -> None:
+        problem = Problem(where, reason)
         if self._is_forgiving:
             self._resources.error_log.error(str(problem))
         else:

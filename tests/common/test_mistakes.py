@@ -383,12 +383,12 @@ wrong(
 listen: {address: "0.0.0.0:80", proxy_protocol: [10.0.0.1/8, balancer]}
 routes:
   - {path: /private/, path_regex: x, files: .}
-  - {path: /, compress: true, pool: web}
+  - {path: /, limits: {body_rate: 1KiB/s}, pool: web}
 pools: {web: {app: shop}}
 """,
     '1: listen.proxy_protocol: "10.0.0.1/8" has bits set beyond its mask … write 10.0.0.0/8',
     '1: listen.proxy_protocol: "balancer" is neither a network nor "private"',
-    "4: compress: not yet built",
+    "4: limits.body_rate: not yet built",
 )
 
 # Values
@@ -1111,6 +1111,50 @@ pools: {web: {app: shop}}
     '1: include: "../*.yaml" leads out of the folder',
     '1: include: "/etc/*.yaml" leads out of the folder',
     '1: include: there is no file "sites/missing.yaml"',
+)
+wrong(
+    "pages that are not there or say too much",
+    """
+defaults: {errors: {502: gone.html}}
+routes:
+  - path: /a
+    respond: hi
+    errors: {5XX: static/favicon.ico, 200: static/favicon.ico, 404: {json: 1, file: static/favicon.ico}}
+  - {path: /b, respond: hi, errors: {401: {file: static/favicon.ico, intercept: true}, 403: static}}
+  - {path: /c, respond: hi, errors: {404: [x], 405: true}}
+""",
+    '1: defaults.errors.502: there is no … gone.html … correct the path gone.html',
+    '5: errors.200: "200" is no status of an error … write for example 502, 4xx or 5xx',
+    "5: errors.404.json: a file is written already … keep one of the two",
+    '5: errors.5XX: "5XX" is written in small letters … write 5xx',
+    "6: errors.401.intercept: a route with respond answers itself … take it out",
+    "6: errors.403: … is a folder, not a file",
+    "7: errors.404: a page is a file, not a list … write a file, {json: …} or off",
+    "7: errors.405: a page is a file, not … write a file, {json: …} or off",
+)
+wrong(
+    "errors and maintenance without what they are for",
+    """
+defaults: {errors: page.html, maintenance: page.html, compress: gzip}
+routes:
+  - {path: /a, respond: hi, errors: [1], maintenance: {page: static/favicon.ico}}
+  - {path: /b, respond: hi, maintenance: {when: static, except: [10.0.0.1/8], retry_after: 5}}
+  - {path: /c, health: ready, maintenance: {when: static/off}}
+  - {path: /d, respond: hi, maintenance: {when: static/favicon.ico, page: static/favicon.ico}}
+  - {path: /e, respond: hi, gzip: true, error_page: page.html}
+""",
+    '1: defaults.compress: "gzip" is neither true nor false',
+    "1: defaults.errors: this says for no status … write errors: {5xx: page.html}",
+    "1: defaults.maintenance: this does not say when … write maintenance: {when: maintenance.on, page: page.html}",
+    "3: errors: this must be a mapping … not a list … write errors: {5xx: page.html}",
+    "3: maintenance: when is missing … write when: maintenance.on",
+    "4: maintenance.except: … has bits set beyond its mask … write 10.0.0.0/8",
+    "4: maintenance.retry_after: … s",
+    "4: maintenance.when: … is a folder, not a file … name a file in it",
+    "5: maintenance: a route with health is not closed for maintenance … take it out",
+    "6: maintenance.page: the page is read when Trivet starts … give the file of when: another name",
+    "7: unknown key error_page in the route … write errors: {502: page.html}",
+    "7: unknown key gzip in the route … write compress: true",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from . import fields
 from .model_access import AccessKeys
+from .model_errors import ErrorsKeys
 from .model_files import FilesKeys
 from .model_headers import HeaderChanges, HeaderValues, RequestHeaderChanges
 from .model_hsts import Hsts
@@ -16,6 +17,7 @@ from .model_rewrite import RedirectKeys, RewriteKeys
 from .nodes import Text, described
 from .problems import Mistake
 from .section import Section, section, setting
+
 
 Words = Annotated[
     tuple[fields.Word, ...], fields.Short("text or list", fields.one_or_list, {"type": "string"})
@@ -34,7 +36,7 @@ class RouteLimits(Section):
     }
 
 
-class RouteOptions(AccessKeys):
+class RouteOptions(ErrorsKeys, AccessKeys):
     """What a route may say besides what it matches and what it does; also the keys of `defaults`."""
 
     limits: RouteLimits = section(RouteLimits, "Limits of this route.")
@@ -60,12 +62,9 @@ class RouteOptions(AccessKeys):
     hsts: Hsts | None = setting(
         None, "Tell browsers to use https only, for so long: `hsts: 1y`. Sent over https alone."
     )
-
-    later: ClassVar[dict[str, str]] = {
-        "errors": "error pages of your own",
-        "maintenance": "a maintenance page",
-        "compress": "compression",
-    }
+    compress: fields.Switch = setting(
+        False, "Compress texts above 1 KiB on their way (gzip, and Brotli and Zstandard where installed)."
+    )
 
 
 def _parse_body(value: Any) -> str:

@@ -14,6 +14,7 @@ from .model_routes import ACTIONS, RespondKeys, RouteKeys
 from .nodes import Loc
 from .problems import shown
 from .resolve_access import resolve_access
+from .resolve_errors import resolve_errors, resolve_maintenance
 from .resolve_files import resolve_files, with_charset
 from .resolve_headers import fixed_headers, request_changes, response_changes
 from .resolve_log import check_log_files, resolve_log
@@ -69,6 +70,9 @@ class _RouteMaker:
             if upstream
             else None,
             tunnel_timeout=options.tunnel_timeout,
+            errors=resolve_errors(keys, self._site.defaults, draft, self._loc),
+            maintenance=resolve_maintenance(keys, self._site.defaults, draft, self._loc),
+            compress=(keys if "compress" in keys.model_fields_set else self._site.defaults).compress,
             stream=options.stream,
             log=resolve_log(keys, self._site, draft, self._loc),
             response_headers=response_changes(keys, self._site, draft, self._loc),

@@ -16,6 +16,7 @@ from .listener_match import warn_of_other_ways
 from .model import SiteKeys
 from .model_routes import RouteKeys
 from .problems import Mistake, Place
+from .resolve_errors import resolve_errors
 from .resolve_headers import check_default_headers
 from .resolve_listen import resolve_listeners, trusted
 from .resolve_log import log_target
@@ -67,6 +68,7 @@ class SiteResolver:
             routes=routes,
             pools=pools,
             warnings=(),
+            errors=resolve_errors(site.defaults, site.defaults, draft, ()),
         )
         check_exposure(settings, draft)
         draft.findings.raise_if_any()

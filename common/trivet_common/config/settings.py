@@ -9,6 +9,7 @@ from pathlib import Path
 from .addresses import Listen, Server, TrustedProxies
 from .problems import Problem
 from .settings_access import Access
+from .settings_errors import ErrorPage, Maintenance
 from .settings_log import RouteLog
 from .settings_match import Match
 from .settings_rewrite import Rewrite
@@ -189,12 +190,15 @@ class Route:
     internal: bool = False  # reached only by an order of an application
     read_timeout: float | None = None
     tunnel_timeout: float = 3600.0
+    errors: tuple[ErrorPage, ...] = ()
+    maintenance: Maintenance | None = None
+    compress: bool = False
     listener: tuple[str, ...] = ()  # addresses; none: all
     match: Match | None = None  # what else it asks
+    access: Access | None = None  # who may come in
     request_headers: HeaderChanges = HeaderChanges()
     strip_prefix: str | None = None  # without a slash at its end; goes first
     rewrite: Rewrite | None = None
-    access: Access | None = None  # who may come in
 
     @property
     def is_sure(self) -> bool:
@@ -293,6 +297,7 @@ class Settings:
     routes: tuple[Route, ...]
     pools: dict[str, Pool]
     warnings: tuple[Problem, ...]
+    errors: tuple[ErrorPage, ...] = ()  # where no route matches
 
     @property
     def route_log_files(self) -> tuple[str | Path, ...]:

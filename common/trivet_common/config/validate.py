@@ -101,6 +101,7 @@ def _missing(loc: Loc) -> tuple[str, str]:
     if loc[:1] == ("upstreams",):
         examples["address"] = 'address: "http://127.0.0.1:9000"'
     examples |= {"max": "max: 8", "servers": 'servers: ["http://127.0.0.1:9000"]', "root": "root: ./static"}
+    examples["when"] = "when: maintenance.on"
     return f"{label(loc[:-1])}: {key} is missing", f"write {examples.get(key, key + ': …')}"
 
 

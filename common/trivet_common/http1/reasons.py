@@ -96,6 +96,7 @@ REASONS: dict[str, Reason] = {
     "auth_busy": Reason(503, _US, "Too many passwords are being checked at this moment."),
     "auth_bad": Reason(502, _UPSTREAM, "Who forward_auth asks gave no answer that can be used."),
     "auth_timeout": Reason(503, _UPSTREAM, "Who forward_auth asks did not answer within its timeout."),
+    "maintenance": Reason(503, _US, "The route is closed for maintenance: there is the file of its when:."),
     "no_route": Reason(404, _CLIENT, "No route matches this request."),
     "not_found": Reason(404, _CLIENT, "There is no such file."),
     "precondition": Reason(412, _CLIENT, "The file is not in the state that the request is conditional on."),
@@ -113,6 +114,9 @@ REASONS: dict[str, Reason] = {
     "upstream_refused": Reason(502, _UPSTREAM, "No connection to the upstream could be made."),
     "upstream_timeout": Reason(504, _UPSTREAM, "The upstream did not answer in time."),
     "upstream_bad": Reason(502, _UPSTREAM, "The upstream's answer was malformed or cut short."),
+    "intercepted": Reason(
+        502, _UPSTREAM, "The answer is in the place of the application's own, as errors: says."
+    ),
     "upgrade": Reason(
         501, _US, "A pool runs WSGI, which cannot switch protocols: route this to an upstream."
     ),

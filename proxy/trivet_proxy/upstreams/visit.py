@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Of all ways in which an exchange can end early, those that are the server's own failure.
 _FAILURES = frozenset({"upstream_bad", "upstream_timeout"})
+_INTERCEPTED = "intercepted"  # an answer as good as any, that our client does not see
 
 
 class Switched(NamedTuple):
@@ -190,14 +191,21 @@ class Visit:
                 link, head, self._request, self._writer, self._servers.sieve, self._read_timeout
             )
         except HttpError as error:
+            if error.why == _INTERCEPTED:
+                self._note(head.status, is_failure)
             return self._judge(error)
         if why in _FAILURES:
             self._servers.note_failure(self._server, REASONS[why].meaning)
-        elif is_failure:
-            self._servers.note_failure(self._server, f"it answered {head.status}")
+        else:
+            self._note(head.status, is_failure)
+        return True
+
+    def _note(self, status: int, is_failure: bool) -> None:
+        """Of an answer that is whole."""
+        if is_failure:
+            self._servers.note_failure(self._server, f"it answered {status}")
         else:
             self._servers.note_success(self._server)
-        return True
 
     def _judge_loss(self, link: ServerLink) -> bool:
         """The connection ended without an answer."""
