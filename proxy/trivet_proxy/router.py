@@ -7,8 +7,7 @@ that of reading the list from the top. Knows routes and requests, not what a han
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from trivet_common.http1.reasons import refuse
 
@@ -24,8 +23,7 @@ Find = Callable[..., CompiledRoute | None]
 
 _MOST_KNOWN = 1024
 _LONGEST_KNOWN = 256
-
-_by_order = attrgetter("order")
+_MOST_ASKED = 64  # routes at once, that are remembered
 
 
 class Router:
@@ -34,7 +32,7 @@ class Router:
     Where no route asks for more than host, path and scheme, the request is not looked at.
     """
 
-    __slots__ = ("_asking", "_known", "_secure", "_sure", "routes")
+    __slots__ = ("_asking", "_known", "_led", "_secure", "_sure", "routes")
 
     def __init__(self, routes: Iterable[CompiledRoute], scheme: str = "http") -> None:
         self.routes = sorted(routes, key=lambda route: route.order)
@@ -45,6 +43,7 @@ class Router:
         mine = [route for route in self.routes if route.scheme in (None, scheme)]
         self._sure = _Hosts(_PathTable, [route for route in mine if not route.is_asking])
         self._known: dict[tuple[str, bytes], CompiledRoute] = {}
+        self._led: dict[tuple[str, bytes], _Led] = {}
         asking = [route for route in mine if route.is_asking]
         self._asking = _Hosts(PathCandidates, asking) if asking else None
 
@@ -91,21 +90,14 @@ class Router:
 
     def _find_asking(self, head: RoutableHead, request: Request) -> CompiledRoute | None:
         """The same, with those that ask in their places. HttpError method: only another one is answered."""
-        assert self._asking is not None
         path = head.path
-        best = _NOTHING
-        for table in self._sure.tables_for(head.host):
-            best = table.better(path, best)
-        match, slash = best
-        matches: list[CompiledRoute] = []
-        slashes: list[CompiledRoute] = []
-        for candidates in self._asking.tables_for(head.host):
-            candidates.gather(path, matches, slashes)
+        led = self._led.get((head.host, path)) or self._lead(head)
+        match, slash = led.match, led.slash
         refused: list[CompiledRoute] = []
-        if matches:
-            match = _first(matches, match, request, refused)
-        if slashes:
-            slash = _first(slashes, slash, request, [])
+        if led.matches:
+            match = _first(led.matches, request, refused) or match
+        if led.slashes:
+            slash = _first(led.slashes, request, []) or slash
         if match is None:
             if slash is None and refused:
                 raise _not_by_method(refused)
@@ -114,23 +106,50 @@ class Router:
             return slash.to_slash
         return match
 
+    def _lead(self, head: RoutableHead) -> _Led:
+        """Where host and path alone lead to: the sure ones, and those before them that are to be asked."""
+        assert self._asking is not None
+        path, best = head.path, _NOTHING
+        for table in self._sure.tables_for(head.host):
+            best = table.better(path, best)
+        matches: list[CompiledRoute] = []
+        slashes: list[CompiledRoute] = []
+        for candidates in self._asking.tables_for(head.host):
+            candidates.gather(path, matches, slashes)
+        led = _Led(*best, _before(best[0], matches), _before(best[1], slashes))
+        if len(path) <= _LONGEST_KNOWN and len(matches) <= _MOST_ASKED:
+            if len(self._led) >= _MOST_KNOWN:
+                self._led.clear()
+            self._led[head.host, path] = led
+        return led
+
+
+class _Led(NamedTuple):
+    """`matches` and `slashes` in file order."""
+
+    match: CompiledRoute | None
+    slash: CompiledRoute | None
+    matches: list[CompiledRoute]
+    slashes: list[CompiledRoute]
+
+
+def _before(sure: CompiledRoute | None, candidates: list[CompiledRoute]) -> list[CompiledRoute]:
+    return sorted(
+        (route for route in candidates if sure is None or route.order < sure.order),
+        key=lambda route: route.order,
+    )
+
 
 def _first(
-    candidates: list[CompiledRoute],
-    sure: CompiledRoute | None,
-    request: Request,
-    refused: list[CompiledRoute],
+    candidates: list[CompiledRoute], request: Request, refused: list[CompiledRoute]
 ) -> CompiledRoute | None:
-    """The first in file order that holds; those that would, were the method another one, are `refused`."""
-    candidates.sort(key=_by_order)
+    """The first that holds; those that would, were the method another one, are `refused`."""
     for route in candidates:
-        if sure is not None and sure.order < route.order:
-            break
         if route.holds is None or route.holds(request):
             if not route.methods or request.head.method in route.methods:
                 return route
             refused.append(route)
-    return sure
+    return None
 
 
 def _not_by_method(refused: list[CompiledRoute]) -> Exception:
