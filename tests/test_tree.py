@@ -36,7 +36,7 @@ FLOORS = {
     "common": """
         certificates foreign http1
         channel config forking inherited log_target loop notify peers pool pulse
-        access_log binding control logs
+        access_log asking binding control logs
         children listeners reloads
         prefork
     """,

@@ -24,11 +24,12 @@ from trivet_backend.roster import PoolWorker
 from trivet_backend.sockets import listen_unix
 from trivet_backend.templates import TEMPLATE, Templates
 from trivet_backend.tick import TICK, Tick
+from trivet_common.asking import is_listening
 from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
 from trivet_common.children import Child
 from trivet_common.config import Pool, Settings
-from trivet_common.control import ControlServer, Reply, is_listening
+from trivet_common.control import ControlServer, Reply
 from trivet_common.listeners import BoundListener, bind
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.figures import figures

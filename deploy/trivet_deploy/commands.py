@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from trivet_common import __version__
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 
 from . import running
 from .refusal import FAILED, GOOD, USAGE, Refusal

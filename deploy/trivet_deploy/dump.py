@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 
 from . import running
 from .page import Answer

@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from trivet_common.asking import is_listening, listener_at
 from trivet_common.binding import ListenError
 from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
-from trivet_common.control import is_listening, listener_at
 from trivet_common.inherited import LINE, Inherited
 from trivet_common.listeners import Listeners, bind
 from trivet_common.peers import is_trusted_in

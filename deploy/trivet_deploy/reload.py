@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 
 from . import running
 from .refusal import GOOD, Refusal

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 from trivet_common.peers import is_trusted_in
 from trivet_common.pool.board import BoardError, BoardView, SlotState, read_board
 from trivet_common.pool.places import PlaceError, PoolPlaces, RunDir

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 
 from . import page, running
 from .page import Answer, Row

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from trivet_common.control import is_listening
+from trivet_common.asking import is_listening
 
 from .refusal import USAGE, Refusal
 

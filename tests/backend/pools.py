@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from trivet_common.control import ControlError, ask
+from trivet_common.asking import ControlError, ask
 from trivet_common.pool.places import PoolPlaces
 
 PATIENCE = 10.0

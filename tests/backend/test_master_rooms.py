@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.backend.pools import APP, PATIENCE, PoolProcess, is_alive, until
-from trivet_common.control import ask
+from trivet_common.asking import ask
 from trivet_common.pool.queue_board import QueueCounts, QueueRow
 
 pytestmark = pytest.mark.slow

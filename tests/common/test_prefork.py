@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from trivet_common.asking import ask
 from trivet_common.channel import Channel, ChannelClosed, wait_readable
 from trivet_common.children import Child
-from trivet_common.control import ControlServer, ask
+from trivet_common.control import ControlServer
 from trivet_common.forking import fork
 from trivet_common.logs import ErrorLog
 from trivet_common.prefork import Master

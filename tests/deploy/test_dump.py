@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trivet_common.control import ControlError
+from trivet_common.asking import ControlError
 from trivet_deploy import dump, running
 from trivet_deploy.dump import Wanted
 from trivet_deploy.refusal import Refusal

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trivet_common.control import ControlError
+from trivet_common.asking import ControlError
 from trivet_deploy import reload, running
 from trivet_deploy.refusal import Refusal
 from trivet_deploy.running import MasterAt

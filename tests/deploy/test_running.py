@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trivet_common.control import ControlError
+from trivet_common.asking import ControlError
 from trivet_common.pool.board import STATE, Board, SlotState
 from trivet_common.pool.places import PoolPlaces
 from trivet_deploy import running

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from trivet_common.control import ControlError
+from trivet_common.asking import ControlError
 from trivet_deploy import page, running, status
 from trivet_deploy.refusal import Refusal
 from trivet_deploy.running import MasterAt

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.test_door import write
+from trivet_common.asking import ControlError, ask
 from trivet_common.children import Child
 from trivet_common.config import Listen, from_mapping
 from trivet_common.config.tls import Tls
-from trivet_common.control import ControlError, ask
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
 from trivet_common.pool.places import RunDir
