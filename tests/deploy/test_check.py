@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.others import NOBODY, needs_root
-from trivet_common.config import ConfigError
+from trivet_common.config import ConfigError, load
 from trivet_deploy import check
 
 
@@ -152,6 +152,22 @@ def test_a_queue_that_is_shorter_than_a_backends_restart(
         assert "may take 25 s (stop_timeout)" in said
     assert check.check(file, "serve", False) == 0
     assert capsys.readouterr().err == ""
-    file = write_site(tmp_path, "hello:app", WSGI, queue="{timeout: 40s}")
-    assert check.check(file, "proxy", False) == 0
-    assert "queue" not in capsys.readouterr().err
+    for longer in ({"queue": "{timeout: 40s}"}, {"queue": "{limit: 10}"}, {}):
+        file = write_site(tmp_path, "hello:app", WSGI, **longer)
+        for purpose in ("proxy", "backend"):
+            assert check.check(file, purpose, False) == 0
+            assert "queue" not in capsys.readouterr().err
+
+
+def test_a_proxy_alone_waits_for_as_long_as_its_backend_may_need_to_restart(tmp_path: Path) -> None:
+    file = write_site(tmp_path, "hello:app", WSGI)
+    found = {purpose: load(file, purpose=purpose) for purpose in ("serve", "proxy", "backend")}
+    assert {purpose: each.pools["web"].queue.timeout for purpose, each in found.items()} == {
+        "serve": 10.0,
+        "proxy": 35.0,
+        "backend": 35.0,
+    }
+    Path(file).write_text(Path(file).read_text() + "stop_timeout: 1m\n")
+    assert load(file, purpose="proxy").pools["web"].queue.timeout == 70.0
+    written = write_site(tmp_path, "hello:app", WSGI, queue="{timeout: 5s}")
+    assert load(written, purpose="proxy").pools["web"].queue.timeout == 5.0

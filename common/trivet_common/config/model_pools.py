@@ -18,7 +18,11 @@ class QueueKeys(Section):
         1000,
         "How many requests may wait for a slot, in all proxy processes together; above it 503.",
     )
-    timeout: fields.Duration = setting("10s", "How long a request may wait for a slot; then 503.")
+    timeout: fields.Duration = setting(
+        "10s",
+        "How long a request may wait for a slot; then 503. Unless it is written, `trivet proxy` waits 10 s "
+        "longer than `stop_timeout`, for a backend of its own may be restarted.",
+    )
 
 
 def _environment(value: Any) -> Any:

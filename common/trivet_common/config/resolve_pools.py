@@ -24,16 +24,18 @@ _IDENTIFIER = r"[^\W\d]\w*"
 _MODULE = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*(:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(\))?)?\Z")
 # Their sockets are handed over in one message: SCM_MAX_FD of Linux is 253.
 MOST_PRELOADED_THREADS = 200
+# How long (s) a backend may take to start again.
+_RESTART = 10.0
 # w<incarnation>.<slot>.sock in a folder of the pool's name.
 _SLOT_SOCKET = len("/w1234567890.255.sock")
 
 
 def resolve_pools(site: SiteKeys, draft: Draft) -> dict[str, Pool]:
     """Every pool that can be understood."""
-    return {name: _pool(name, keys, draft) for name, keys in site.pools.items()}
+    return {name: _pool(name, keys, site.stop_timeout, draft) for name, keys in site.pools.items()}
 
 
-def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
+def _pool(name: str, keys: PoolKeys, stop_timeout: float, draft: Draft) -> Pool:
     loc = ("pools", name)
     check = draft.checks_applications
     if not _NAME.match(name):
@@ -63,7 +65,7 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
         workers=_workers(name, keys, draft),
         threads=keys.threads,
         timeout=keys.timeout,
-        queue=Queue(keys.queue.limit, keys.queue.timeout),
+        queue=_queue(keys, stop_timeout, draft),
         listen=resolve_listeners(keys.listen, draft, *loc, "listen", check=check),
         reload=Reload(keys.reload.timeout, keys.reload.ready, keys.reload.surge),
         kill_grace=keys.kill_grace,
@@ -76,6 +78,14 @@ def _pool(name: str, keys: PoolKeys, draft: Draft) -> Pool:
         worker_exit=keys.worker_exit,
         server_timing=keys.server_timing,
     )
+
+
+def _queue(keys: PoolKeys, stop_timeout: float, draft: Draft) -> Queue:
+    """Halves are restarted one without the other, and the old backend may take its time to stop."""
+    timeout = keys.queue.timeout
+    if draft.purpose != "serve" and "timeout" not in keys.queue.model_fields_set:
+        timeout = max(timeout, stop_timeout + _RESTART)
+    return Queue(keys.queue.limit, timeout)
 
 
 def _workers(name: str, keys: PoolKeys, draft: Draft) -> Workers:
