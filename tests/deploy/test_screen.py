@@ -103,7 +103,7 @@ def test_root_is_warned_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "robots.txt").touch()
-    settings = from_mapping(SITE, base=tmp_path, environ={})
+    settings = from_mapping(SITE | {"log": {"error": "stderr"}}, base=tmp_path, environ={})
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     screen.warn(settings)
     assert capsys.readouterr().err == (
