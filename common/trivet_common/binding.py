@@ -191,6 +191,8 @@ def _explain(listen: Listen, error: OSError | KeyError) -> ListenError:
         why = "the address is taken by another program; choose another port or stop that program"
     elif number == errno.EACCES and listen.kind == "tcp":
         why = "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 on"
+    elif number == errno.EAFNOSUPPORT:
+        why = "nothing can be bound to it here; in a unit that may not, its socket unit must have it"
     elif number == errno.EADDRNOTAVAIL:
         why = "no interface of this machine has that address"
     elif number == errno.EACCES and listen.path is not None:

@@ -111,6 +111,16 @@ class Inherited:
                         found.append(number)
         return self._take(found)
 
+    def strangers(self) -> list[str]:
+        """Addresses of systemd's listening sockets that nobody has wanted so far: it keeps them open."""
+        found = []
+        for number, (family, address) in self._bound():
+            if number in self.foreign:
+                host, port = address if isinstance(address, tuple) else (address, None)
+                host = f"[{host}]" if family == socket.AF_INET6 else host
+                found.append(f"unix:{host}" if port is None else f"{host}:{port}")
+        return found
+
     def close_rest(self) -> list[str]:
         """Close what nobody wanted, so that its clients do not wait for nobody; the names."""
         left = self.names

@@ -16,6 +16,7 @@ from trivet_common.inherited import Inherited
 
 # How often a port is chosen for both families before their error is believed.
 _MOST_CHOICES = 8
+_EVERYWHERE = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
 
 
 class BoundListener:
@@ -164,7 +165,9 @@ def _take_over(listen: Listen, processes: int, inherited: Inherited) -> list[lis
     elif listen.host is None and (both := inherited.at_both(listen.port or 0)):
         numbers = [both]
     else:
-        numbers = [inherited.at(family, (host, listen.port)) for family, host in families(listen)]
+        # Not by what could be bound here: a unit may forbid that, and is passed sockets of both families.
+        asked = _EVERYWHERE if listen.host is None else families(listen)
+        numbers = [inherited.at(family, (host, listen.port)) for family, host in asked]
     return [group for some in numbers for group in _groups(listen, some, processes, inherited)]
 
 

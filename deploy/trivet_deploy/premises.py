@@ -28,6 +28,11 @@ from .whereabouts import SECOND, forget_parent, prepare_parent
 
 # How long the children of a killed run may take to leave: they promise 2 s (docs/architecture.md).
 PATIENCE = 3.0
+# Whoever connects to what systemd holds open, and nobody accepts on, would wait without an end.
+_STRANGERS = (
+    "systemd listens on {} for us, and the file does not: `listen` was changed. Write the socket unit anew "
+    "(trivet init systemd), then: systemctl daemon-reload, and restart it together with the service"
+)
 
 
 class Premises:
@@ -49,8 +54,6 @@ class Premises:
         self.places: dict[str, PoolPlaces] = {}
         self.listeners: Listeners | None = None
         self.pool_listeners: dict[str, Listeners] = {}
-        # Names of sockets that were passed to us and stand at no address of the file.
-        self.unwanted: list[str] = []
         # To the version that passed them, while it serves beside us.
         self.line: Channel | None = None
         self._locks: dict[Path, int] = {}
@@ -156,7 +159,9 @@ class Premises:
             if settings.pools[name].listen:
                 self.pool_listeners[name] = bind(settings.pools[name].listen, 1, patience, self._inherited)
         Inherited.forget(os.environ)
-        self.unwanted = self._inherited.close_rest()
+        if strangers := self._inherited.strangers():
+            raise Refusal(_STRANGERS.format(" and ".join(strangers)))
+        self._inherited.close_rest()
 
     def _wait_for_predecessor(self) -> bool:
         """Wait until the masters of a killed run have left. True if there are traces of such a run.

@@ -50,10 +50,6 @@ def overview(site: Site, premises: Premises) -> str:
     lines = [f"Trivet {__version__} serves {settings.name} ({site.asked})", ""]
     if premises.listeners is not None:
         lines += [f"  {listener.url}" for listener in premises.listeners]
-        lines += [
-            f"  warning: the socket {name} was passed, `listen` has no such address"
-            for name in premises.unwanted
-        ]
         lines += ["", *_block("routes", list(_routes(settings)))]
     lines += _block("pools", list(_pools([settings.pools[name] for name in premises.groups], premises)))
     access = [("access", _target(settings.log.access))] if premises.has_proxy else []  # a pool writes none

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trivet_common import binding
 from trivet_common.config import Listen
 from trivet_common.inherited import Inherited
 from trivet_common.listeners import bind
@@ -93,6 +94,17 @@ def test_a_bare_port_is_served_by_a_socket_for_each_family() -> None:
     listeners.close()
 
 
+def test_a_bare_port_is_served_for_both_families_where_a_unit_may_open_neither(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = listening("0.0.0.0")
+    second = listening("::", port_of(first))
+    monkeypatch.setattr(binding, "_has_ipv6", lambda: False)  # RestrictAddressFamilies=AF_UNIX
+    listeners = bind([tcp(None, port_of(first))], 1, inherited=Inherited({first: "a", second: "b"}))
+    assert [bound.socket.fileno() for bound in listeners] == [first, second]
+    listeners.close()
+
+
 def test_as_many_as_processes_are_one_for_each() -> None:
     first = listening(shared=True)
     second = listening("127.0.0.1", port_of(first), shared=True)
@@ -126,6 +138,25 @@ def test_a_unix_socket_of_systemds_is_left_in_its_place(tmp_path: Path) -> None:
     listeners.unlink()
     listeners.close()
     assert path.exists()
+
+
+def test_what_systemd_keeps_open_and_nobody_wants_is_told(one: int, tmp_path: Path) -> None:
+    six = listening("::")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "s"))
+        sock.listen()
+        names = {one: "own", six: "foreign", sock.fileno(): "foreign", 999: "gone"}
+        assert Inherited(names).strangers() == [
+            f"127.0.0.1:{port_of(one)}",
+            f"[::]:{port_of(six)}",
+            f"unix:{tmp_path}/s",
+        ]
+        # What the version before ours bound itself is shut when it leaves.
+        assert Inherited(names, predecessor=5).strangers() == [f"[::]:{port_of(six)}", f"unix:{tmp_path}/s"]
+    inherited = Inherited({six: "web"})
+    inherited.named("web")
+    assert inherited.strangers() == []
+    os.close(six)
 
 
 def test_what_nobody_wants_is_closed(one: int) -> None:

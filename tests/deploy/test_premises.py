@@ -1,5 +1,6 @@
 """What a run holds: taken whole or not at all, taken over from a killed run, left without a trace."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -86,6 +87,22 @@ def test_a_taken_port_leaves_nothing(tmp_path: Path) -> None:
         premises = whole(tmp_path, listen=f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(Refusal, match="taken by another program"):
             premises.take()
+    assert names(tmp_path) == []
+
+
+def test_what_systemd_holds_open_and_the_file_does_not_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a warning alone, clients of the old address waited for nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as wanted, socket.create_server(("127.0.0.1", 0)) as old:
+        ports = [sock.getsockname()[1] for sock in (wanted, old)]
+        numbers = {os.dup(wanted.fileno()): "x", os.dup(old.fileno()): "x"}
+        monkeypatch.setattr(room.Inherited, "read", lambda environ: room.Inherited(dict(numbers)))
+        with pytest.raises(Refusal, match=f"systemd listens on 127.0.0.1:{ports[1]} for us, and the file"):
+            whole(tmp_path, listen=[f"127.0.0.1:{ports[0]}"]).take()
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                os.close(number)
     assert names(tmp_path) == []
 
 

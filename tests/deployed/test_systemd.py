@@ -228,14 +228,20 @@ def test_it_is_started_again_however_often_it_has_failed(machine: Machine, hello
 def test_another_address_is_the_sockets_matter(machine: Machine, hello: str) -> None:
     """As docs/deploy.md has it: neither a reload nor a restart of the service changes where it is reached."""
     unit = (ROOT / "deploy/systemd/trivet.socket").read_text()
+    file = (ROOT / "deploy/systemd/trivet.yaml").read_text()
     machine.write("/etc/systemd/system/trivet.socket", unit.replace(":80\n", ":8081\n"))
     try:
         machine.run("systemctl", "restart", hello)
         assert machine.python(FETCH % (80, "/")) == [200, "version 1"]
+        machine.write("/etc/trivet/trivet.yaml", file.replace('"fd:http"', "8081"))
+        machine.run("systemctl", "restart", hello, check=False)
+        assert machine.show(hello, "ActiveState") != "active"
+        assert "systemd listens on 0.0.0.0:80 and [::]:80" in machine.journal(hello)
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "restart", "trivet.socket", hello)
         assert machine.python(FETCH % (8081, "/")) == [200, "version 1"]
     finally:
+        machine.write("/etc/trivet/trivet.yaml", file)
         machine.write("/etc/systemd/system/trivet.socket", unit)
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "restart", "trivet.socket", hello)
