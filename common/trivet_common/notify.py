@@ -88,11 +88,6 @@ class Notifier:
             self._last_status = line
             self._send(f"STATUS={line}")
 
-    def alive(self) -> None:
-        """A sign of life from where the loop does not turn for a while."""
-        if self.pulse_every is not None:
-            self._send("WATCHDOG=1")
-
     def main_pid(self, pid: int) -> None:
         """Another process goes on in our place."""
         self._send(f"MAINPID={pid}")

@@ -38,7 +38,7 @@ class Master:
     """The loop. A subclass starts its children in `start` and overrides what it wants to hear.
 
     `parent` is the channel of the master above (None for the topmost); `reload_source` reads the
-    configuration again and returns what `reload` takes, raising an exception whose text is the problem.
+    configuration again: what `reload` takes, or an exception whose text is the problem.
     """
 
     # A master of masters gives them time to kill their own children first.
@@ -68,8 +68,7 @@ class Master:
         self.notifier = Notifier.take() if parent is None else Notifier()
         self._stop_replies: list[Reply] = []
         self._reloads = Reloads(
-            self.reload, reload_source, self.why_no_reload, self.tell_parent, log, self.notifier,
-            self.keep_alive,
+            self.reload, reload_source, self.why_no_reload, self.tell_parent, log, self.notifier, self._loop
         )  # fmt: skip
 
     # ------------------------------------------------------------------ what a subclass says
@@ -138,10 +137,6 @@ class Master:
         """Whether the loop may end."""
         return self.is_leaving() and not self.children
 
-    def keep_alive(self) -> None:
-        """The loop stands still for a good reason, and not for long: whoever watches it need not act."""
-        self.notifier.alive()
-
     def cleanup(self) -> None:
         """The last child is gone; leave nothing behind."""
 
@@ -194,6 +189,10 @@ class Master:
         """Whether operators find us: of two versions beside each other one is the site."""
         if self._control is not None:
             self._control.show() if is_shown else self._control.hide()
+
+    def is_reloading(self) -> bool:
+        """From the reading of the file on."""
+        return self._reloads.is_running
 
     def is_leaving(self) -> bool:
         return self.phase is not Phase.RUNNING

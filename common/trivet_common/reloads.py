@@ -9,21 +9,22 @@ from typing import Any, TypeVar
 
 from trivet_common.control import Reply
 from trivet_common.logs import ErrorLog, without_trace
+from trivet_common.loop import Loop
 from trivet_common.notify import Notifier
 
 # How long (s) the `prepare` commands of a pool may take: they may migrate a large database.
 PREPARE_DEADLINE = 3600.0
 Read = TypeVar("Read")
 Done = Callable[[str | None], None]
-# Reads the configuration anew, and calls what it is given every second meanwhile: the loop stands still.
-Source = Callable[[Callable[[], None]], Read]
+# Begins to read the configuration anew while the loop turns; it is given what takes the outcome: a function
+# that returns it or raises what is wrong.
+Source = Callable[[Loop, Callable[[Callable[[], Read]], None]], None]
 
 
 class Reloads:
     """`reload` takes settings and calls back once; `source` reads them anew, if this master may.
 
     `why_not` says why there can be none now. `tell_parent` speaks to the master above, if there is one.
-    `alive` gives a sign of life.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Reloads:
         tell_parent: Callable[[bytes], None],
         log: ErrorLog,
         notifier: Notifier,
-        alive: Callable[[], None] = lambda: None,
+        loop: Loop,
     ) -> None:
         self._reload = reload
         self._source = source
@@ -42,12 +43,12 @@ class Reloads:
         self._tell_parent = tell_parent
         self._log = log
         self._notifier = notifier
-        self._alive = alive
-        self._is_running = False
+        self._loop = loop
+        self.is_running = False
         self._replies: list[Reply] = []
 
     def __repr__(self) -> str:
-        return f"<Reloads running={self._is_running} asked={len(self._replies)}>"
+        return f"<Reloads running={self.is_running} asked={len(self._replies)}>"
 
     def request(self, done: Done) -> None:
         """Read the configuration again and reload. `done` hears None or the problem."""
@@ -56,24 +57,34 @@ class Reloads:
             return
         if self._is_refused(done):
             return  # before the file is read: that may take its time
+        self.is_running = True
+
+        def read(outcome: Callable[[], Any]) -> None:
+            self.is_running = False
+            try:
+                settings = outcome()
+            except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
+                problem = str(error) or type(error).__name__
+                self._note(problem)
+                done(problem)
+                return
+            self.begin(settings, done)
+
         try:
-            settings = self._source(self._alive)
-        except Exception as error:  # the source is a boundary: whatever is wrong with the file, we stay
-            problem = str(error) or type(error).__name__
-            self._note(problem)
-            done(problem)
-            return
-        self.begin(settings, done)
+            self._source(self._loop, read)
+        except OSError as error:  # no process is left, or no descriptor
+            problem = error.strerror or str(error)
+            read(lambda: _raise(problem))
 
     def begin(self, settings: Any, done: Done, *, is_above_told: bool = False) -> None:
         """Reload with these settings, whoever has read them. `done` hears None or the problem."""
         if self._is_refused(done):
             return
-        self._is_running = True
+        self.is_running = True
         self._notifier.reloading()
 
         def finished(problem: str | None) -> None:
-            self._is_running = False
+            self.is_running = False
             self._notifier.ready()
             if problem is None or not is_above_told:
                 self._note(problem)  # else the topmost master's log has it, once
@@ -109,7 +120,7 @@ class Reloads:
         self._tell_parent(b"progress " + text.encode("utf-8", "replace"))
 
     def _is_refused(self, done: Done) -> bool:
-        problem = "a reload is already running" if self._is_running else self._why_not()
+        problem = "a reload is already running" if self.is_running else self._why_not()
         if problem is None:
             return False
         self._log.warning(f"not reloaded: {problem}")  # who sent a signal hears nothing else
@@ -121,3 +132,7 @@ class Reloads:
             self._log.info("reloaded")
         else:
             self._log.error(f"reload failed, the old configuration goes on: {without_trace(problem)}")
+
+
+def _raise(problem: str) -> Any:
+    raise RuntimeError(problem)

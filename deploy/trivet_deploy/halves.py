@@ -12,6 +12,7 @@ from trivet_common.channel import Channel
 from trivet_common.config import Pool, Settings
 from trivet_common.log_target import LogError
 from trivet_common.logs import ErrorLog
+from trivet_common.loop import Loop
 from trivet_common.reloads import Source
 
 from . import screen
@@ -77,10 +78,13 @@ def run_pool(
     """Be one pool's master until told to stop."""
     from trivet_backend.master import PoolMaster
 
-    def read_pool(alive: Callable[[], None]) -> tuple[Pool, Settings]:
+    def read_pool(loop: Loop, then: Callable[[Callable[[], tuple[Pool, Settings]]], None]) -> None:
+        def chosen(outcome: Callable[[], Settings]) -> tuple[Pool, Settings]:
+            new = outcome()
+            return new.pools[name], new
+
         assert read is not None
-        new = read(alive)
-        return new.pools[name], new
+        read(loop, lambda outcome: then(lambda: chosen(outcome)))
 
     bound = premises.pool_listeners.get(name)
     return PoolMaster(

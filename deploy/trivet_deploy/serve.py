@@ -151,7 +151,7 @@ class ServeMaster(Master):
 
     def is_renewing(self) -> bool:
         """Whether a change of files must wait: for the start, or for the renewal before."""
-        return self._rollout is not None or not self._was_ready
+        return self.is_reloading() or not self._was_ready
 
     def renew(self, pools: list[str] | None, done: Callable[[str | None], None]) -> None:
         """Since files changed: these pools, or everything with a configuration that is read again."""
@@ -171,7 +171,7 @@ class ServeMaster(Master):
         self._tell_pools(b"less")
 
     def upgrade(self) -> None:
-        if self.is_leaving() or not self._was_ready or self._rollout is not None:
+        if self.is_leaving() or not self._was_ready or self.is_reloading():
             self.log.warning("no upgrade now: a start, a reload or a stop is going on")
             return
         self._versions.upgrade()
@@ -205,7 +205,7 @@ class ServeMaster(Master):
             "uptime": time.monotonic() - self._began,
             "phase": self.phase.name.lower(),
             "ready": not self.is_leaving() and all(map(running.has_live_slot, self.premises.places.values())),
-            "reloading": self._rollout is not None,
+            "reloading": self.is_reloading(),
             "listen": [listener.text for listener in self.premises.listeners or ()],
             "masters": [{"what": child.kind, "pid": child.pid} for child in self.children],
         }
@@ -216,10 +216,6 @@ class ServeMaster(Master):
 
     def is_turning(self) -> bool:
         return self._is_turning
-
-    def keep_alive(self) -> None:
-        super().keep_alive()
-        pulse.beat(self.premises.run.pulse)
 
     def cleanup(self) -> None:
         self.premises.leave()

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trivet_common.config import ConfigError, Settings
+from trivet_common.reloads import Source
 
-from .apart import run_apart
+from .apart import begin_apart, run_apart
 from .refusal import USAGE, Refusal
 from .whereabouts import default_run_dir, find_file, is_app, name_of_app
 
@@ -24,15 +25,12 @@ FEW_WORKERS = "2"
 
 
 class Site(NamedTuple):
-    """`asked` is what the user would write again: the file or the application. `read` loads it anew.
-
-    It is given what to call every second meanwhile.
-    """
+    """`asked` is what the user would write again: the file or the application. `read` loads it anew."""
 
     settings: Settings
     run_dir: Path
     asked: str
-    read: Callable[[Callable[[], None]], Settings]
+    read: Source[Settings]
     is_development: bool = False
 
 
@@ -104,7 +102,7 @@ def load_site(
             raise error from None
         if not _was_killed(site.run_dir):
             raise
-        return site._replace(read=_reader(load_it, options))
+        return site._replace(read=_source(_developed(load_it, options)))
 
 
 def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
@@ -121,17 +119,17 @@ def _load_app(app: str, options: Options, environ: Mapping[str, str]) -> Site:
 
 
 def _site(load_it: Callable[[], Settings], asked: str, options: Options, environ: Mapping[str, str]) -> Site:
-    read = _reader(load_it, options)
-    settings = read(lambda: None)
-    return Site(settings, _run_dir(settings, environ), asked, read, options.reload)
+    load_it = _developed(load_it, options)
+    settings = run_apart(load_it)
+    return Site(settings, _run_dir(settings, environ), asked, _source(load_it), options.reload)
 
 
-def _reader(load_it: Callable[[], Settings], options: Options) -> Callable[[Callable[[], None]], Settings]:
-    def read(meanwhile: Callable[[], None]) -> Settings:
-        settings = run_apart(load_it, meanwhile)
-        return _in_development(settings) if options.reload else settings
+def _source(load_it: Callable[[], Settings]) -> Source[Settings]:
+    return lambda loop, then: begin_apart(load_it, loop, then)
 
-    return read
+
+def _developed(load_it: Callable[[], Settings], options: Options) -> Callable[[], Settings]:
+    return (lambda: _in_development(load_it())) if options.reload else load_it
 
 
 def _in_development(settings: Settings) -> Settings:

@@ -164,10 +164,6 @@ class ProxyMaster(Master):
         self.log.error(f"{ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
         self.call_later(pause, lambda: self._start(child.index))
 
-    def keep_alive(self) -> None:
-        super().keep_alive()
-        pulse.beat(self._run_dir.pulse)
-
     def reload(self, settings: Settings, done: Callable[[str | None], None]) -> None:
         problem = needs_restart(self.settings, settings)
         if problem is not None:

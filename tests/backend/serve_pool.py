@@ -10,15 +10,17 @@ from trivet_common.pool.places import RunDir
 
 
 def main(file: Path, run_dir: Path) -> int:
-    def source(_alive: object = None) -> tuple[Pool, Settings]:
+    def read() -> tuple[Pool, Settings]:
         settings = load(file)
         return settings.pools["web"], settings
 
-    pool, settings = source()
+    pool, settings = read()
     run = RunDir(run_dir)
     run.create()
     log = ErrorLog(settings.log.error, "pool web")  # type: ignore[arg-type]
-    return PoolMaster(pool, settings, run.pool("web"), log=log, reload_source=source).run()
+    return PoolMaster(
+        pool, settings, run.pool("web"), log=log, reload_source=lambda loop, then: then(read)
+    ).run()
 
 
 if __name__ == "__main__":

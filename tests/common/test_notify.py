@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet_common.logs import ErrorLog
 from trivet_common.notify import STATUS_EVERY, Notifier
-from trivet_common.prefork import Master
 
 
 @pytest.fixture
@@ -111,26 +109,6 @@ def test_the_pulse_stops_when_a_loop_below_does(
     turning[0] = True
     timers.run(2.0)
     assert heard(manager) == ["WATCHDOG=1"]
-
-
-def test_a_sign_of_life_where_the_loop_of_a_master_stands_still(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Such as while it reads the configuration from a dead network mount."""
-    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
-    monkeypatch.setenv("WATCHDOG_USEC", "4000000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
-
-    def read(alive: Callable[[], None]) -> None:
-        alive()
-        alive()
-        raise OSError("it was too long")
-
-    master = Master("test", ErrorLog(tmp_path / "error.log", "test"), reload_source=read)
-    problems: list[str | None] = []
-    master.request_reload(problems.append)
-    master.notifier.close()
-    assert (heard(manager), problems) == (["WATCHDOG=1"] * 2, ["it was too long"])
 
 
 def test_a_watchdog_of_another_process_is_not_ours(taken: Callable[..., Notifier]) -> None:

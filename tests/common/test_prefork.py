@@ -238,11 +238,14 @@ def test_children_of_a_killed_master_see_its_end(run: Callable[..., Running]) ->
 
 
 def test_reloads(run: Callable[..., Running], tmp_path: Path) -> None:
-    def read(_alive: object) -> Any:
+    def outcome() -> Any:
         text = (tmp_path / "site.yaml").read_text()
         if text == "broken":
             raise ValueError("site.yaml:3: unknown key")
         return text
+
+    def read(_loop: object, then: Callable[[Callable[[], Any]], None]) -> None:
+        then(outcome)
 
     master = run(reload_source=read)
     answers = []

@@ -10,6 +10,7 @@ import pytest
 
 from trivet_common.control import Reply
 from trivet_common.logs import ErrorLog
+from trivet_common.loop import Loop
 from trivet_common.notify import Notifier
 from trivet_common.reloads import Done, Reloads
 
@@ -23,7 +24,8 @@ class Office:
         self.begun: list[Any] = []
         self.dones: list[Done] = []
         self.parent: list[bytes] = []
-        self.signs: list[str] = []
+        self.outcomes: list[Any] = []
+        self.is_slow = False
         self.why_not: str | None = None
         self.reloads = Reloads(
             self._reload,
@@ -32,15 +34,21 @@ class Office:
             self.parent.append,
             ErrorLog(self.log, "test"),
             Notifier(),
-            lambda: self.signs.append("alive"),
+            Loop(),
         )
 
     def _reload(self, settings: Any, done: Done) -> None:
         self.begun.append(settings)
         self.dones.append(done)
 
-    def _read(self, alive: Callable[[], None]) -> Any:
-        alive()
+    def _read(self, _loop: Loop, then: Callable[[Callable[[], Any]], None]) -> None:
+        if isinstance(self.settings, OSError):
+            raise self.settings  # no process could be started
+        self.outcomes.append(lambda: then(self._outcome))
+        if not self.is_slow:
+            self.outcomes.pop()()
+
+    def _outcome(self) -> Any:
         if isinstance(self.settings, Exception):
             raise self.settings
         return self.settings
@@ -61,7 +69,6 @@ def test_an_operator_is_told_how_far_it_is_and_how_it_ended(office: Office) -> N
     reply, lines = office.asker()
     office.reloads.request_for(reply)
     assert office.begun == ["good"]
-    assert office.signs == ["alive"]
     office.reloads.report("1 of 2 workers")
     office.dones[0](None)
     assert lines == [{"progress": "1 of 2 workers"}, {"ok": True, "problem": ""}]
@@ -87,7 +94,24 @@ def test_what_cannot_be_read_changes_nothing(office: Office) -> None:
     office.reloads.request(problems.append)
     office.settings = ValueError()
     office.reloads.request(problems.append)
-    assert problems == ["site.yaml:3: unknown key", "ValueError"]
+    office.settings = OSError(11, "Resource temporarily unavailable")
+    office.reloads.request(problems.append)
+    assert problems == ["site.yaml:3: unknown key", "ValueError", "Resource temporarily unavailable"]
+    assert office.begun == []
+    assert not office.reloads.is_running
+
+
+def test_while_one_is_read_no_other_begins_and_it_is_asked_once_more_whether_it_may(office: Office) -> None:
+    problems: list[str | None] = []
+    office.is_slow = True
+    office.reloads.request(problems.append)
+    assert office.reloads.is_running
+    office.reloads.request(problems.append)
+    office.reloads.begin("others", problems.append)
+    assert problems == ["a reload is already running"] * 2
+    office.why_not = "test is stopping"  # it was told so while the file was read
+    office.outcomes.pop()()
+    assert problems[2:] == ["test is stopping"]
     assert office.begun == []
 
 

@@ -1,14 +1,28 @@
 """A file, `module:app` and the options of the command become one site."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from trivet_common.config import ConfigError
+from trivet_common.config import ConfigError, Settings
+from trivet_common.loop import Loop
 from trivet_deploy.refusal import Refusal
-from trivet_deploy.site import Options, load_site
+from trivet_deploy.site import Options, Site, load_site
 
 FILE = "run_dir: run\npools:\n  web:\n    app: shop.wsgi\n    env: {A: '1', B: '2'}\n"
+
+
+def read_again(site: Site) -> Settings:
+    """As a reload does."""
+    loop = Loop()
+    found: list[Callable[[], Settings]] = []
+    site.read(loop, found.append)
+    loop.call_later(10, lambda: found.append(lambda: pytest.fail("nothing was read")))
+    while not found:
+        loop.turn()
+    loop.close()
+    return found[0]()
 
 
 @pytest.fixture
@@ -37,7 +51,7 @@ def test_options_stand_above_the_file_also_when_it_is_read_again(file: Path, tmp
     )
     site = load_site("shop.yaml", options, environ={})
     file.write_text(FILE.replace("'1'", "'one'"))
-    for settings, a in ((site.settings, "1"), (site.read(lambda: None), "one")):
+    for settings, a in ((site.settings, "1"), (read_again(site), "one")):
         pool = settings.pools["web"]
         assert [str(listen) for listen in settings.listen] == ["127.0.0.1:9000", "unix:here.sock"]
         assert (pool.workers.min, pool.threads, pool.timeout, pool.directory) == (
@@ -59,7 +73,7 @@ def test_an_application_without_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert [listen.port for listen in site.settings.listen] == [8123]
     assert site.settings.pools["web"].directory == tmp_path
     assert [route.pool for route in site.settings.routes] == ["web"]
-    assert site.read(lambda: None) == site.settings
+    assert read_again(site) == site.settings
 
 
 def test_mistakes_in_options_name_the_option(file: Path) -> None:
@@ -78,7 +92,7 @@ def test_pairs_need_both_halves(file: Path, options: Options) -> None:
 
 def test_development_is_few_workers_renewed_at_once(file: Path) -> None:
     site = load_site("shop.yaml", Options(reload=True), environ={})
-    for settings in (site.settings, site.read(lambda: None)):
+    for settings in (site.settings, read_again(site)):
         pool = settings.pools["web"]
         assert (pool.is_development, pool.workers.min, pool.reload.surge) == (True, 2, 2)
     assert site.is_development
@@ -111,7 +125,7 @@ def test_a_run_that_was_killed_is_taken_up_with_certificates_that_are_broken_by_
     assert "site.pem holds no certificate" in said
     assert "ca.pem: No such file" in said
     with pytest.raises(ConfigError, match="holds no certificate"):
-        site.read(lambda: None)  # somebody asks for a reload, and is there to be told
+        read_again(site)  # somebody asks for a reload, and is there to be told
     file.write_text(FILE + BROKEN + "rotes: []\n")
     with pytest.raises(ConfigError, match=r"there is no .*ca\.pem") as wrong:
         load_site("shop.yaml", environ={})

@@ -40,7 +40,7 @@ from trivet_proxy.master import ProxyMaster
 
 place, mode = Path(sys.argv[1]), sys.argv[2]
 
-def read(_alive=None):
+def read():
     name, listen, processes = (place / "source").read_text().split()
     return from_mapping(
         {"listen": listen, "proxy": {"processes": int(processes)}, "stop_timeout": "500ms",
@@ -110,7 +110,7 @@ def run(parent):
     (place / "address").write_text(next(iter(listeners)).text)
     log = ErrorLog(place / "log", "proxy")
     run_dir = RunDir(place / "run")
-    master = ProxyMaster(settings, listeners, run_dir, log, parent=parent, reload_source=read, front=front)
+    master = ProxyMaster(settings, listeners, run_dir, log, parent=parent, reload_source=lambda loop, then: then(read), front=front)
     return master.run()
 
 if mode not in ("below", "failing"):
