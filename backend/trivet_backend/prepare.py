@@ -6,6 +6,7 @@ Owns their environment, their output and the sentence about the one that failed.
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -93,6 +94,9 @@ def _run_all(pool: Pool, log: ErrorLog) -> str | None:
         identity = find_identity(pool.user, pool.group)
         if identity is not None:
             become(identity)
+        # `python` is the one that runs the workers, also where nobody has activated its environment.
+        path = os.environ.get("PATH", os.defpath)
+        os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{path}"
         os.environ.update(pool.env)
         os.chdir(pool.directory)
     except (DropError, OSError) as error:

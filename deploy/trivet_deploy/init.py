@@ -13,6 +13,7 @@ from .discovery import Found, find
 from .refusal import GOOD, Refusal
 
 NAME = "trivet.yaml"
+_MIGRATE = "    # prepare: [python manage.py migrate --noinput]    # before each release"
 
 
 def init(folder: Path | None = None) -> int:
@@ -70,6 +71,7 @@ def render(found: Found, folder: Path) -> str:
         "  web:",
         f"    app: {_quoted(found.app)}",
         *(["    env_file: .env"] if (folder / ".env").is_file() else []),
+        *([_MIGRATE] if (folder / "manage.py").is_file() else []),
         "    # workers: 4              # processes; by default twice the cores",
         "    # threads: 1              # requests at the same time in each of them",
         "    # user: www-data          # who the application runs as, when started as root",

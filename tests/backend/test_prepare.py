@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,20 @@ def test_commands_run_in_order_in_the_pools_place(tmp_path: Path) -> None:
     status, _ = run(tmp_path, "echo $COLOUR > one", "cat one one > two", env={"COLOUR": "red"})
     assert status == 0
     assert (tmp_path / "two").read_text() == "red\nred\n"
+
+
+def test_python_is_the_one_that_runs_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service manager's PATH knows of no virtual environment."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "python").write_text("#!/bin/sh\necho ours > $1\n")
+    (tmp_path / "here" / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/here/python3")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert run(tmp_path, "python one; echo $PATH > path")[0] == 0
+    assert (tmp_path / "one").read_text() == "ours\n"
+    assert (tmp_path / "path").read_text() == f"{tmp_path}/here:/usr/bin:/bin\n"
+    assert run(tmp_path, "echo $PATH > path", env={"PATH": "/bin"})[0] == 0
+    assert (tmp_path / "path").read_text() == "/bin\n"
 
 
 def test_the_first_that_fails_ends_it_and_its_last_lines_are_told(tmp_path: Path) -> None:
