@@ -54,6 +54,8 @@ class Plan(NamedTuple):
     pools: tuple[str, ...]
     stop_timeout: float
     descriptors: int
+    proxy_sockets: tuple[Sockets, ...] = ()  # of a proxy and of pools, where each is a unit of its own
+    pool_sockets: tuple[tuple[str, tuple[Sockets, ...]], ...] = ()
     binds_itself: bool = False  # an address that no socket unit can stand for
     reaches_out: bool = False  # upstreams over TCP
 
@@ -73,7 +75,8 @@ def plan(site: Site, command: Path | None = None) -> Plan:
     writes = _outermost(_written(settings, user))
     reads = [path for path in _outermost(_read(settings, command)) if not _is_below(path, writes)]
     proxy_writes = _outermost(_written_by_proxy(settings))
-    sockets, left = _sockets(settings)
+    sockets, _ = _sockets(settings, _listens(settings))
+    proxy_sockets, left = _sockets(settings, settings.listen)
     return Plan(
         name=safe_name(settings.name),
         file=settings.file.absolute(),
@@ -90,6 +93,10 @@ def plan(site: Site, command: Path | None = None) -> Plan:
         stop_timeout=settings.stop_timeout,
         # A connection, and the file that its large body waits in; the sockets of the slots beside them.
         descriptors=2 * settings.limits.connections + 4096,
+        proxy_sockets=proxy_sockets,
+        pool_sockets=tuple(
+            (pool.name, _sockets(settings, pool.listen)[0]) for pool in settings.pools.values() if pool.listen
+        ),
         binds_itself=left,
         reaches_out=any(server.path is None for each in _upstreams(settings) for server in each.servers),
     )
@@ -186,12 +193,12 @@ def _owner(path: Path) -> int | None:
         return None
 
 
-def _sockets(settings: Settings) -> tuple[tuple[Sockets, ...], bool]:
+def _sockets(settings: Settings, listens: Iterable[Listen]) -> tuple[tuple[Sockets, ...], bool]:
     """The socket units, and whether an address is left that none can stand for."""
     name, left = safe_name(settings.name), False
     plain: list[str] = []
     named: list[Sockets] = []
-    for listen in _listens(settings):
+    for listen in listens:
         if listen.kind == "fd" and (listen.fd_name or "").isdecimal():
             raise Refusal(
                 f"listen: {listen}: systemd numbers descriptors as it comes to them; write a name, fd:http"

@@ -60,13 +60,16 @@ _MAKES_FOLDERS = "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CA
 
 def units(plan: Plan) -> dict[str, str]:
     """Files by name: the sockets and the service of a whole site."""
-    return _sockets(plan, plan.name) | {f"{plan.name}.service": _service(plan)}
+    return _sockets(plan, plan.name, plan.sockets) | {f"{plan.name}.service": _service(plan)}
 
 
 def halves(plan: Plan) -> dict[str, str]:
     """Files by name: the sockets, the proxy, a template for the pools, their users and folder."""
     proxy = f"{plan.name}-proxy"
-    return _sockets(plan, proxy) | {
+    made = _sockets(plan, proxy, plan.proxy_sockets)
+    for pool, sockets in plan.pool_sockets:
+        made |= _sockets(plan, f"{plan.name}-backend@{pool}", sockets)
+    return made | {
         f"{proxy}.service": _proxy(plan, proxy),
         f"{plan.name}-backend@.service": _backend(plan),
         _folder_name(plan): _folder(plan),
@@ -74,29 +77,25 @@ def halves(plan: Plan) -> dict[str, str]:
     }
 
 
-def _sockets(plan: Plan, service: str) -> dict[str, str]:
-    names = _socket_names(plan, service)
-    # The same addresses, for the same site in one service.
-    others = [None] * len(names) if service == plan.name else _socket_names(plan, plan.name)
-    return {
-        name: _socket(plan, one, service, other)
-        for name, one, other in zip(names, plan.sockets, others, strict=True)
-    }
+def _sockets(plan: Plan, service: str, sockets: Sequence[Sockets]) -> dict[str, str]:
+    # Those of the whole site have the same addresses.
+    others = [] if service == plan.name else _socket_names(plan.name, plan.sockets)
+    names = _socket_names(service, sockets)
+    return {name: _socket(plan, one, service, others) for name, one in zip(names, sockets, strict=True)}
 
 
-def _socket_names(plan: Plan, service: str) -> list[str]:
+def _socket_names(service: str, sockets: Sequence[Sockets]) -> list[str]:
     """The first is named for its service."""
     return [
-        f"{service}-{sockets.name}.socket" if index else f"{service}.socket"
-        for index, sockets in enumerate(plan.sockets)
+        f"{service}-{one.name}.socket" if index else f"{service}.socket" for index, one in enumerate(sockets)
     ]
 
 
-def _socket(plan: Plan, sockets: Sockets, service: str, other: str | None) -> str:
+def _socket(plan: Plan, sockets: Sockets, service: str, others: Sequence[str]) -> str:
     lines = [
         "[Unit]",
         f"Description=Sockets of {plan.name}, kept open while Trivet is restarted",
-        *([f"Conflicts={other}", f"After={other}"] if other else []),
+        *([f"Conflicts={' '.join(others)}", f"After={' '.join(others)}"] if others else []),
         "",
         "[Socket]",
         *(f"ListenStream={address.replace('%', '%%')}" for address in sockets.addresses),
@@ -112,12 +111,14 @@ def _socket(plan: Plan, sockets: Sockets, service: str, other: str | None) -> st
         lines += [f"SocketGroup={sockets.group}"] if sockets.group else []
     else:
         lines.append("NoDelay=yes")
-    return "\n".join([*lines, "", "[Install]", "WantedBy=sockets.target", ""])
+    # A pool's unit is a template, which cannot name them as the others do.
+    wanted = f"WantedBy=sockets.target {service}.service" if "@" in service else "WantedBy=sockets.target"
+    return "\n".join([*lines, "", "[Install]", wanted, ""])
 
 
 def _service(plan: Plan) -> str:
     return _joined(
-        _unit(f"{plan.name}, served by Trivet", _socket_names(plan, plan.name)),
+        _unit(f"{plan.name}, served by Trivet", _socket_names(plan.name, plan.sockets)),
         _run(plan, f"serve {_word(plan.file)}"),
         # Waits until the new workers serve, and fails with the reason where they do not.
         f"ExecReload={_program(plan.command)} reload {_word(plan.file)}",
@@ -137,7 +138,11 @@ def _service(plan: Plan) -> str:
 def _proxy(plan: Plan, name: str) -> str:
     is_alone = not (plan.binds_itself or plan.reaches_out)
     return _joined(
-        _unit(f"Proxy of {plan.name}", [*_socket_names(plan, name), _folder_name(plan)], _whole(plan)),
+        _unit(
+            f"Proxy of {plan.name}",
+            [*_socket_names(name, plan.proxy_sockets), _folder_name(plan)],
+            _whole(plan),
+        ),
         _run(plan, f"proxy {_word(plan.file)} --beside {plan.user}"),
         _HUP,
         f"User={PROXY_USER}\nGroup={GROUP}",
@@ -191,7 +196,7 @@ def _unit(description: str, needs: Sequence[str], others: Sequence[str] = ()) ->
 
 
 def _whole(plan: Plan) -> list[str]:
-    return [f"{plan.name}.service", *_socket_names(plan, plan.name)]
+    return [f"{plan.name}.service", *_socket_names(plan.name, plan.sockets)]
 
 
 def _folder_name(plan: Plan) -> str:

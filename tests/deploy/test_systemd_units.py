@@ -23,6 +23,7 @@ TRIVET = Plan(
     proxy_writes_home=(),
     proxy_writes=(),
     pools=("web",),
+    proxy_sockets=(Sockets("http", ("0.0.0.0:80", "[::]:80")),),
     stop_timeout=25.0,
     descriptors=24096,
 )
@@ -150,3 +151,25 @@ def test_a_proxy_may_write_its_logs_and_no_more() -> None:
     assert "ReadWritePaths=/var/log/shop" in lines
     assert f"BindReadOnlyPaths={ANN}/shop" in lines
     assert f"BindPaths={ANN}/shop/log" in lines
+
+
+def test_a_pools_own_addresses_are_passed_to_its_own_unit() -> None:
+    """The proxy's had them: it wanted none, and the pool found its port taken by systemd."""
+    http, own = Sockets("http", ("0.0.0.0:80",)), Sockets("trivet-1", ("/run/x.sock",))
+    plan = TRIVET._replace(sockets=(http, own), proxy_sockets=(http,), pool_sockets=(("web", (own,)),))
+    made = halves(plan)
+    assert directives(made["trivet-proxy.socket"])[3:] == [
+        "After=trivet.socket trivet-trivet-1.socket", "[Socket]", "ListenStream=0.0.0.0:80",
+        "FileDescriptorName=http", "Service=trivet-proxy.service", "Backlog=4096", "NoDelay=yes",
+        "[Install]", "WantedBy=sockets.target",
+    ]  # fmt: skip
+    pool = directives(made["trivet-backend@web.socket"])
+    assert "ListenStream=/run/x.sock" in pool
+    assert "Service=trivet-backend@web.service" in pool
+    assert "Conflicts=trivet.socket trivet-trivet-1.socket" in pool
+    assert pool[-1] == "WantedBy=sockets.target trivet-backend@web.service"
+    assert [name for name in made if name.endswith(".socket")] == [
+        "trivet-proxy.socket",
+        "trivet-backend@web.socket",
+    ]
+    assert "ListenStream=/run/x.sock" in directives(units(plan)["trivet-trivet-1.socket"])
