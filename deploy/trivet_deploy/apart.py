@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import setproctitle
+
 from trivet_common.forking import fork
 from trivet_common.loop import Loop
 
@@ -135,6 +137,7 @@ class Apart(Generic[Result]):
 
 def _tell(work: Callable[[], object], ours: socket.socket) -> int:
     """In the child. It may hang where nothing can end it: it keeps no port and no end of our channels."""
+    setproctitle.setproctitle("trivet: reading the configuration")  # not one more `serve` among what runs
     number = ours.fileno()
     os.closerange(_FIRST, number)
     os.closerange(number + 1, os.sysconf("SC_OPEN_MAX"))

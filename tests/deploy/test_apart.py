@@ -119,6 +119,7 @@ def test_who_reads_keeps_nothing_open_and_ends_with_us(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as master:
         assert master.stdout is not None
         pid, descriptors = map(int, master.stdout.readline().split())
+        assert "trivet: reading the configuration" in Path(f"/proc/{pid}/cmdline").read_text()
         assert descriptors == 5  # three streams, the listing itself, its line to us
         master.kill()
         until = time.monotonic() + 5
