@@ -60,3 +60,14 @@ def test_odd_names_are_quoted(tmp_path: Path) -> None:
     assert 'files: "my files"' in text
     assert 'app: "shop.wsgi:make({})"' in text
     assert "app: shop:create_app()" in render(Found("shop:create_app()", "x"), tmp_path).replace('"', "")
+
+
+def test_who_has_a_manage_py_is_shown_how_a_database_is_migrated(tmp_path: Path) -> None:
+    line = "    # prepare: [python manage.py migrate --noinput]    # before each release"
+    assert line not in render(Found("shop.wsgi", "x"), tmp_path).splitlines()
+    (tmp_path / "manage.py").touch()
+    text = render(Found("shop.wsgi", "a Django project"), tmp_path)
+    assert line in text.splitlines()
+    (tmp_path / "trivet.yaml").write_text(text.replace("# prepare", "prepare"))
+    commands = load(tmp_path / "trivet.yaml", environ={}).pools["web"].prepare
+    assert commands == ("python manage.py migrate --noinput",)
