@@ -73,7 +73,7 @@ class Echo(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     made = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     made.daemon_threads = True
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
     made.server_close()
@@ -172,7 +172,13 @@ def test_by_password(folder: Path, server: ThreadingHTTPServer) -> None:
                 answer = talk.get(page(kind), *lines)
                 assert answer.status == 401, (kind, lines)
                 assert answer.headers["www-authenticate"] == 'Basic realm="staff", charset="UTF-8"'
-            answer = talk.get(page(kind), basic("ann", "secret"), "X-Remote-User: root", "Trivet-User: root")
+            answer = talk.get(
+                page(kind),
+                basic("ann", "secret"),
+                "X-Remote-User: root",
+                "X_Remote_User: root",
+                "Trivet-User: root",
+            )
             assert answer.status == 200, kind
             if kind != "files":
                 told = answer.json()
@@ -222,7 +228,13 @@ def test_the_file_of_passwords_changes_and_goes(folder: Path, server: ThreadingH
 def test_by_the_word_of_another(folder: Path, server: ThreadingHTTPServer, who: str) -> None:
     asks = f'url: "{url(server)}/auth?x=1"' if who == "url" else "pool: web, path: /auth"
     options = f"forward_auth: {{{asks}, copy: [Remote-User, Remote-Groups]}}"
-    forged = ("Remote-User: root", "Remote-Groups: admins", "Connection: remote-user")
+    forged = (
+        "Remote-User: root",
+        "Remote-Groups: admins",
+        "Remote_User: root",
+        "Remote_Groups: admins",
+        "Connection: remote-user",
+    )
     with started(folder, config(server, options)) as site, Talk(site.address) as talk:
         for kind in KINDS:
             for lines in ((), ("Cookie: key=eve",), forged):
