@@ -97,7 +97,7 @@ FLOORS = {
     """,  # noqa: E501
     "deploy": """
         application_check changes refusal roll_call rollout succession watcher words
-        effective_access effective_match
+        effective_access effective_errors effective_match
         effective
         apart certificates discovery question running
         explained page whereabouts
@@ -149,6 +149,7 @@ TESTED_BY = {
     **dict.fromkeys(["proxy/candidates", "proxy/matching", "proxy/route"], "proxy/test_router.py"),
     "effective_match": "deploy/test_effective.py",
     "effective_access": "deploy/test_effective.py",
+    "effective_errors": "deploy/test_applies.py",
     **dict.fromkeys(["model_access", "resolve_access", "settings_access"], "common/test_access_settings.py"),
     **dict.fromkeys(["model_errors", "resolve_errors", "settings_errors"], "common/test_errors_settings.py"),
     "writer_stage": "proxy/test_compression.py",

@@ -16,6 +16,7 @@ from trivet_proxy.request import Request
 from trivet_proxy.templates import Template
 
 from .effective_access import access_lines
+from .effective_errors import error_lines, maintenance_lines
 from .explained import Explained, place_of
 from .words import count
 
@@ -101,6 +102,8 @@ def _answers(route: Route, settings: Settings, request: Request) -> Lines:
     yield from (f"remove {name}" for name in changes.remove)
     if route.hsts is not None and request.client.scheme == "https":
         yield f"default Strict-Transport-Security: {route.hsts}"
+    if route.compress:
+        yield "compressed, where it is a text above 1 KiB and the client takes it"
 
 
 def _limits(route: Route, settings: Settings, request: Request) -> Lines:
@@ -139,10 +142,12 @@ def _log(route: Route, settings: Settings, request: Request) -> Lines:
 
 
 LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (
+    ("maintenance", maintenance_lines),
     ("access", access_lines),
     ("does", _does),
     ("tells", _tells),
     ("answers", _answers),
+    ("errors", error_lines),
     ("limits", _limits),
     ("times", _times),
     ("log", _log),

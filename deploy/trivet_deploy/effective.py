@@ -28,6 +28,7 @@ from trivet_common.config.tls import Tls
 from trivet_common.config.units import duration_text, size_text
 
 from .effective_access import access_keys
+from .effective_errors import error_keys, maintenance_keys
 from .effective_match import match_keys
 from .words import networks
 
@@ -63,7 +64,8 @@ def _site(settings: Settings) -> Shape:
         },
         stop_timeout=duration_text(settings.stop_timeout),
         upstreams={name: _upstream(each) for name, each in settings.upstreams.items()},
-        routes=[_route(each, named, settings.listen) for each in settings.routes],
+        defaults=_written(errors=error_keys(settings.errors)),
+        routes=[_route(each, named, settings) for each in settings.routes],
         pools={name: _pool(each) for name, each in settings.pools.items()},
     )
 
@@ -158,12 +160,12 @@ def _timeout(route: Route) -> str | None:
     return None if route.pool is None else _duration(route.timeout)
 
 
-def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]) -> Shape:
+def _route(route: Route, named: dict[Upstream, str], settings: Settings) -> Shape:
     runs_code = route.pool is not None or route.upstream is not None
     return _written(
         host=list(route.host),
         scheme=route.scheme,
-        listener=[one.name or _address(one) for one in listens if one.address in route.listener],
+        listener=[one.name or _address(one) for one in settings.listen if one.address in route.listener],
         path=route.path,
         **match_keys(route.match),
         **access_keys(route.access),
@@ -186,6 +188,9 @@ def _route(route: Route, named: dict[Upstream, str], listens: tuple[Listen, ...]
         request_headers=_changes(route.request_headers),
         response_headers=_changes(route.response_headers),
         hsts=_hsts(route.hsts),
+        errors=error_keys(route.errors, settings.errors),
+        maintenance=maintenance_keys(route.maintenance),
+        compress=route.compress or None,
     )
 
 

@@ -57,6 +57,29 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
         "https://a/",
         {"answers": ["default Strict-Transport-Security: max-age=31536000"]},
     ),
+    (
+        {
+            "upstream": "app",
+            "compress": True,
+            "errors": {502: "a.txt", "5xx": {"json": {"a": 1}, "intercept": True}, 404: "off"},
+            "maintenance": {"when": "a.txt", "except": "10.0.0.0/8"},
+        },
+        "/",
+        {
+            "maintenance": ["503 while there is ./a.txt (there)"],
+            "answers": ["compressed, where it is a text above 1 KiB and the client takes it"],
+            "errors": [
+                "502: ./a.txt",
+                '5xx: {"a": 1}, for the application\'s own too',
+                "404: Trivet's own page",
+            ],
+        },
+    ),
+    (
+        {"respond": 204, "maintenance": {"when": "a.txt", "except": "private"}},
+        "/",
+        {"maintenance": ["127.0.0.1 is let in, whether ./a.txt is there or not"]},
+    ),
     ({"respond": 204}, "/", {"does": ["respond 204"]}),
     ({"path": "/h", "health": "ready"}, "/h", {"does": ["health: ready"]}),
     (

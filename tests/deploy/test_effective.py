@@ -31,6 +31,7 @@ SITE: dict[str, Any] = {
             "retry": {"attempts": 3, "on": ["connect", "504"]},
         },
     },
+    "defaults": {"errors": {404: {"json": "none"}, 502: "off"}},
     "routes": [
         {
             "path": "/static/",
@@ -66,6 +67,15 @@ SITE: dict[str, Any] = {
         },
         {"path": "/asked", "respond": "x", "forward_auth": {"pool": "web", "path": "/auth", "timeout": "1s"}},
         {"path": "/gone", "respond": {"status": 410, "body": "gone", "headers": {"X-C": "3"}}},
+        {
+            "path": "/pages/",
+            "upstream": "old",
+            "compress": True,
+            "errors": {502: {"json": {"a": [1, None]}}, "5xx": {"intercept": True}, 404: "off"},
+            "maintenance": {"when": "on", "except": ["10.0.0.0/8", "unix"], "retry_after": "2m"},
+        },
+        {"path": "/closed", "respond": "x", "maintenance": {"when": "on", "retry_after": "off"}},
+        {"path": "/bare", "respond": "x", "errors": "off"},
         {"path": "/healthz", "health": "live", "log": False},
         {"path": "/", "pool": "web", "mount": False, "limits": {"body": "1MiB"}},
     ],
@@ -107,6 +117,12 @@ def test_it_can_be_served_as_a_file(tmp_path: Path) -> None:
         assert (one.timeout, one.read_timeout) == (other.timeout, other.read_timeout)
         assert one.tunnel_timeout == other.tunnel_timeout
         assert one.access == other.access
+        assert (one.errors, one.maintenance, one.compress) == (
+            other.errors,
+            other.maintenance,
+            other.compress,
+        )
+    assert again.errors == settings.errors
     assert [route.respond for route in again.routes] == [route.respond for route in settings.routes]
 
 
