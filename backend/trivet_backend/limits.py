@@ -9,6 +9,9 @@ from trivet_common.http1.collector import HeadLimits
 
 # Our proxy adds fields of its own (claim, forwarding) to a head that just fits its limits.
 _ROOM_BYTES, _ROOM_FIELDS = 16 * 1024, 32
+_LONGEST_REWRITTEN = 64 * 1024
+# What a placeholder may become: three bytes for one that has to be encoded.
+_GROWS = 3
 
 
 class SlotLimits(NamedTuple):
@@ -39,8 +42,9 @@ class Trust(NamedTuple):
 
 def slot_limits(settings: Settings, pool: Pool) -> SlotLimits:
     limits = settings.limits
+    size, fields = _room(settings, pool)
     return SlotLimits(
-        head=HeadLimits(limits.header_bytes + _ROOM_BYTES, limits.headers + _ROOM_FIELDS),
+        head=HeadLimits(limits.header_bytes + size, limits.headers + fields),
         body=limits.body,
         header_timeout=limits.header_timeout,
         body_timeout=limits.body_timeout,
@@ -51,3 +55,18 @@ def slot_limits(settings: Settings, pool: Pool) -> SlotLimits:
         timeout=pool.timeout,
         is_spent_by_timeout=pool.after_timeout == "replace",
     )
+
+
+def _room(settings: Settings, pool: Pool) -> tuple[int, int]:
+    """Bytes and fields: what the proxy adds, and what routes to this pool make of a head that just fits."""
+    most_bytes = most_fields = 0
+    for route in settings.routes:
+        if route.pool != pool.name:
+            continue
+        changes = route.request_headers
+        fields = (*changes.set, *changes.add, *changes.default)
+        size = sum(len(name) + len(value) + 4 for name, value in fields)
+        size += sum(value.count("{") for _, value in fields) * _GROWS * settings.limits.header_bytes
+        most_bytes = max(most_bytes, size + (_LONGEST_REWRITTEN if route.rewrite is not None else 0))
+        most_fields = max(most_fields, len(fields))
+    return _ROOM_BYTES + most_bytes, _ROOM_FIELDS + most_fields

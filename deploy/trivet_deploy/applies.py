@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from trivet_common.config import HeaderChanges, Pool, Route, Settings, Upstream
+from trivet_common.config.placeholders import has_placeholders
 from trivet_common.config.units import duration_text, size_text
 from trivet_proxy.locations import local_location
 from trivet_proxy.request import Request
-from trivet_proxy.templates import Template
+from trivet_proxy.templates import HeaderTemplate, Template
 
+from .changes import goes_on
 from .effective_access import access_lines
 from .effective_errors import error_lines, maintenance_lines
 from .explained import Explained, place_of
@@ -98,12 +100,16 @@ def _tells(route: Route, settings: Settings, request: Request) -> Lines:
 def _answers(route: Route, settings: Settings, request: Request) -> Lines:
     changes: HeaderChanges = route.response_headers
     for verb, pairs in (("set", changes.set), ("add", changes.add), ("default", changes.default)):
-        yield from (f"{verb} {name}: {value}" for name, value in pairs)
+        yield from (f"{verb} {name}: {_filled(value, request)}" for name, value in pairs)
     yield from (f"remove {name}" for name in changes.remove)
     if route.hsts is not None and request.client.scheme == "https":
         yield f"default Strict-Transport-Security: {route.hsts}"
     if route.compress:
         yield "compressed, where it is a text above 1 KiB and the client takes it"
+
+
+def _filled(value: str, request: Request) -> str:
+    return HeaderTemplate(value).fill(request).decode("latin-1") if has_placeholders(value) else value
 
 
 def _limits(route: Route, settings: Settings, request: Request) -> Lines:
@@ -145,6 +151,7 @@ LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (
     ("maintenance", maintenance_lines),
     ("access", access_lines),
     ("does", _does),
+    ("goes on", goes_on),
     ("tells", _tells),
     ("answers", _answers),
     ("errors", error_lines),

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from trivet_common.config import FilesAction, Route, Settings
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
+from trivet_proxy.altering import looked_up_below
 from trivet_proxy.internal_routes import answer_nothing
 from trivet_proxy.matching import compile_match, has_slash, why_not
 from trivet_proxy.request import Request
 from trivet_proxy.route import CompiledRoute
 from trivet_proxy.router import Router
 
+from .changes import changed
 from .question import Question
 
 
@@ -72,7 +74,7 @@ def explain(question: Question, settings: Settings) -> Explained:
 
 def place_of(files: FilesAction, route: Route, request: Request) -> str:
     """Where the file is looked for; of a folder its index."""
-    name = os.fsdecode(request.head.path[len((route.path or "/").encode()) :])
+    name = os.fsdecode(changed(route, request).head.path[len(looked_up_below(route)) :])
     if files.index is not None and (not name or name.endswith("/")):
         name += files.index
     return os.path.join(files.root, name)

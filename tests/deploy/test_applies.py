@@ -44,11 +44,11 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
     ({"path": "/x", "file": "a.txt"}, "/x", {"does": ["file ./a.txt (there)"]}),
     ({"path_regex": "^/(.*)$", "redirect": "/b/{1}"}, "/ä", {"does": ["redirect 302 to /b/%C3%A4"]}),
     (
-        {"respond": "hello", "log": "off", "response_headers": {"set": {"X-A": "b"}, "remove": "X-C"}},
+        {"respond": "hello", "log": "off", "response_headers": {"set": {"X-A": "b{path}"}, "remove": "X-C"}},
         "/",
         {
             "does": ["respond 200, 5B of text/plain; charset=utf-8"],
-            "answers": ["set X-A: b", "remove X-C"],
+            "answers": ["set X-A: b/", "remove X-C"],
             "log": ["off"],
         },
     ),
@@ -81,6 +81,49 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
         {"maintenance": ["127.0.0.1 is let in, whether ./a.txt is there or not"]},
     ),
     ({"respond": 204}, "/", {"does": ["respond 204"]}),
+    (
+        {
+            "path": "/api/",
+            "pool": "web",
+            "strip_prefix": "/api",
+            "rewrite": {"from": "^/v1/(.*)$", "to": "/{1}?v=1"},
+            "request_headers": {
+                "set": {"X-A": "{uri}", "Host": "inner"},
+                "add": {"X-B": "b"},
+                "default": {"X-C": "c"},
+                "remove": "Cookie",
+            },
+            "log": {"file": "stderr", "client": "masked"},
+        },
+        "/api/v1/a%20b?x",
+        {
+            "goes on": [
+                "asked for /a%20b?v=1",
+                "set Host: inner",
+                "set x-a: /api/v1/a%20b?x",
+                "add x-b: b",
+                "add x-c: c",
+                "set x-forwarded-prefix: /api",
+                "remove cookie",
+            ],
+            "log": ["stderr as route=/api/, the client masked"],
+        },
+    ),
+    (
+        {"path": "/", "pool": "web", "rewrite": {"from": "^/a(.*)$", "to": "/.{1}"}},
+        "/a/b",
+        {"goes on": ["400 why=bad_head:dot_segment: The path holds a . or .. segment, plain or encoded."]},
+    ),
+    (
+        {"path": "/x/y/", "strip_prefix": "/x", "files": "."},
+        "/x/y/b.txt",
+        {"does": ["file ./y/b.txt (not there)"], "goes on": ["asked for /y/b.txt"]},
+    ),
+    (
+        {"path": "/s", "redirect": {"to": "/t?{query}", "status": 303}},
+        "/s?a=b&c",
+        {"does": ["redirect 303 to /t?a=b&c"]},
+    ),
     ({"path": "/h", "health": "ready"}, "/h", {"does": ["health: ready"]}),
     (
         {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet_proxy.templates import NAMES, Template
+from trivet_proxy.templates import NAMES, HeaderTemplate, Template
 
 
 @dataclass
@@ -30,6 +30,7 @@ class FakeRequest:
     head: FakeHead = field(default_factory=FakeHead)
     client: FakeClient = field(default_factory=FakeClient)
     request_id: str = "abc123"
+    groups: tuple[bytes | None, ...] = ()
 
 
 def test_every_name():
@@ -51,6 +52,26 @@ def test_other_braces_are_themselves():
     assert template.names == {"scheme", "host"}
     assert template.fill(FakeRequest()) == b"ahttpsb%7Bnothing%7D%7Bshop.example%7D"
     assert repr(template) == "<Template 'a{scheme}b{nothing}{{host}}'>"
+
+
+def test_groups_and_what_is_one_value_of_a_query():
+    request = FakeRequest(groups=(b"a&b=c+d%/\xc3\xa9", None))
+    assert Template("/{1}/{2}/{3}").fill(request) == b"/a&b=c+d%25/%C3%A9//"
+    assert Template("/x?y={1}&z={2}").fill(request) == b"/x?y=a%26b%3Dc%2Bd%25/%C3%A9&z="
+    assert Template("/x?y={uri}").fill(request) == b"/x?y=/a%2520b%3Fc%3Dd"
+    assert Template("/x?y={path}").fill(request) == b"/x?y=/a%20b"
+    assert Template("/x?{query}&y={query}").fill(request) == b"/x?c=d&y=c=d"
+    assert Template("{uri}&y={path}").fill(request) == b"/a%20b?c=d&y=/a%20b"
+    assert Template("{scheme}://{host}/?u={scheme}://{host}").fill(request) == (
+        b"https://shop.example/?u=https://shop.example"
+    )
+
+
+def test_a_header_keeps_its_own_text():
+    request = FakeRequest(groups=(b'a "b"\r\n',))
+    template = HeaderTemplate('{"a": "{1}", "b": "{nothing}"}; <{uri}>')
+    assert template.fill(request) == b'{"a": "a%20%22b%22%0D%0A", "b": "{nothing}"}; </a%20b?c=d>'
+    assert repr(template).startswith("<HeaderTemplate ")
 
 
 def test_a_request_for_everything():
