@@ -14,6 +14,7 @@ PAGES = [
     "docs/architecture.md",
     "docs/deploy.md",
     "docs/deploy-notes.md",
+    "docs/from-nginx.md",
     "docs/pool.md",
     "CHANGELOG.md",
 ]

@@ -17,7 +17,6 @@ import trustme
 from tests.whole.idioms import pool_of
 from tests.whole.over import SecureAddress, write_pair
 from tests.whole.running import Site
-from tests.whole.strangers import free_port
 from tests.whole.talking import Talk
 from trivet_common.listeners import BoundListener
 from trivet_deploy.compress import compress
@@ -55,6 +54,7 @@ FILES = {
     "srv/shop/media/evil.html": "<script>",
     "srv/shop/img/a.png": "picture",
     "srv/shop/public/about.txt": "about",
+    "srv/shop/public/logo.PNG": "logo",
     "srv/shop/public/.env": "SECRET=1",
     "srv/shop/public/.well-known/security.txt": "Contact: us",
     "srv/shop/dist/index.html": "the page",
@@ -81,7 +81,9 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.authority, self.staff, self.internal = trustme.CA(), trustme.CA(), trustme.CA()
-        self.ports = {NOBODYS_PORT: free_port()}
+        self._nobody = socket.socket()  # bound, and listening to nobody
+        self._nobody.bind(("127.0.0.1", 0))
+        self.ports = {NOBODYS_PORT: self._nobody.getsockname()[1]}
         for name, text in FILES.items():
             self.write(name, text)
         self.write("etc/shop/htpasswd", f"ann:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
@@ -92,6 +94,9 @@ class World:
             write_pair(ssl_folder, self.authority.issue_cert(f"{name}.example"), name)
         self.staff.cert_pem.write_to_path(ssl_folder / "staff-ca.pem")
         self.internal.cert_pem.write_to_path(ssl_folder / "internal-ca.pem")
+
+    def close(self) -> None:
+        self._nobody.close()
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -205,6 +210,7 @@ def world(folder: Path) -> Iterator[World]:
     (folder / "telling.py").write_text(APPLICATION)
     made = World(folder)
     with ExitStack() as stack:
+        stack.callback(made.close)
         for port in (*PORTS, SECURE_PORT):
             made.ports[port] = stack.enter_context(_server(port, made))
         stack.enter_context(_serving(_UnixServer(str(folder / "run/shop/gunicorn.sock"), Telling), "unix"))

@@ -1,6 +1,5 @@
 """docs/from-nginx.md: every snippet is a good file and does what the page says; nginx takes its own half."""
 
-import re
 import shutil
 import subprocess
 from base64 import b64encode
@@ -13,7 +12,7 @@ from tests.whole import idiom_acts as acts
 from tests.whole.idiom_acts import INSIDE, OUTSIDE
 from tests.whole.idiom_asks import Ask, Row, run
 from tests.whole.idiom_world import World, world
-from tests.whole.idioms import Idiom, completed, idioms
+from tests.whole.idioms import Idiom, completed, idioms, nginx_conf
 from trivet_common.config import load
 from trivet_deploy.check import check
 
@@ -72,8 +71,10 @@ ROWS = {
         Ask("GET /a", 200, by="web"),
     ), acts.staff_alone_gets_in),
     "Behind a load balancer": Row((
-        Ask("GET /a", 200, ("X-Forwarded-For: 8.8.8.8, 192.0.2.7, 10.1.1.1", OVER_HTTPS),
-            told={"REMOTE_ADDR": "192.0.2.7", "wsgi.url_scheme": "https"}),
+        Ask("GET /a", 200,
+            ("X-Forwarded-For: 8.8.8.8, 192.0.2.7, 10.1.1.1", OVER_HTTPS, "X-Forwarded-Host: w.example"),
+            told={"REMOTE_ADDR": "192.0.2.7", "wsgi.url_scheme": "https", "HTTP_HOST": "shop.example",
+                  "HTTP_X_FORWARDED_HOST": "w.example"}),
     )),
     "The PROXY protocol": Row((), acts.balancer_tells_the_client),
     "Static files": Row((
@@ -88,6 +89,11 @@ ROWS = {
             has={"Cache-Control": "public, max-age=31536000, immutable"}),
         Ask("GET /static/admin.css", 200, has={"Cache-Control": "no-cache"}),
         Ask("GET /img/a.png", 200, has={"Cache-Control": "max-age=2592000", "Expires": None}),
+    )),
+    "By the end of the name": Row((
+        Ask("GET /logo.PNG", 200, has={"Cache-Control": "max-age=2592000"}, body="logo"),
+        Ask("GET /wp-login.php", 404),
+        Ask("GET /php", 200, by="web"),
     )),
     "The file if there is one, else the application": Row((
         Ask("GET /about.txt", 200, body="about"),
@@ -144,6 +150,10 @@ ROWS = {
         Ask("POST /a", 200, carries=10 << 20, by="web"),
         Ask("POST /a", 413, (f"Content-Length: {11 << 20}", "Expect: 100-continue")),
     )),
+    "How long a client is waited for": Row((
+        Ask("GET /", 200, ("Cookie: " + "a" * 40_000,)),
+        Ask("GET /", 431, ("Cookie: " + "a" * 70_000,)),
+    )),
     "Slow pages": Row((Ask("GET /reports/a", 200, by="web"),)),
     "Answers that come bit by bit": Row((), acts.first_event_comes_before_the_second_is_there),
     "Bodies that pass as they come": Row((), acts.body_comes_before_it_is_whole),
@@ -171,6 +181,11 @@ ROWS = {
         Ask("GET /v1/users/7?x=y", 200, by="8001", told={"PATH_INFO": "/api/user?id=7"}),
         Ask("GET /v1/orders?x=y", 200, by="8001", told={"PATH_INFO": "/v1/orders?x=y"}),
     )),
+    "The front page in two languages": Row((
+        Ask("GET /", 302, ("Accept-Language: de-AT, en",), has={"Location": "/de/"}),
+        Ask("GET /", 302, has={"Location": "/en/"}),
+        Ask("GET /de/", 200, by="web"),
+    )),
     "A fixed answer": Row((
         Ask("GET /ping", 204),
         Ask("GET /shop-2019/shoes", 410),
@@ -197,11 +212,23 @@ ROWS = {
         Ask("GET /admin/", 403, (OUTSIDE,)),
         Ask("GET /a", 200, (OUTSIDE,), by="web"),
     )),
+    "Robots, and pictures on other people's pages": Row((
+        Ask("GET /a", 403, ("User-Agent: BadBot/1.0",)),
+        Ask("GET /a", 200, ("User-Agent: Mozilla/5.0",), by="web"),
+        Ask("GET /img/a.png", 200, body="picture"),
+        Ask("GET /img/a.png", 200, ("Referer: https://www.shop.example/shoes",), body="picture"),
+        Ask("GET /img/a.png", 403, ("Referer: https://evil.example/https://shop.example/",)),
+    )),
     "Passwords": Row((
         Ask("GET /staging/", 401, has={"WWW-Authenticate": 'Basic realm="staging", charset="UTF-8"'}),
         Ask("GET /staging/", 200, (KNOWN,), by="8001",
             told={"HTTP_X_REMOTE_USER": "ann", "HTTP_AUTHORIZATION": None}),
         Ask("GET /a", 200, by="web"),
+    )),
+    "Either by address or by password": Row((
+        Ask("GET /admin/", 200, (INSIDE,), by="web", told={"REMOTE_USER": None}),
+        Ask("GET /admin/", 401, (OUTSIDE,)),
+        Ask("GET /admin/", 200, (OUTSIDE, KNOWN), by="web", told={"REMOTE_USER": "ann"}),
     )),
     "Another service decides": Row((
         Ask("GET /a?b=c", 302, ("Remote-User: root",),
@@ -255,6 +282,8 @@ ROWS = {
     "A log of its own": Row((Ask("GET /api/a", 200), Ask("GET /a", 200)), logs={
         "var/log/shop/api.log": r'127.0.0.1 - - \[[^\n]*\] "GET /api/a HTTP/1.1" 200 \d+ "-" "-"\n',
         "var/log/shop/access.log": r'127.0.0.1 - - \[[^\n]*\] "GET /a HTTP/1.1" 200 \d+ "-" "-"\n'}),
+    "Logs for programs": Row((Ask("GET /a", 200, (OUTSIDE,)),), logs={
+        "var/log/shop/access.log": r'\{[^\n]*"client": ?"192\.0\.2\.7"[^\n]*\}\n'}),
     "No whole addresses": Row((
         Ask("GET /a", 200, (OUTSIDE,), told={"REMOTE_ADDR": "192.0.2.7"}),
         Ask("GET /a", 200, ("X-Forwarded-For: 2001:db8:1:2::3",)),
@@ -307,20 +336,7 @@ def test_the_page_is_whole() -> None:
 def test_nginx_takes_its_half(here: World, tmp_path: Path) -> None:
     for idiom in idioms():
         for number, text in enumerate(idiom.nginx):
-            (tmp_path / "nginx.conf").write_text(conf_of(here.placed(text), tmp_path))
+            (tmp_path / "nginx.conf").write_text(nginx_conf(here.placed(text), tmp_path))
             command = [str(NGINX), "-t", "-q", "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
             done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
             assert done.returncode == 0, (idiom.title, number, done.stderr)
-
-
-def conf_of(text: str, folder: Path) -> str:
-    """As a whole file: what is no `server` stands in one. Ports that need root are others here."""
-    text = re.sub(r"\blisten (80|443|8443)\b", r"listen 127.0.0.1:4\1", text)
-    text = text.replace("include uwsgi_params;", "")  # stands beside Debian's own configuration
-    if not re.search(r"^(server|upstream|map|limit_\w+_zone|log_format|include)\b", text, re.MULTILINE):
-        text = f"server {{\nlisten 127.0.0.1:4080;\n{text}}}\n"
-    temporary = "".join(
-        f"{name}_temp_path {folder}/{name};\n"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return f"pid {folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{text}}}\n"
