@@ -52,7 +52,7 @@ FLOORS = {
         admission delivery door folder internal_routes request writer
         doors forwarded note resources shelf writer_stage
         catalogue compression gates interception kept_assets
-        altering answering gating keeper
+        altering answering gating keeper lookout
         dispatch
         upstreams
         handlers

@@ -61,6 +61,10 @@ class Door:
         """Take up what has changed on disk; what is worth saying of it."""
         return self.take_up(self.examine())
 
+    def has_news(self) -> bool:
+        """Whether the files are worth reading."""
+        return self._case.has_news()
+
     def examine(self) -> Found:
         """The slow half of a look: changes nothing, so a thread may do it."""
         case = self._case

@@ -5,6 +5,7 @@ Made once by the master and inherited: the keys of session tickets are shared th
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -65,6 +66,21 @@ class Doors:
         """The second half."""
         for door, case in prepared:
             door.take(case)
+
+    def files(self, listens: Sequence[Listen] | None = None) -> list[Path]:
+        """That hold what is shown; or what these would show."""
+        doors = self._doors.values()
+        return [
+            path
+            for tls in (
+                [door.tls for door in doors] if listens is None else [tls for _, tls in self._meant(listens)]
+            )
+            for path in tls.files
+        ]
+
+    def have_news(self) -> bool:
+        """Whether the files are worth reading."""
+        return any(door.has_news() for door in self._doors.values())
 
     def look(self) -> list[News]:
         """What has changed on disk is taken up; what is worth saying of it."""

@@ -18,6 +18,7 @@ from trivet_common import pulse
 from trivet_common.channel import Channel
 from trivet_common.children import AT_ONCE, Child, Pause
 from trivet_common.config import Settings
+from trivet_common.config.sighting import Sighting
 from trivet_common.control import ControlServer
 from trivet_common.listeners import Listeners
 from trivet_common.logs import ErrorLog
@@ -26,9 +27,10 @@ from trivet_common.prefork import Master
 from trivet_common.reloads import Source
 
 from .custody import Custody
-from .doors import EVERY, Doors, Problems, read_problems
+from .doors import Doors, Problems, read_problems
 from .front import run_front
 from .front_board import FrontView, read_front_board
+from .lookout import Lookout
 from .rollover import PATIENCE, Rollover
 from .standings import Standings, by_server, read_standings
 
@@ -97,6 +99,9 @@ class ProxyMaster(Master):
         self._doors = doors if doors is not None else Doors()
         for shortcoming in self._doors.shortcomings:
             log.warning(shortcoming)
+        self._lookout = Lookout(
+            self._doors, self.call_later, lambda is_good, text: (log.info if is_good else log.error)(text)
+        )
         self._problems: dict[int, Problems] = {}  # with certificates, as each process has them, by its pid
         self._standings: dict[int, Standings] = {}  # of upstreams' servers, likewise
         self._custody = Custody(listeners, settings.proxy.processes)
@@ -119,7 +124,7 @@ class ProxyMaster(Master):
         for index in range(len(self._pauses)):
             self._start(index)
         if self._doors:
-            self._look_at_certificates()
+            self._lookout.watch()
 
     def _beat(self) -> None:
         """Our processes answer for themselves: who asks one of them for its health hears it."""
@@ -169,12 +174,19 @@ class ProxyMaster(Master):
         if problem is not None:
             done(problem)
             return
+        # Before the processes read them, so that nothing is waited for between their switch and ours.
+        self._lookout.read(settings.listen, functools.partial(self._roll_over, settings, done), done)
+
+    def _roll_over(self, settings: Settings, done: Callable[[str | None], None], sighting: Sighting) -> None:
+        if self.is_leaving():
+            done(self.why_no_reload())
+            return
 
         def finished(problem: str | None) -> None:
             self._rollover = None
             if problem is None:
                 self.settings = settings
-                self._take_doors(settings)
+                self._lookout.take(settings.listen, sighting)
                 self.stop_timeout = settings.stop_timeout
             done(problem)
 
@@ -203,16 +215,6 @@ class ProxyMaster(Master):
             f"{self.phase.name.lower()}; {len(self._ready)} of {len(self._pauses)} processes, "
             f"{connections} connections, {waiting} waiting, {sum(row.requests for row in rows)} requests"
         )
-
-    def _look_at_certificates(self) -> None:
-        """Each process does it for itself; we say what there is to say, and those forked later inherit it."""
-        for is_good, text in self._doors.look():
-            self.log.info(text) if is_good else self.log.error(text)
-        self.call_later(EVERY, self._look_at_certificates)
-
-    def _take_doors(self, settings: Settings) -> None:
-        """What all processes have loaded a moment ago."""
-        self._doors.take(self._doors.prepare_if_possible(settings.listen))
 
     def succeeded(self) -> None:
         self._listeners.lend()

@@ -14,11 +14,11 @@ from trivet_common.config.pair import (
     Material,
     PairError,
     date,
-    fingerprint,
     read_authorities,
     read_pair,
     try_pair,
 )
+from trivet_common.config.sighting import fingerprint
 from trivet_common.config.tls import Pair, Tls
 
 from .shown import Attempt, Make, Shown, check_fitness, sentence, with_authorities
@@ -127,6 +127,11 @@ class Showcase:
         return {
             pair: material for one in loaded for pair, material in zip(one.pairs, one.materials, strict=True)
         }
+
+    def has_news(self) -> bool:
+        """Whether anything is to be read, sooner or later."""
+        signers = [self.signers] if self.tls.client_ca is not None else []
+        return any(vigil.has_news() for vigil in (*signers, *(one.vigil for one in self.shown)))
 
     def examine(self, now: float) -> Look:
         """Read what has changed or is to be tried again. Changes nothing here: a thread may do it."""

@@ -5,7 +5,7 @@ Knows neither what the files hold nor who needs it.
 
 from pathlib import Path
 
-from trivet_common.config.pair import fingerprint
+from trivet_common.config.sighting import fingerprint
 
 # A new pair comes as two files: what is wrong for a shorter time than this (s) is the moment between them.
 SETTLED = 1.0
@@ -34,6 +34,10 @@ class Vigil:
     def glance(self) -> object:
         """What changes with the files; taken before they are read, so that no change falls between."""
         return fingerprint(*self._paths)
+
+    def has_news(self) -> bool:
+        """Whether they have changed, or something is wrong: what `is_due` sooner or later."""
+        return self.problem is not None or self.glance() != self._stamp
 
     def is_due(self, stamp: object, now: float) -> bool:
         """Whether they are to be read: they have changed, or failed and had their pause."""

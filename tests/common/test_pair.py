@@ -10,7 +10,6 @@ import trustme
 
 from trivet_common.config.pair import (
     PairError,
-    fingerprint,
     load_authorities,
     load_material,
     load_pair,
@@ -153,19 +152,6 @@ def test_a_chain_in_the_wrong_order(tmp_path: Path) -> None:
     pair.certificate.write_bytes(pems[0] + CA.cert_pem.bytes())
     ((_, text),) = worries(pair, load_pair(pair))
     assert "out of order" in text
-
-
-def test_a_fingerprint_follows_the_files(tmp_path: Path) -> None:
-    pair = written(tmp_path, CA.issue_cert("a.example"))
-    before = fingerprint(pair.certificate, pair.key, None)
-    assert fingerprint(pair.certificate, pair.key, None) == before
-    fresh = tmp_path / "fresh"
-    fresh.write_bytes(pair.key.read_bytes())
-    fresh.rename(pair.key)
-    after = fingerprint(pair.certificate, pair.key, None)
-    assert after != before
-    pair.key.unlink()
-    assert fingerprint(pair.certificate, pair.key, None) not in (before, after)
 
 
 def test_authorities(tmp_path: Path) -> None:

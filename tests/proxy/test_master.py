@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -384,6 +385,25 @@ def test_what_needs_a_restart():
     assert needs_restart(settings(), settings(stop_timeout="3s", log={"access": "off"})) is None
     assert needs_restart(settings(), settings(run_dir="/x")) == "needs a restart: run_dir changed"
     assert needs_restart(settings(), settings(listen=8001)) == "needs a restart: listen changed"
+
+
+def test_certificates_on_a_disk_that_hangs_hold_up_no_master(tmp_path, monkeypatch):
+    pair = write(tmp_path, "a", "a.example")
+    listen = Listen("127.0.0.1:0", "tcp", host="127.0.0.1", port=0, scheme="https", tls=Tls((pair,)))
+    settings = dataclasses.replace(
+        from_mapping({"routes": [{"path": "/", "respond": "x"}]}), listen=(listen,)
+    )
+    log, doors = ErrorLog(tmp_path / "log", "proxy"), Doors(settings.listen)
+    master = ProxyMaster(settings, Listeners([]), RunDir(tmp_path / "run"), log, doors=doors)
+    is_well, outcomes = threading.Event(), []
+    monkeypatch.setattr("trivet_proxy.lookout.PATIENCE", 0.1)
+    monkeypatch.setattr("trivet_common.config.sighting._stamp", lambda path: is_well.wait(20))
+    master.reload(settings, outcomes.append)
+    while not outcomes:
+        master._loop.turn()
+    assert "have not come" in outcomes[0]
+    assert not is_well.is_set()
+    is_well.set()
 
 
 def test_what_is_wrong_in_one_process_is_told(tmp_path):

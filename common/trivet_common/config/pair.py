@@ -16,10 +16,9 @@ from pathlib import Path
 
 from trivet_common.certificates import Certificate, CertificateError, read_certificate, read_chain
 
+from .sighting import Unreadable, content
 from .tls import Pair
 
-# No certificate that anybody serves is this large; a wrong path may lead to anything.
-_MOST = 1024 * 1024
 _SOON = 14  # days; certbot renews at 30
 
 
@@ -122,17 +121,11 @@ def date(at: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
-def fingerprint(*paths: Path | None) -> tuple[object, ...]:
-    """Changes when any of the files does."""
-    return tuple(_stamp(path) for path in paths if path is not None)
-
-
-def _stamp(path: Path) -> object:
+def _content(path: Path) -> bytes:
     try:
-        found = os.stat(path)
-    except OSError as error:
-        return error.errno
-    return found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        return content(path)
+    except Unreadable as error:
+        raise PairError(str(error)) from None
 
 
 def _chain_of(path: Path, content: bytes) -> tuple[Certificate, ...]:
@@ -140,21 +133,6 @@ def _chain_of(path: Path, content: bytes) -> tuple[Certificate, ...]:
         return read_chain(content)
     except CertificateError as error:
         raise PairError(f"{path} {error}") from None
-
-
-def _content(path: Path) -> bytes:
-    try:
-        # Opening a FIFO waits for its writer, and some devices for worse, unless we say that we do not.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise PairError(f"{path} is not a file")
-            content = file.read(_MOST + 1)
-    except OSError as error:
-        raise PairError(f"{path}: {error.strerror}") from None
-    if len(content) > _MOST:
-        raise PairError(f"{path} is too large for a certificate or key")
-    return content
 
 
 @contextmanager

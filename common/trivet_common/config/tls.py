@@ -33,6 +33,12 @@ class Tls:
     handshake_timeout: float = 10.0
 
     @property
+    def files(self) -> list[Path]:
+        """All that is read for it."""
+        found = [path for pair in self.pairs for path in (pair.certificate, pair.key)]
+        return found if self.client_ca is None else [*found, self.client_ca]
+
+    @property
     def fixed(self) -> "Tls":
         """What a reload cannot change: the session tickets' keys are made for it, before the processes."""
         return replace(self, pairs=(), strict=False, client_ca=None, handshake_timeout=0.0)
