@@ -466,6 +466,98 @@ async def test_who_leaves_is_not_answered(process, make_server, open_upstream, n
     assert (server.busy, server.ejection.pauses) == (0, 0)
 
 
+async def test_who_leaves_is_noticed_though_nobody_names_the_upstream_any_more(
+    process, make_server, open_upstream, nursery
+):
+    """A reload changed it while the request was under way."""
+    let_go = threading.Event()
+    handler = open_upstream(make_server(lambda peer, asked: let_go.wait(PATIENCE) and None))
+    nursery.start_soon(open_upstream.made[-1].run)
+    client = FakeClient(process)
+
+    async def leave():
+        await trio.sleep(0.05)
+        open_upstream.made[-1].close()
+        client.leave()
+
+    nursery.start_soon(leave)
+    error = await fail(handler, client)
+    let_go.set()
+    assert error.why == "client_left"
+
+
+HALF = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+
+
+async def test_who_leaves_an_event_stream_is_noticed_before_the_next_event(
+    process, make_server, open_upstream, nursery
+):
+    """With `read_timeout: off` the next may come in days; two connections were held for each page left."""
+    left = threading.Event()
+
+    def act(peer, asked):
+        peer.send(HALF)
+        if not peer.sock.recv(1):
+            left.set()
+
+    handler = open_upstream(make_server(act), read_timeout=None, fall=1)
+    nursery.start_soon(open_upstream.made[-1].run)
+    client = FakeClient(process)
+
+    async def leave():
+        await client.read_until(b"one\r\n")
+        client.leave()
+
+    nursery.start_soon(leave)
+    with trio.fail_after(PATIENCE):
+        await handler(client.request, client.writer)
+        await trio.to_thread.run_sync(left.wait, PATIENCE)
+    assert left.is_set()
+    assert client.request.record.why == "client_left"
+    assert client.wire.fd < 0
+    (server,) = open_upstream.made[-1]._servers
+    assert (server.busy, server.ejection.pauses) == (0, 0)
+
+
+async def test_who_has_said_all_and_reads_on_gets_all(process, make_server, open_upstream, nursery):
+    def act(peer, asked):
+        peer.send(HALF)
+        for _ in range(12):
+            time.sleep(0.08)
+            peer.send(b"3\r\none\r\n")
+        return b"0\r\n\r\n"
+
+    handler = open_upstream(make_server(act))
+    nursery.start_soon(open_upstream.made[-1].run)
+    client = FakeClient(process)
+
+    async def say_no_more():
+        await client.read_until(b"one\r\n")
+        client.theirs.shutdown(socket.SHUT_WR)
+
+    nursery.start_soon(say_no_more)
+    got = await ask(handler, client)
+    assert got.endswith(b"one\r\n0\r\n\r\n")
+    assert client.request.record.why == ""
+
+
+async def test_a_connection_is_not_closed_for_who_had_it_before(process, make_server, open_upstream):
+    server = make_server()
+    handler = open_upstream(server)
+    seen = []
+
+    class Watched(set):
+        def add(self, visit):
+            seen.append(visit)
+
+    open_upstream.made[-1].under_way = Watched()
+    await ask(handler, FakeClient(process))
+    for _ in range(2):
+        seen[0].give_up()
+    await ask(handler, FakeClient(process))
+    assert len(server.peers) == 1
+
+
 async def test_waiting_for_a_connection_has_an_end(process, make_server, open_upstream, nursery):
     let_go = threading.Event()
     handler = open_upstream(

@@ -34,13 +34,14 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 class ServerLink(Link):
     """A connection to one server; `is_kept` once it has carried a request."""
 
-    __slots__ = ("_has_room", "_server", "is_kept")
+    __slots__ = ("_has_room", "_server", "is_kept", "visit")
 
     def __init__(self, wire: Wire, deadlines: Deadlines, server: Server) -> None:
         super().__init__(wire, deadlines, server.title)
         self._server = server
         self._has_room = True
         self.is_kept = False
+        self.visit: object = None  # that it carries now
 
     def begin(self) -> None:
         """It carries a request, for which room was made."""
@@ -63,6 +64,7 @@ class ServerLink(Link):
 
     def _leave(self) -> None:
         """Once for each request, however often it is discarded."""
+        self.visit = None
         if self._has_room:
             self._has_room = False
             self._server.leave()

@@ -51,7 +51,7 @@ class Servers:
         self.upstream = upstream
         self.name = upstream.name
         self.tunnels = 0  # open now
-        self.waiting: set[Visit] = set()  # for the head of an answer
+        self.under_way: set[Visit] = set()  # from the request to the end of the answer
         self.sieve = ResponseSieve(self._tell_of_order)
         self.deadlines = deadlines
         self._warn = warn
@@ -79,11 +79,11 @@ class Servers:
         return f"<Servers {self.name} {self._line!r} {self._servers!r}>"
 
     async def run(self) -> None:
-        """Until `close`."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep, self._names.run)
-                nursery.start_soon(self._keep, self._sweep)
+        """Until `close`, and what was under way then is over."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep, self._sweep)
+            with self._scope:
+                await self._keep(self._names.run)
 
     def close(self) -> None:
         """Nobody names it any more. What is under way is finished."""
@@ -142,7 +142,7 @@ class Servers:
                 await trio.sleep(1.0)
 
     async def _sweep(self) -> None:
-        while True:
+        while self.under_way or self._line.waiting or not self._scope.cancel_called:
             await trio.sleep(_SWEEP)
             self._drop_gone()
             self._line.drop_gone()
@@ -150,10 +150,10 @@ class Servers:
 
     def _drop_gone(self) -> None:
         """A server need not go on, and its connection is free, once the client has left: one system call."""
-        if not self.waiting:
+        if not self.under_way:
             return
         poll = select.poll()
-        visits = {visit.client_fd: visit for visit in self.waiting}
+        visits = {visit.client_fd: visit for visit in self.under_way}
         for fd in visits:
             if fd >= 0:  # else its task is about to see that it was closed
                 poll.register(fd, select.POLLRDHUP)

@@ -47,8 +47,9 @@ class Visit:
     """
 
     __slots__ = (
-        "_attempts", "_interim", "_is_stale", "_lines", "_link", "_patience", "_problem", "_read_timeout",
-        "_request", "_route", "_server", "_servers", "_switched", "_terms", "_tried", "_upload", "_writer",
+        "_attempts", "_interim", "_is_stale", "_lines", "_link", "_passed", "_patience", "_problem",
+        "_read_timeout", "_request", "_route", "_server", "_servers", "_switched", "_terms", "_tried",
+        "_upload", "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Visit:
         self._link: ServerLink
         self._upload: Upload | None = None
         self._is_stale = False  # a kept connection was dead: nobody has seen the request
+        self._passed = -1  # bytes to the client, when it was last seen that it has left
 
     def __repr__(self) -> str:
         return f"<Visit {self._request.head!r}, attempt {self._attempts}, tried {len(self._tried)}>"
@@ -104,15 +106,18 @@ class Visit:
     def note_queued(self, seconds: float) -> None:
         self._request.record.queued += seconds
 
-    # What the sweep asks while no answer has come.
+    # What the sweep asks from the request to the end of the answer.
 
     @property
     def client_fd(self) -> int:
         return self._writer.wire.fd
 
     def give_up(self) -> None:
-        """Nobody waits for the answer any more."""
-        self._link.wire.close("client_left")
+        """Its client has left, or has said all it had to say and reads on: then what flows may flow on."""
+        writer = self._writer
+        before, self._passed = self._passed, writer.sent + writer.wire.given
+        if self._link.visit is self and (self._passed == before or not writer.started):
+            self._link.wire.close("client_left")
 
     # Ours.
 
@@ -145,8 +150,8 @@ class Visit:
 
     async def _ask(self, link: ServerLink) -> bool:
         """Send, and pass the answer on; False: another connection is to be tried."""
-        request = self._request
-        self._link = link
+        request, under_way = self._request, self._servers.under_way
+        self._link, link.visit = link, self
         self._attempts += not self._is_stale
         try:
             head = build_upstream_head(request, framing_line(request), self._lines)
@@ -154,11 +159,14 @@ class Visit:
         except BaseException:
             link.discard()
             raise
-        return await (self._converse() if upload is None else upload.during(self._converse))
+        under_way.add(self)
+        try:
+            return await (self._converse() if upload is None else upload.during(self._converse))
+        finally:
+            under_way.discard(self)
 
     async def _converse(self) -> bool:
-        link, waiting = self._link, self._servers.waiting
-        waiting.add(self)
+        link = self._link
         try:
             head = await receive_head(link, self._interim)
         except WireClosed as closed:  # by our clock, or since the client fails to deliver
@@ -170,8 +178,6 @@ class Visit:
         except BaseException:
             link.discard()
             raise
-        finally:
-            waiting.discard(self)
         if head is None:
             return self._judge_loss(link)
         if head.status == 101:
