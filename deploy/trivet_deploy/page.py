@@ -79,6 +79,18 @@ def _proxy_lines(proxy: Answer | None) -> Iterator[Line]:
     line += f", {count(connections, 'connection')}, {count(requests, 'request')}"
     yield Line(f"{line}, {_waiting(processes)}")
     yield from (Line(*each) for each in certificates.shown(proxy.get("certificates") or []))
+    yield from _server_lines(proxy.get("upstreams") or {})
+
+
+def _server_lines(upstreams: Answer) -> Iterator[Line]:
+    """Of those that some processes do not ask for now; each finds out for itself."""
+    for name, servers in upstreams.items():
+        for server, standings in servers.items():
+            out = sum(standing != "in" for standing in standings.values())
+            if out:
+                by = f"{out} of {count(len(standings), 'process', 'processes')}"
+                text = f"upstream {printable(name)}: {printable(server)} is left out by {by}"
+                yield Line(text, out == len(standings))
 
 
 def _waiting(queues: list[Answer]) -> str:

@@ -35,7 +35,7 @@ class Condition(NamedTuple):
 def compile_conditions(match: Match | None, listeners: Iterable[str] = ()) -> list[Condition]:
     """Each on its own. `listeners`: their addresses, none for all."""
     found = []
-    if addresses := frozenset(listeners):
+    if addresses := tuple(listeners):
         found.append(
             Condition(
                 f"listener {', '.join(addresses)}", lambda request: request.client.listener in addresses

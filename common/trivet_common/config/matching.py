@@ -44,8 +44,12 @@ def check_reach(routes: tuple[Route, ...], draft: Draft) -> None:
     nodes = [draft.tree.at(("routes", index)) for index in range(len(routes))]
     # What has a mistake of its own is not blamed for others.
     whole = [not node.is_cut and any(map(node.has, ACTIONS)) for node in nodes]
+    by_host: dict[str, list[int]] = {}  # a thousand routes are not compared each with each
     for later, route in enumerate(routes):
-        for index, earlier in enumerate(routes[:later]):
+        # What covers it covers its first host too.
+        near = sorted({index for host in _wider(route.host) for index in by_host.get(host, ())})
+        for index in near:
+            earlier = routes[index]
             if whole[index] and whole[later] and _covers(earlier, route):
                 what, taker = (shown(one.id.partition("#")[0]) for one in (route, earlier))
                 draft.findings.mistake(
@@ -54,6 +58,20 @@ def check_reach(routes: tuple[Route, ...], draft: Draft) -> None:
                     "move it up, or take it out",
                 )
                 break
+        for host in dict.fromkeys(route.host or ("",)):
+            by_host.setdefault(host, []).append(later)
+
+
+def _wider(hosts: tuple[str, ...]) -> list[str]:
+    """Under which hosts a route stands that takes all of the first one; "" for one that takes any."""
+    if not hosts:
+        return [""]
+    labels = hosts[0].removeprefix("*.").split(".")
+    return [
+        "",
+        hosts[0],
+        *(f"*.{'.'.join(labels[at:])}" for at in range(0 if "*" in hosts[0] else 1, len(labels))),
+    ]
 
 
 def warn_of_lone_paths(routes: tuple[Route, ...], draft: Draft) -> None:
