@@ -46,3 +46,16 @@ async def test_for_nobody_else(process, upstream, raw):
     with trio.fail_after(PATIENCE):
         await answer(upstream, client)
     assert b"x-sum: 7" not in client.read()
+
+
+async def test_what_belongs_to_the_server_s_connection_stays_there(process, upstream):
+    """RFC 9110, 7.6.1; and what is no name is announced to nobody."""
+    client = FakeClient(process, WANTS)
+    head = HEAD.replace(b"X-Sum,", b"X-Sum, X-Hop, no name,").replace(
+        b"OK\r\n", b"OK\r\nconnection: X-Hop\r\n"
+    )
+    upstream.send(head + b"3\r\nabc\r\n" + END.replace(b"0\r\n", b"0\r\nX-Hop: 1\r\n"))
+    await answer(upstream, client)
+    got = client.read()
+    assert b"\r\ntrailer: x-sum\r\n" in got
+    assert got.endswith(b"abc\r\n0\r\nx-sum: 7\r\n\r\n")

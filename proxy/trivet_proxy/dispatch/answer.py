@@ -51,8 +51,10 @@ async def receive_head(
             if head.status >= 200 or (is_last is not None and is_last(head)):
                 return head
             interim += 1
-            if head.status == 101 or interim > _MOST_INTERIM:
-                raise refuse("upstream_bad", f"The upstream answered {head.status}, which nobody asked for.")
+            if head.status == 101:
+                raise refuse("upstream_bad", "The upstream answered 101, which nobody asked for.")
+            if interim > _MOST_INTERIM:
+                raise refuse("upstream_bad", "The upstream sent interim answers (1xx) without end.")
             data = reader.take_rest()
             if data:
                 continue
@@ -81,7 +83,7 @@ async def relay(
         headers = response_headers_for_client(head, sieve)
         has_trailers = head.chunked and wants_trailers(request.head)
         if has_trailers:
-            headers += announced(head.get(b"trailer"), sieve)
+            headers += announced(head, sieve)
     except BaseException:
         link.discard()
         raise
@@ -115,7 +117,7 @@ async def relay(
             return why
         let_go(link, head, framing)
     if has_trailers:
-        writer.last_chunk = last_chunk_for(framing.trailers, sieve)
+        writer.last_chunk = last_chunk_for(framing.trailers, head, sieve)
     await writer.finish()
     return None
 
@@ -185,6 +187,7 @@ async def _pass_on(link: Link, framing: Body, writer: ResponseWriter, seconds: f
         piece = framing.feed(data)
         if piece:
             writer.write(piece)
+        del data, piece  # they need not be here as long as the client takes its time
         await wire.give_way()  # an upstream that is always ready would starve everybody else
 
 

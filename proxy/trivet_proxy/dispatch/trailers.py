@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trivet_common.http1.framing import last_chunk
+from trivet_common.http1.grammar import is_token
 from trivet_common.http1.request import RequestHead
+from trivet_common.http1.response import ResponseHead
 
 from ..forwarded import Field, ResponseSieve
 
@@ -28,13 +30,15 @@ def wants_trailers(head: RequestHead) -> bool:
     return said is not None and b"trailers" in [word.strip() for word in said.lower().split(b",")]
 
 
-def last_chunk_for(trailers: Iterable[Field], sieve: ResponseSieve) -> bytes:
+def last_chunk_for(trailers: Iterable[Field], head: ResponseHead, sieve: ResponseSieve) -> bytes:
     """The end of a chunked body, and behind it those that a client may see."""
-    return last_chunk([field for field in trailers if sieve[field[0]] and field[0] not in _NEVER])
+    never = _NEVER | head.hop_by_hop
+    return last_chunk([field for field in trailers if sieve[field[0]] and field[0] not in never])
 
 
-def announced(said: bytes | None, sieve: ResponseSieve) -> list[Field]:
+def announced(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
     """The Trailer field, of the names that may come."""
+    said, never = head.get(b"trailer"), _NEVER | head.hop_by_hop
     names = [name.strip().lower() for name in said.split(b",")] if said else []
-    names = [name for name in names if name and sieve[name] and name not in _NEVER]
+    names = [name for name in names if is_token(name) and sieve[name] and name not in never]
     return [(b"trailer", b", ".join(names))] if names else []
