@@ -66,10 +66,10 @@ def completed(text: str, folder: Path, trusted: str) -> str:
 
 def nginx_conf(text: str, folder: Path) -> str:
     """A snippet of nginx's as a whole file: what is no `server` stands in one, and no port needs root."""
-    text = re.sub(r"\blisten (80|443|8443)\b", r"listen 127.0.0.1:4\1", text)
     text = text.replace("include uwsgi_params;", "")  # stands beside Debian's own configuration
     if not re.search(r"^(server|upstream|map|limit_\w+_zone|log_format|include)\b", text, re.MULTILINE):
-        text = f"server {{\nlisten 127.0.0.1:4080;\n{text}}}\n"
+        text = f"server {{\nlisten 80;\n{text}}}\n"
+    text = re.sub(r"\blisten (\d+)", lambda found: f"listen 127.0.0.1:{int(found[1]) + 4000}", text)
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

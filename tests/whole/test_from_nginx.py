@@ -115,8 +115,10 @@ ROWS = {
     )),
     "Hidden files": Row((
         Ask("GET /.env", 404),
+        Ask("GET /.git/config", 404),
         Ask("GET /.well-known/security.txt", 200, body="Contact"),
         Ask("GET /about.txt", 200, body="about"),
+        Ask("GET /a", 200, by="web"),
     )),
     "Compressed siblings": Row((
         Ask("GET /static/admin.css", 200, ("Accept-Encoding: br",),
