@@ -12,6 +12,7 @@ from typing import TypeAlias
 from trivet_common.config import HeaderChanges, Pool, Route, Settings, Upstream
 from trivet_common.config.placeholders import has_placeholders
 from trivet_common.config.units import duration_text, size_text
+from trivet_common.http1.errors import HttpError
 from trivet_proxy.locations import local_location
 from trivet_proxy.request import Request
 from trivet_proxy.templates import HeaderTemplate, Template
@@ -29,12 +30,23 @@ def applies(found: Explained, settings: Settings) -> dict[str, list[str]]:
     """Heading and lines; of what does not apply nothing."""
     if found.route is None:
         return {}
-    if found.is_slash:
-        head = found.question.request.head
-        to = local_location(head.path + b"/", head.query).decode("latin-1")
-        return {"does": [f"redirect 308 to {to}: only what is below has a route"]}
-    told = {name: list(lines(found.route, settings, found.question.request)) for name, lines in LINES}
+    request, route = found.question.request, found.route
+    table = _SLASH if found.is_slash else LINES
+    told = {name: list(_settled(lines(route, settings, request))) for name, lines in table}
     return {name: lines for name, lines in told.items() if lines}
+
+
+def _settled(lines: Lines) -> Lines:
+    """What cannot be made of this request is refused by the proxy in the same words."""
+    try:
+        yield from lines
+    except HttpError as error:
+        yield f"{error.status} why={error.why}: {error.detail}"
+
+
+def _does_slash(route: Route, settings: Settings, request: Request) -> Lines:
+    to = local_location(request.head.path + b"/", request.head.query).decode("latin-1")
+    yield f"redirect 308 to {to}: only what is below has a route"
 
 
 def _does(route: Route, settings: Settings, request: Request) -> Lines:
@@ -72,6 +84,8 @@ def _upstream(upstream: Upstream) -> Lines:
         yield f"upstream {upstream.name}: {server}" + (f" ({', '.join(more)})" if more else "")
     if len(upstream.servers) > 1:
         yield f"balance {upstream.balance}"
+    if upstream.max_connections:
+        yield f"at most {count(upstream.max_connections, 'connection')}"
     if upstream.retry.on:
         yield f"retry on {', '.join(sorted(upstream.retry.on))}, {upstream.retry.attempts} attempts in all"
 
@@ -130,6 +144,9 @@ def _times(route: Route, settings: Settings, request: Request) -> Lines:
         yield f"queue: {queue.limit} requests, {duration_text(queue.timeout)}"
         yield f"answer: {_time(route.timeout)}, then between two pieces"
     if route.upstream is not None:
+        queue = route.upstream.queue
+        if route.upstream.max_connections:
+            yield f"queue: {queue.limit} requests, {duration_text(queue.timeout)}"
         yield f"connect: {duration_text(route.upstream.connect_timeout)}"
         yield f"answer: {_time(route.timeout)}, then {_time(route.read_timeout)} between two pieces"
         yield f"tunnel: {duration_text(route.tunnel_timeout)} of silence"
@@ -159,3 +176,6 @@ LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (
     ("times", _times),
     ("log", _log),
 )
+# The gates stand before that, too.
+_GATES = ("maintenance", "access", "answers", "errors", "log")
+_SLASH = (*(row for row in LINES if row[0] in _GATES), ("does", _does_slash))

@@ -146,7 +146,15 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
     ),
     ({"respond": "x", "deny": "all"}, "/", {"access": ["127.0.0.1 may not come in: 403"]}),
     ({"path": "/p/", "internal": True, "files": "."}, "/p/x", {"does": ["404: the route is internal, and"]}),
-    ({"path": "/p/", "respond": 204}, "/p?q", {"does": ["redirect 308 to /p/?q: only what is below"]}),
+    (
+        {"path": "/p/", "respond": 204, "deny": "all"},
+        "/p?q",
+        {
+            "does": ["redirect 308 to /p/?q: only what is below"],
+            "access": ["127.0.0.1 may not come in: 403"],
+            "log": ["stdout as route=/p/"],
+        },
+    ),
 ]
 
 
