@@ -1123,7 +1123,7 @@ routes:
   - {path: /b, respond: hi, errors: {401: {file: static/favicon.ico, intercept: true}, 403: static}}
   - {path: /c, respond: hi, errors: {404: [x], 405: true}}
 """,
-    '1: defaults.errors.502: there is no … gone.html … correct the path gone.html',
+    "1: defaults.errors.502: there is no … gone.html … correct the path gone.html",
     '5: errors.200: "200" is no status of an error … write for example 502, 4xx or 5xx',
     "5: errors.404.json: a file is written already … keep one of the two",
     '5: errors.5XX: "5XX" is written in small letters … write 5xx',

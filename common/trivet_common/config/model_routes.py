@@ -18,7 +18,6 @@ from .nodes import Text, described
 from .problems import Mistake
 from .section import Section, section, setting
 
-
 Words = Annotated[
     tuple[fields.Word, ...], fields.Short("text or list", fields.one_or_list, {"type": "string"})
 ]

@@ -57,4 +57,3 @@ def _fields(
         value = None if isinstance(wanted, bool) else wanted
         found[known] = FieldMatch(known, value, is_absent=wanted is False)
     return tuple(found.values())
-
