@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict, deque
+from time import monotonic
 
 from trio.lowlevel import checkpoint
 
 from trivet_common.http1.request import RequestHead
 
+from . import disk
 from .codings import acceptable
 from .content_types import is_text
 from .encoders import METHODS, Encoder, Method
@@ -186,9 +188,10 @@ class Compression(WriterStage):
         """What sendfile would read is read: whoever calls has seen to it that it is in memory."""
         if self._method is None:
             return await self.next.send_file(fd, offset, count)
+        since = monotonic()
         await self._catch_up()
         sent = 0
-        while sent < count:
+        while sent < count and disk.is_fresh(since):
             piece = os.pread(fd, min(count - sent, _TURN), offset + sent)
             if not piece:
                 break

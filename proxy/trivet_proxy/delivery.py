@@ -7,6 +7,7 @@ memory than one small piece.
 from __future__ import annotations
 
 import errno
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from trivet_common.http1.errors import HttpError
@@ -104,12 +105,11 @@ class Delivery:
     async def _send_opened(self, first: int, end: int) -> None:
         opened = self._opened
         assert opened is not None
-        if not opened.is_warm:
-            await send_from_disk(self._writer, opened.fd, first, end)
-            # It was in memory a moment ago, all of it: whether it is still there need not be asked each time.
-            opened.is_warm = first == 0 and end == self._file.size <= disk.WINDOW
-        elif await self._writer.send_file(opened.fd, first, end - first) < end - first:
-            raise _changed()
+        # Where all of it was in memory a moment ago, whether it is still there need not be asked each time.
+        since, is_warm = monotonic(), disk.is_fresh(opened.warmed)
+        await send_from_disk(self._writer, opened.fd, first, end, is_warm=is_warm)
+        if not is_warm and first == 0 and end == self._file.size <= disk.WINDOW:
+            opened.warmed = since
 
     async def _read(self, first: int, end: int) -> bytes:
         try:
@@ -124,7 +124,13 @@ class Delivery:
 
 
 async def send_from_disk(
-    writer: ResponseWriter, fd: int, first: int, end: int, lane: disk.Lane | None = None
+    writer: ResponseWriter,
+    fd: int,
+    first: int,
+    end: int,
+    lane: disk.Lane | None = None,
+    *,
+    is_warm: bool = False,
 ) -> None:
     """In stretches that are in memory before they are sent: sendfile would stop the loop for the disk.
 
@@ -133,13 +139,17 @@ async def send_from_disk(
     try:
         while first < end:
             count = min(end - first, disk.WINDOW)
-            if await disk.warm(fd, first, count, lane):
+            if is_warm or await disk.warm(fd, first, count, lane):
+                since = monotonic()
                 sent = await writer.send_file(fd, first, count)
+                is_whole = sent == count or not disk.is_fresh(since)  # a slow client: from there, warm again
             else:
                 sent = await _copy(writer, fd, first, count, lane)
-            if sent < count:
+                is_whole = sent == count
+            if not is_whole:
                 raise _changed()
-            first += count
+            first += sent
+            is_warm = False
     except OSError as error:
         raise unreadable(error) from None
 

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Generic, TypeVar
 
 import trio
@@ -27,6 +28,9 @@ PIECE = 128 * 1024
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 # Many file systems (overlayfs, tmpfs, FUSE, NFS), and kernels before 4.14.
 _CANNOT_TELL = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+
+# What was in memory may be gone after so many seconds: who has waited for longer since asks again.
+_FRESH = 1.0
 
 # A disk that hangs holds up this many threads, for its own files alone. Who waits for it is let go in time.
 _AT_ONCE = 8
@@ -158,6 +162,11 @@ async def warm(fd: int, offset: int, count: int, lane: Lane | None = None) -> bo
         except OSError:
             pass
     return True
+
+
+def is_fresh(since: float) -> bool:
+    """Whether what was in memory then (time.monotonic) may be believed to be there still."""
+    return monotonic() - since < _FRESH
 
 
 def lane_of(fd: int) -> Lane:

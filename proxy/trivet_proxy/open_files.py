@@ -5,6 +5,8 @@ Bounded in number. A file is closed when its second is over and nobody reads fro
 
 from __future__ import annotations
 
+import math
+
 from . import disk, file_systems
 from .deadlines import Deadlines
 from .file_systems import Kind
@@ -16,13 +18,13 @@ _MOST = 64  # of a site in this process
 
 
 class OpenFile:
-    """Who opened it is its first user. `is_warm`: all of it was in memory within its second."""
+    """Who opened it is its first user. `warmed`: when all of it was in memory (time.monotonic)."""
 
-    __slots__ = ("_device", "_users", "fd", "is_warm")
+    __slots__ = ("_device", "_users", "fd", "warmed")
 
     def __init__(self, fd: int, device: int) -> None:
         self.fd = fd
-        self.is_warm = False
+        self.warmed = -math.inf
         self._device = device
         self._users = 1
 

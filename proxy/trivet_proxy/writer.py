@@ -5,12 +5,14 @@ wait for it; who writes never learns what kind of connection it is.
 """
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol
 
 from trivet_common.http1.dates import date_now
 from trivet_common.http1.framing import CHUNK_END, LAST_CHUNK, chunk_head
 from trivet_common.http1.response import STATUS_LINES, build_response_head
 
+from . import disk
 from .backlog import Backlog
 from .body import Body
 from .spool import Spool
@@ -173,14 +175,15 @@ class ResponseWriter:
             self._flush()
 
     async def send_file(self, fd: int, offset: int, count: int) -> int:
-        """The next `count` bytes of the body, from a file; how many there were: fewer if it shrank."""
+        """The next `count` bytes of the body, from a file. How many: fewer if it shrank, or time passed."""
         assert not self._is_chunked, "a file has a length"
         if self._swallows:
             return count
+        since = monotonic()
         await self._clear_the_way()
         sent = 0
         try:
-            while sent < count:
+            while sent < count and disk.is_fresh(since):  # after a long wait sendfile would read the disk
                 taken = self.wire.try_send_file(fd, offset + sent, count - sent)
                 if taken is None:
                     self._stall.start(self._process.write_timeout, self._process.write_rate)

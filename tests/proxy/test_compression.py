@@ -258,6 +258,18 @@ async def test_files_are_read_and_packed(desk: Desk, tmp_path: Path) -> None:
         assert await stage.send_file(file.fileno(), 0, len(TEXT) * 20) == len(TEXT) * 10
 
 
+async def test_a_file_is_not_read_on_when_it_may_have_left_memory(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(TEXT)
+    stage, _, _ = desk.stage()
+    with path.open("rb") as file:
+        stage.start(200, None, PLAIN, len(TEXT))
+        monkeypatch.setattr("trivet_proxy.disk._FRESH", 0.0)
+        assert await stage.send_file(file.fileno(), 0, len(TEXT)) == 0
+
+
 @pytest.mark.parametrize("status", [200, 304])
 @pytest.mark.parametrize("length", [None, 100, 5000])
 async def test_head_says_what_get_would(desk: Desk, status: int, length: int | None) -> None:

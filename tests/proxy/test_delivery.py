@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+import trio
 
 from tests.proxy.fakes_core import FakeProcess, new_spool
 from trivet_common.http1.errors import HttpError
@@ -126,3 +127,70 @@ async def test_a_disk_that_does_not_answer(new_pair, tmp_path, monkeypatch, coun
         await Delivery(writer, FileHeaders(b"text/plain", count, 0), OpenFile(fd, 0)).run(b"GET", {})
     os.close(fd)
     assert (caught.value.why, caught.value.status) == ("disk_slow", 503)
+
+
+@pytest.mark.parametrize("becomes", [900_000, 1000])
+async def test_what_a_slow_client_left_lying_is_had_in_memory_again(new_pair, tmp_path, monkeypatch, becomes):
+    """Of a window that was read for it minutes ago nobody knows whether it is still there."""
+    monkeypatch.setattr(disk, "_FRESH", 0.1)
+    warmed, warm = [], disk.warm
+
+    async def note(fd, first, count, lane=None):
+        warmed.append((first, first + count))
+        return await warm(fd, first, count, lane)
+
+    monkeypatch.setattr(disk, "warm", note)
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(900_000))
+    content = path.read_bytes()
+    wire, peer = new_pair()
+    writer = ResponseWriter(
+        wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, b"GET", False, True
+    )
+    outcomes = []
+
+    async def send(opened):
+        try:
+            await Delivery(writer, FileHeaders(b"text/plain", 900_000, 0), opened).run(b"GET", {})
+            outcomes.append("whole")
+        except HttpError as error:
+            outcomes.append(error.why)
+        wire.end_sending()
+
+    with path.open("rb") as file:
+        opened = OpenFile(file.fileno(), 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, opened)
+            await trio.sleep(0.2)
+            assert outcomes == []
+            os.truncate(path, becomes)
+            body = (await peer.receive_until_end()).partition(b"\r\n\r\n")[2]
+    assert warmed[0] == (0, 900_000)
+    assert warmed[1][0] > 0
+    if becomes == 900_000:
+        assert (outcomes, body) == (["whole"], content)
+    else:
+        assert outcomes == ["file_changed"]
+    assert not disk.is_fresh(opened.warmed), "it was in memory when it began, and that is long ago"
+
+
+async def test_a_small_one_is_not_asked_for_again_within_its_second(new_pair, tmp_path, monkeypatch):
+    warmed = []
+
+    async def note(fd, first, count, lane=None):
+        warmed.append(first)
+        return True
+
+    monkeypatch.setattr(disk, "warm", note)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 20_000)
+    with path.open("rb") as file:
+        opened = OpenFile(file.fileno(), 0)
+        for age in (0.0, 0.0, 1.0):
+            opened.warmed -= age
+            wire, _ = new_pair()
+            writer = ResponseWriter(
+                wire, Stall(wire, Deadlines()), FakeProcess(new_spool(tmp_path)), EMPTY, b"GET", False, True
+            )
+            await Delivery(writer, FileHeaders(b"text/plain", 20_000, 0), opened).run(b"GET", {})
+    assert warmed == [0, 0]
