@@ -1,5 +1,6 @@
-"""docs/from-nginx.md: the keys that stand within its sentences are good ones, too."""
+"""docs/from-nginx.md: the keys within its sentences are good ones, and nginx's names are known to `check`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -7,7 +8,8 @@ from textwrap import dedent
 import pytest
 
 from tests.whole.idiom_world import World
-from tests.whole.idioms import PAGE
+from tests.whole.idioms import PAGE, idioms
+from trivet_common.config.hints import FOREIGN
 from trivet_deploy.check import check
 
 # The page's words, and a file in which they are good.
@@ -65,3 +67,10 @@ def test_it_is_good(words: str, here: World, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "trivet.yaml").write_text(here.placed(text))
     assert check(str(tmp_path / "trivet.yaml"), "proxy", with_app=False) == 0
     assert capsys.readouterr().err == "", "no warnings"
+
+
+def test_names_of_nginx_are_answered_with_ours() -> None:
+    found = re.compile(r"(?:^|[{;])\s*([a-z_]+)(?=[ ;])", re.MULTILINE)
+    names = {name for idiom in idioms() for text in idiom.nginx for name in found.findall(text)}
+    ours_too = {"allow", "deny", "include", "internal", "listen", "upstream"}
+    assert names - {*FOREIGN, *ours_too, "default"} == set()
