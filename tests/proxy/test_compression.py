@@ -185,7 +185,7 @@ async def test_pieces(desk: Desk, http10: bool, length: int | None) -> None:
     head, _, body = answered.partition(b"\r\n\r\n")
     assert b"content-length" not in head
     assert gzip.decompress(body if http10 else unchunked(body)) == TEXT * 20
-    assert turns > len(TEXT) * 20 // 65536
+    assert turns > len(TEXT) * 20 // 131072
     assert writer.keep_alive is not http10
 
 

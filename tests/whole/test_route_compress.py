@@ -3,11 +3,9 @@
 import gzip
 import io
 import os
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import brotli
 import pytest
@@ -56,6 +54,11 @@ def application(environ, start_response):
         if TAG in environ.get("HTTP_IF_NONE_MATCH", ""):
             start_response("304 Not Modified", [("ETag", TAG)])
             return []
+    elif path.endswith("/handed"):
+        body = environ["wsgi.file_wrapper"](open("static/huge.css", "rb"))
+        headers.append(("Content-Length", str(len(TEXT) * 40)))
+    elif path.endswith("/ordered"):
+        headers.append(("X-Accel-Redirect", "/inside/large.css"))
     elif path.endswith("/gone"):
         status = "404 Not Found"
     start_response(status, headers)
@@ -73,6 +76,7 @@ log: {access: access.log}
 defaults: {compress: true}
 routes:
   - {path: /static/, files: ./static}
+  - {path: /inside/, internal: true, files: ./static}
   - {path: /one.txt, file: ./static/text.txt}
   - {path: /fixed, respond: {body: "WORDS", type: text/plain}}
   - {path: /up/, upstream: "unix:up.sock"}
@@ -105,15 +109,14 @@ def site(over: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     }.items():  # fmt: skip
         (folder / "static" / name).write_bytes(body)
         os.utime(folder / "static" / name, (1_600_000_000, 1_600_000_000))
-    with running(
-        folder, CONFIG.replace("unix:up.sock", f"unix:{folder}/run/web/pool.sock"), hello=APPLICATION
-    ) as site:
+    config = CONFIG.replace("unix:up.sock", f"unix:{folder}/run/web/pool.sock")
+    with running(folder, config, hello=APPLICATION) as site:
         yield site
         assert "Traceback" not in site.said()
 
 
-PACKED = ["/", "/up/", "/large", "/up/large", "/lengthy", "/gone", "/static/text.txt", "/static/large.css",
-          "/one.txt", "/fixed"]  # fmt: skip
+PACKED = ["/", "/up/", "/large", "/up/large", "/lengthy", "/gone", "/handed", "/ordered", "/fixed",
+          "/one.txt", "/static/text.txt", "/static/large.css"]  # fmt: skip
 
 
 @pytest.mark.parametrize("coding", UNPACK)
@@ -241,68 +244,3 @@ def test_events_come_one_by_one(site: Site, path: str, coding: str) -> None:
                 assert seen.endswith(b"\n\n")
     assert seen == b"".join(b"data: %d\n\n" % number for number in range(20))
     assert len(pauses) > 15, "they came in heaps"
-
-
-MEMORY = """
-import threading, time
-
-HALF = threading.Barrier(16)
-PIECE = "".join(f"line {number}: the quick brown fox {number * number}\\n" for number in range(1500)).encode()
-
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    if environ["PATH_INFO"] == "/one":
-        return [PIECE]
-    return halves()
-
-def halves():
-    for number in range(10 * 1024 * 1024 // len(PIECE) + 1):
-        if number == 100:
-            HALF.wait(20)  # all are under way: 5 MiB of each have been packed
-            time.sleep(2)
-        yield PIECE
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("coding", UNPACK)
-def test_a_large_answer_takes_little_memory(over: str, tmp_path: Path, coding: str) -> None:
-    """10 MiB, sixteen at a time: 256 KiB each at most, beyond what the same costs in no coding."""
-    grown = {}
-    for said in ("identity", coding):
-        folder = tmp_path / said
-        folder.mkdir()
-        config = (
-            "stop_timeout: 1s\nproxy: {processes: 1}\nlog: {access: access.log}\n"
-            "routes: [{path: /, pool: web, compress: true}]\n"
-            "pools: {web: {app: hello, workers: 1, threads: 16}}\n"
-        )
-        with running(folder, config, hello=MEMORY) as site:
-            for _ in range(50):
-                ask(site.address, "/one", f"Accept-Encoding: {said}")
-            (process,) = site.pids("process 0")
-            before = resident(process)
-            counts = [0] * 16
-            readers = [
-                threading.Thread(target=read_all, args=(site, said, counts, place)) for place in range(16)
-            ]
-            for reader in readers:
-                reader.start()
-            peak = before
-            while any(reader.is_alive() for reader in readers):
-                peak = max(peak, resident(process))
-                time.sleep(0.02)
-            assert all(count > 10 * 1024 * 1024 for count in counts)
-            grown[said] = (peak - before) / 16 / 1024
-    print(f"\n{coding}: {grown[coding]:.0f} KiB an answer, {grown['identity']:.0f} KiB in no coding")
-    assert grown[coding] - grown["identity"] < 256
-
-
-def resident(process: int) -> int:
-    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def read_all(site: Site, coding: str, counts: list[int], place: int) -> None:
-    with Talk(site.address, patience=60) as talk:
-        body = talk.get("/", f"Accept-Encoding: {coding}").body
-        counts[place] = len(UNPACK[coding](body) if coding in UNPACK else body)
