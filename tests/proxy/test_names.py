@@ -103,6 +103,28 @@ async def test_a_resolver_that_hangs_holds_nobody_up(resolver, ear, monkeypatch)
     assert "it takes too long" in ear.warnings[0]
 
 
+async def test_however_many_hang_the_others_are_looked_up(resolver, ear, monkeypatch):
+    """Each keeps one thread, and is not asked again before it has answered."""
+    monkeypatch.setattr(room, "_TIMEOUT", 0.2)
+    let_go = threading.Event()
+    hanging = [parse_server(f"http://hang{number}.example", Path("/")) for number in range(12)]
+    resolver.says = {place.host: let_go for place in hanging}
+    names = names_of(ear, *hanging)
+    with trio.fail_after(5):
+        for _ in range(2):
+            await names.look_up()
+        names._places.append(OTHER)
+        resolver.says["other.example"] = ["10.0.0.1"]
+        await names.look_up()
+        assert ear.heard == [("other.example", ["10.0.0.1"])]
+        assert sorted(resolver.asked) == sorted([*(place.host for place in hanging), "other.example"])
+        let_go.set()
+        while names._asked:
+            await trio.sleep(0.005)
+    await names.look_up()
+    assert len(resolver.asked) == 2 * 13
+
+
 async def test_who_asks_first_looks_and_the_others_wait(resolver, ear, nursery):
     resolver.says["api.example"] = ["10.0.0.1"]
     names = names_of(ear, PLACE)

@@ -6,7 +6,6 @@ more often than servers do.
 
 from __future__ import annotations
 
-import functools
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,9 +15,9 @@ import trio
 from trivet_common.config.addresses import Server as Place
 
 EVERY = 10.0  # seconds between two looks
-# A hanging resolver keeps its thread until the system gives up; it shall not use up those of everybody else.
-_TIMEOUT = 5.0
-_threads = 4
+# resolv.conf(5) gives a name server 5 s: where the first is dead, the second still answers.
+_TIMEOUT = 12.0
+_THREADS = 8  # beside those that hang
 _MOST = 64  # addresses of one name
 
 Address = tuple[socket.AddressFamily, Any]
@@ -34,7 +33,8 @@ class Names:
         self._warn = warn
         self._known: dict[Place, list[Address]] = {}
         self._problems: dict[Place, str] = {}
-        self._limiter = trio.CapacityLimiter(_threads)
+        self._limiter = trio.CapacityLimiter(_THREADS)
+        self._asked: set[Place] = set()  # now, in a thread
         self._first = trio.Event()
         self._is_begun = False
 
@@ -56,24 +56,24 @@ class Names:
     async def look_up(self) -> None:
         """All names at once; returns when all are answered or given up."""
         self._is_begun = True
+        # A resolver that hangs keeps its thread until the system gives up: one for each name, and none of
+        # those that others need.
+        self._limiter.total_tokens = _THREADS + len(self._asked)
         try:
             async with trio.open_nursery() as nursery:
-                for place in self._places:
+                for place in [place for place in self._places if place not in self._asked]:
                     nursery.start_soon(self._look_up, place)
         finally:
             self._first.set()
 
     async def _look_up(self, place: Place) -> None:
-        ask = functools.partial(
-            socket.getaddrinfo, place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
         problem, found = "it takes too long", None
         with trio.move_on_after(_TIMEOUT):
             try:
-                found = await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=self._limiter)
-            except (
-                Exception
-            ) as error:  # a boundary: it may be no address, no name, or no thread that there is
+                found = await trio.to_thread.run_sync(
+                    self._ask, place, abandon_on_cancel=True, limiter=self._limiter
+                )
+            except Exception as error:  # a boundary: it may be no address, no name, or no thread
                 problem = getattr(error, "strerror", None) or str(error)
         if not found:
             self._note_problem(place, problem)
@@ -84,6 +84,15 @@ class Names:
         if addresses != self._known.get(place):
             self._known[place] = addresses
             self._take(place, addresses)
+
+    def _ask(self, place: Place) -> list[Any]:
+        """In a thread; nobody may be waiting for it any more."""
+        self._asked.add(place)
+        try:
+            flags = socket.AI_ADDRCONFIG
+            return socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=flags)
+        finally:
+            self._asked.discard(place)
 
     def _note_problem(self, place: Place, problem: str) -> None:
         """Said once, until it resolves again."""
