@@ -168,6 +168,8 @@ async def _copy(writer: ResponseWriter, fd: int, first: int, count: int, lane: d
 
 
 def unreadable(error: OSError) -> HttpError:
+    if isinstance(error, disk.Crowded):
+        return refuse("overloaded", f"A file cannot be read: {error.strerror}.")
     if isinstance(error, TimeoutError):
         return refuse("disk_slow")
     if error.errno in NO_ROOM:

@@ -42,13 +42,18 @@ _lanes: trio.lowlevel.RunVar[dict[int, Lane]] = trio.lowlevel.RunVar("lanes")
 _limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("disk")
 
 
+class Crowded(TimeoutError):
+    """Too many wait for what is well: it is no disk that hangs."""
+
+
 class Lane:
     """The threads for one disk, or for what the workers of one pool hand over."""
 
-    __slots__ = ("_limiter",)
+    __slots__ = ("_limiter", "_well_at")
 
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
+        self._well_at = monotonic()
 
     def __repr__(self) -> str:
         return f"<Lane {self._limiter.borrowed_tokens} of {_AT_ONCE}>"
@@ -61,15 +66,18 @@ class Lane:
     ) -> Result:
         """`after` is called once, behind `work` in its thread, be that long after we stopped waiting for it.
 
-        `undo`: with the result that nobody waits for any more. Raises TimeoutError, OSError if no thread can
-        be had, and what `work` raises.
+        `undo`: with the result that nobody waits for any more. Raises TimeoutError, Crowded where the disk is
+        well, OSError if no thread can be had, and what `work` raises.
         """
         job = _Job(work, after, undo)
         try:
             if self._limiter.statistics().tasks_waiting < _MOST_WAITING:
                 with trio.move_on_after(_PATIENCE):
                     await trio.to_thread.run_sync(job.run, limiter=self._limiter, abandon_on_cancel=True)
+                    self._well_at = monotonic()
                     return job.take()
+            elif is_fresh(self._well_at):
+                raise Crowded(errno.EAGAIN, "too many wait for the disk")
         except RuntimeError as error:
             if job.has_begun:
                 raise

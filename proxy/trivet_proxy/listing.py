@@ -6,20 +6,24 @@ request and no root.
 
 from __future__ import annotations
 
+import errno
 import html
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from . import page
+import trio
+
+from . import disk, page
 from .locations import encode_path
 
 # A page longer than this nobody reads; who has more to list wants something else than a page.
 MOST = 10_000
 _MOST_SEEN = 10 * MOST  # hidden names and sockets among them: a folder may hold millions
 _KEPT = 1.0  # seconds
+_PATIENCE = 30.0  # as with a disk
 HEADERS = [*page.HEADERS, (b"cache-control", b"no-cache")]
 
 _STYLE = """\
@@ -62,25 +66,36 @@ class Items(NamedTuple):
 
 
 class LastPage:
-    """Of one route, for a second: whoever asks for a large folder all the time has it made once."""
+    """Of one route, for a second: whoever asks for a large folder all the time has it made once.
 
-    __slots__ = ("_clock", "_made")
+    And for another one in turn: one is made at a time, and who waits for it holds no thread.
+    """
+
+    __slots__ = ("_clock", "_made", "_making")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._made: tuple[object, float, bytes] | None = None
+        self._making = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<LastPage {len(self._made[2]) if self._made else 0} bytes>"
 
-    def get(self, key: object, make: Callable[[], bytes]) -> bytes:
-        """In any thread."""
-        made = self._made
-        if made is not None and made[0] == key and self._clock() < made[1]:
-            return made[2]
-        page = make()
-        self._made = key, self._clock() + _KEPT, page
-        return page
+    async def get(self, key: object, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Raises Crowded, and what `make` raises."""
+        with trio.move_on_after(_PATIENCE) as waiting:
+            await self._making.acquire()
+        if waiting.cancelled_caught:
+            raise disk.Crowded(errno.EAGAIN, "too many wait for a folder's page")
+        try:
+            made = self._made
+            if made is not None and made[0] == key and self._clock() < made[1]:
+                return made[2]
+            page = await make()
+            self._made = key, self._clock() + _KEPT, page
+            return page
+        finally:
+            self._making.release()
 
 
 def read(fd: int, is_hidden: Callable[[bytes], bool], look: Callable[[bytes], os.stat_result]) -> Items:

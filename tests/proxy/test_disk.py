@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from trivet_proxy import disk, file_systems
+from trivet_proxy.delivery import unreadable
 from trivet_proxy.file_systems import Kind, Standing
 
 
@@ -100,6 +101,29 @@ async def test_memory_is_read_at_once_when_that_is_known(readers, cannot_tell):
         assert readers == [False]
     finally:
         os.close(fd)
+
+
+async def test_a_disk_that_is_well_may_have_too_many_waiting(monkeypatch):
+    monkeypatch.setattr(disk, "_AT_ONCE", 1)
+    monkeypatch.setattr(disk, "_MOST_WAITING", 1)
+    lane, goes_on, undone = disk.Lane(), threading.Event(), []
+    try:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(lane.run, lambda: goes_on.wait(10), lambda: None)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(disk.Crowded):
+                await lane.run(lambda: None, lambda: undone.append(1))
+            assert undone == [1]
+            monkeypatch.setattr(disk, "_FRESH", 0.0)  # nothing came of it for a while
+            with pytest.raises(TimeoutError) as caught:
+                await lane.run(lambda: None, lambda: None)
+            assert not isinstance(caught.value, disk.Crowded)
+            goes_on.set()
+    finally:
+        goes_on.set()
+    assert unreadable(disk.Crowded(11, "too many")).why == "overloaded"
+    assert unreadable(TimeoutError(110, "hangs")).why == "disk_slow"
 
 
 async def test_a_disk_that_does_not_answer_is_not_waited_for(file, monkeypatch, cannot_tell):

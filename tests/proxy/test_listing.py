@@ -8,8 +8,9 @@ import socket
 from urllib.parse import unquote_to_bytes, urljoin
 
 import pytest
+import trio
 
-from trivet_proxy import listing
+from trivet_proxy import disk, listing
 from trivet_proxy.folder import is_hidden
 from trivet_proxy.listing import Item, Items, LastPage, read, render, size_text
 
@@ -90,16 +91,51 @@ def test_empty_and_too_many():
     assert len(Page(page).links) == 3
 
 
-def test_a_page_is_made_once_a_second():
+async def test_a_page_is_made_once_a_second():
     now = 0.0
     last = LastPage(lambda: now)
     made = iter([b"first", b"second", b"another", b"third"])
-    assert [last.get("a", lambda: next(made)) for _ in range(3)] == [b"first"] * 3
+
+    async def make():
+        return next(made)
+
+    assert [await last.get("a", make) for _ in range(3)] == [b"first"] * 3
     now = 1.0
-    assert last.get("a", lambda: next(made)) == b"second"
+    assert await last.get("a", make) == b"second"
     assert "6 bytes" in repr(last)
-    assert last.get("b", lambda: next(made)) == b"another"
-    assert last.get("a", lambda: next(made)) == b"third"
+    assert await last.get("b", make) == b"another"
+    assert await last.get("a", make) == b"third"
+
+
+async def test_two_in_turn_are_not_made_side_by_side(autojump_clock):
+    last, making, most, pages = LastPage(), 0, 0, []
+
+    async def make():
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        await trio.sleep(1)
+        making -= 1
+        return b"page"
+
+    async def get(key):
+        pages.append(await last.get(key, make))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(get, number % 2)
+    assert (most, pages) == (1, [b"page"] * 20)
+
+    async def never():
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(last.get, "hangs", never)
+        await trio.sleep(1)
+        with pytest.raises(disk.Crowded), trio.fail_after(60):
+            await last.get("waits", make)
+        nursery.cancel_scope.cancel()
+    assert await last.get("after", make) == b"page"
 
 
 @pytest.fixture

@@ -195,13 +195,16 @@ class _Files:
         """The folder's page; None: it is no folder."""
         # Ten thousand rows, or a slow disk, must not stop the loop.
         try:
-            root = self._folder.pin()
-            make = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
-            work = partial(self._last_page.get, (self._folder.identity, name, path), make)
-            return await disk.ask(root.fd, work, root.close)
+            key = self._folder.identity, name, path
+            return await self._last_page.get(key, partial(self._make_page, name, path))
         except OSError as error:
             _refuse_trouble(error)
             return None
+
+    async def _make_page(self, name: bytes, path: bytes) -> bytes:
+        root = self._folder.pin()
+        work = partial(_list, root, name, path, self._is_hidden if self._hides else _never)
+        return await disk.ask(root.fd, work, root.close)
 
     async def _answer_other(self, request: Request, writer: ResponseWriter) -> None:
         if self._passes_on:
