@@ -181,7 +181,7 @@ def _proxy_copies(settings: Settings) -> Iterator[str]:
     for route in settings.routes:
         paths += [route.files.root] if route.files is not None and not route.files.uploads else []
         paths += [route.file] if route.file is not None else []
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys([*paths, *settings.pages]):
         if path.is_relative_to(settings.base) and path != settings.base and path.exists():
             yield os.path.relpath(path, settings.base)
 
@@ -245,6 +245,13 @@ def _notes(settings: Settings, run_dir: str) -> Iterator[str]:
             )
         elif root == settings.base:
             yield f"{route.where}: {root} is the site's own folder, which the proxy's image does not have"
+    for page in settings.pages:
+        if not page.is_relative_to(settings.base):
+            yield f"{page} is in no image: move it below {settings.base}"
+    closed = dict.fromkeys(route.maintenance.when for route in settings.routes if route.maintenance)
+    for when in closed:
+        if not _inside(when, settings.base).startswith(f"{shared}/"):
+            yield f"{when} is seen by a container only if it has it: name one below {shared}, which they share"
     for pool in settings.pools.values():
         for listen in pool.listen:
             yield f"{pool.where}: pool {pool.name} listens on {listen}: that is not published"

@@ -171,6 +171,9 @@ def _read(settings: Settings, command: Path) -> Iterator[Path]:
             yield route.file.parent
         if route.access is not None and route.access.basic_auth is not None:
             yield route.access.basic_auth.file.parent
+        if route.maintenance is not None:
+            yield route.maintenance.when.parent
+    yield from (page.parent for page in settings.pages)
 
 
 def _folders(pool: Pool) -> Iterator[Path]:

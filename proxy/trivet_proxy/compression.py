@@ -27,8 +27,8 @@ from .writer_stage import WriterStage
 
 # Less fits into a packet or two as it is.
 SMALLEST = 1024
-# What is packed at one go, 2 ms at most with the slowest encoder; others have their turn after it. A piece that
-# begins within a turn is packed with it: half of it would only wait in memory.
+# What is packed at one go, in 2 ms at most with the slowest encoder; others have their turn after it. A piece
+# that begins within a turn is packed with it: half of it would only wait in memory.
 _TURN = 64 * 1024
 # Of a whole body; a smaller one takes less time than all else about its request.
 _WHOLE_TURN = 8 * 1024

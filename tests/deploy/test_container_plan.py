@@ -98,7 +98,10 @@ routes:
   - {path: /favicon.ico, file: ./static/favicon.ico}
   - {path: /kept/, files: /srv/elsewhere}
   - {path: /run/, files: /run/trivet/static}
-  - {path: /, pool: web}
+  - path: /
+    pool: web
+    maintenance: {when: on, page: static/soon.html}
+    errors: {502: /srv/elsewhere/502.html}
 pools:
   web: {app: hello, env_file: .env, env: {WORD: "${WORD}", OTHER: "${OTHER:-}"}}    # not ${THIS}
 """
@@ -110,17 +113,25 @@ def rich(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("STATE_DIRECTORY", "")
     for name in ("spool", "state", "static", "sites", "elsewhere"):
         (tmp_path / "site" / name).mkdir(parents=True)
-    for name in ("static/favicon.ico", ".env"):
+    for name in ("static/favicon.ico", "static/soon.html", ".env"):
         (tmp_path / "site" / name).touch()
     (tmp_path / "site/.env").chmod(0o600)
     (tmp_path / "site/sites/blog.yaml").write_text("upstreams: {old: {servers: ['http://127.0.0.1:9']}}\n")
     text = RICH.replace("/srv/elsewhere", f"{tmp_path}/elsewhere")
     (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "502.html").touch()
     return planned(tmp_path / "site", text.replace("/run/trivet/static", f"{tmp_path}/site/elsewhere"))
 
 
 def test_the_proxys_image_has_the_file_and_what_it_sends_and_no_application(rich: Plan) -> None:
-    wanted = ("trivet.yaml", "sites/blog.yaml", "static", "static/favicon.ico", "elsewhere")
+    wanted = (
+        "trivet.yaml",
+        "sites/blog.yaml",
+        "static",
+        "static/favicon.ico",
+        "elsewhere",
+        "static/soon.html",
+    )
     assert set(rich.proxy_copies) == set(wanted)
 
 
@@ -133,6 +144,8 @@ def test_what_no_image_may_have_is_mounted_or_ignored(rich: Plan, tmp_path: Path
 
 def test_what_has_to_be_done_by_hand_is_told(rich: Plan) -> None:
     told = "\n".join(rich.notes)
+    assert "elsewhere/502.html is in no image: move it below" in told
+    assert "site/on is seen by a container only if it has it: name one below /run/trivet" in told
     assert "log: access: " in told
     assert "elsewhere is in no image; publish it by `prepare` below /run/trivet" in told
     assert "the file names its own folder" in told

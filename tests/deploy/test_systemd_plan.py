@@ -63,17 +63,22 @@ def test_what_is_read_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "homes/ann/venv"))
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     (tmp_path / "homes").mkdir()
-    for name in ("elsewhere", "logs", "homes/static"):
+    for name in ("elsewhere", "logs", "homes/static", "homes/pages", "homes/flags"):
         (tmp_path / name).mkdir()
+    (tmp_path / "homes/pages/404.html").touch()
     text = f"""
 log: {{access: {tmp_path}/logs/access.log}}
+defaults:
+  errors: {{404: {tmp_path}/homes/pages/404.html}}
+  maintenance: {{when: {tmp_path}/homes/flags/on}}
 routes: [{{path: /static/, files: {tmp_path}/homes/static}}, {{path: /, pool: web}}]
 pools:
   web: {{app: hello, user: {getpass.getuser()}, env: {{DATA: ../../elsewhere, WORD: none, SLASH: /}}}}
 """
     found = planned(tmp_path / "homes/shop", text)
     assert found.writes_home == (tmp_path / "homes/shop",)
-    assert found.reads_home == (tmp_path / "homes/ann/venv", tmp_path / "homes/static")
+    wanted = ("ann/venv", "flags", "pages", "static")
+    assert set(found.reads_home) == {tmp_path / "homes" / name for name in wanted}
     assert found.writes == (tmp_path / "elsewhere", tmp_path / "logs")
     assert found.has_home
 

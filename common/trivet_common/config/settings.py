@@ -300,6 +300,14 @@ class Settings:
     errors: tuple[ErrorPage, ...] = ()  # where no route matches
 
     @property
+    def pages(self) -> tuple[Path, ...]:
+        """Files that are sent in the place of errors, and during maintenance."""
+        every = [*self.errors, *(page for route in self.routes for page in route.errors)]
+        closed = [route.maintenance.page for route in self.routes if route.maintenance is not None]
+        found = [*(page.file for page in every), *closed]
+        return tuple(dict.fromkeys(path for path in found if path is not None))
+
+    @property
     def route_log_files(self) -> tuple[str | Path, ...]:
         """Of routes that are noted apart from the others."""
         files = (route.log.file for route in self.routes if route.log.is_on)
