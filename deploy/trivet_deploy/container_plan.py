@@ -251,7 +251,7 @@ def _notes(settings: Settings, run_dir: str) -> Iterator[str]:
     closed = dict.fromkeys(route.maintenance.when for route in settings.routes if route.maintenance)
     for when in closed:
         if not _inside(when, settings.base).startswith(f"{shared}/"):
-            yield f"{when} is seen by a container only if it has it: name one below {shared}, which they share"
+            yield f"{when} is seen by a container only if it has it: name one below {shared}, that they share"
     for pool in settings.pools.values():
         for listen in pool.listen:
             yield f"{pool.where}: pool {pool.name} listens on {listen}: that is not published"
