@@ -159,6 +159,21 @@ def test_what_is_odd_is_a_warning(folder: Path) -> None:
     assert "it expired on" in said[1]
 
 
+def test_authorities_without_a_root_let_nobody_in(folder: Path) -> None:
+    """OpenSSL needs the root too, and the handshake fails without a word about it."""
+    child = CA.create_child_ca()
+    intermediate, root = child.cert_pem.bytes(), CA.cert_pem.bytes()
+    written = "{certificate: a.both, client: required, client_ca: some.pem}"
+    (folder / "some.pem").write_bytes(intermediate)
+    (said,) = read(folder, f"listen:\n  address: 127.0.0.1:8443\n  tls: {written}\n").warnings
+    assert "trivet.yaml:3: listen.tls.client_ca: no certificate in" in str(said)
+    assert "append the certificate of " in str(said)
+    assert "trustme" in str(said)
+    for content in (intermediate + root, root + intermediate):
+        (folder / "some.pem").write_bytes(content)
+        tls_of(folder, written)
+
+
 def several(folder: Path, *written: str) -> Settings:
     rows = "".join(f"    - {each}\n" for each in written)
     return read(folder, f"listen:\n  address: 127.0.0.1:8443\n  tls:\n{rows}")

@@ -87,6 +87,15 @@ def read_authorities(path: Path) -> bytes:
     return content
 
 
+def missing_root(content: bytes) -> str | None:
+    """Whose certificate is lacking among these authorities for any client to be let in.
+
+    OpenSSL trusts an intermediate only together with the root above it.
+    """
+    found = read_chain(content)
+    return None if any(one.is_self_issued for one in found) else found[-1].issuer
+
+
 def load_authorities(content: bytes, context: ssl.SSLContext) -> None:
     """Raises OSError (an SSLError is one)."""
     with _in_memory(content) as path:

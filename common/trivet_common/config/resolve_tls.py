@@ -124,9 +124,16 @@ def _check_client(keys: TlsKeys, draft: Draft, loc: Loc) -> None:
 
 
 def _check_authorities(path: Path, draft: Draft, loc: Loc) -> None:
-    from .pair import PairError, read_authorities
+    from .pair import PairError, missing_root, read_authorities
 
     try:
-        read_authorities(path)
+        root = missing_root(read_authorities(path))
     except PairError as error:
         draft.trouble(loc, str(error))
+    else:
+        if root is not None:
+            draft.warning(
+                loc,
+                f"no certificate in {shown(str(path))} is a root: no client with a certificate is let in",
+                f"append the certificate of {root}",
+            )
