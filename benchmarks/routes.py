@@ -13,15 +13,16 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.launch import free_port, running
-from benchmarks.processes import cpu_seconds, tree
+from benchmarks.processes import cpu_seconds, spent_between, tree
 from benchmarks.wrk import DONE, parse
 
 HOSTS = 500
-ROUNDS, CONNECTIONS = 5, 32
+ROUNDS, CONNECTIONS = 15, 32
 GOAL = 1.1
 TRIVET = """
 listen: 127.0.0.1:{port}
@@ -68,9 +69,17 @@ def main(seconds: int) -> int:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt install wrk")
     costs: dict[str, list[float]] = defaultdict(list)
-    for _ in range(ROUNDS):
-        for kind in KINDS:
-            costs[kind].append(measure(kind, seconds))
+    with ExitStack() as stack:
+        sites = {kind: stack.enter_context(serving(kind)) for kind in KINDS}
+        for site in sites.values():
+            site.load(1)  # warm
+        for _ in range(ROUNDS):
+            for kind, site in sites.items():
+                costs[kind].append(site.cost(seconds))
+    return report(costs)
+
+
+def report(costs: dict[str, list[float]]) -> int:
     print(f"{HOSTS} hosts, {CONNECTIONS} connections, 1 process, access log on, {ROUNDS} rounds")
     found = {}
     for kind in KINDS:
@@ -85,30 +94,45 @@ def main(seconds: int) -> int:
     return 0 if is_reached else 1
 
 
-def measure(kind: str, seconds: int) -> float:
-    """Microseconds of CPU a request, of all server processes."""
-    folder = Path(tempfile.mkdtemp(prefix="trivet-routes-"))
-    try:
-        (folder / "hosts.lua").write_text(SCRIPT.format(hosts=HOSTS) + DONE)
-        with serving(folder, kind) as (port, pid):
-            load(folder, port, 1)  # warm
-            before = cpu_seconds(tree([pid]))
-            count = load(folder, port, seconds)
-            after = cpu_seconds(tree([pid]))
-            return sum(after[each] - before[each] for each in after if each in before) / count * 1e6
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass(frozen=True)
+class Site:
+    """One that runs, and waits while the others are measured."""
+
+    folder: Path
+    port: int
+    pid: int
+
+    def cost(self, seconds: int) -> float:
+        """Microseconds of CPU a request, of all its processes."""
+        before = cpu_seconds(tree([self.pid]))
+        count = self.load(seconds)
+        spent = spent_between(before, cpu_seconds(tree([self.pid])))
+        return sum(spent.values()) / count * 1e6
+
+    def load(self, seconds: int) -> int:
+        """How many were answered; any error ends it."""
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(self.folder / "hosts.lua")]
+        command.append(f"http://127.0.0.1:{self.port}")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
+        seen = parse(done.stdout)
+        if seen.errors:
+            raise SystemExit(f"errors void the figure: {seen.errors}")
+        return seen.requests
 
 
 @contextmanager
-def serving(folder: Path, kind: str) -> Iterator[tuple[int, int]]:
-    port = free_port()
-    routes = "\n".join(f"  - {line}" for line in routes_of(kind))
-    (folder / "trivet.yaml").write_text(TRIVET.format(port=port, folder=folder, routes=routes))
-    command = [str(Path(sys.executable).parent / "trivet"), "serve", str(folder / "trivet.yaml")]
-    with running(command, folder, port) as pid:
-        wait_until_it_answers(port)
-        yield port, pid
+def serving(kind: str) -> Iterator[Site]:
+    folder, port = Path(tempfile.mkdtemp(prefix="trivet-routes-")), free_port()
+    try:
+        (folder / "hosts.lua").write_text(SCRIPT.format(hosts=HOSTS) + DONE)
+        routes = "\n".join(f"  - {line}" for line in routes_of(kind))
+        (folder / "trivet.yaml").write_text(TRIVET.format(port=port, folder=folder, routes=routes))
+        command = [str(Path(sys.executable).parent / "trivet"), "serve", str(folder / "trivet.yaml")]
+        with running(command, folder, port) as pid:
+            wait_until_it_answers(port)
+            yield Site(folder, port, pid)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_until_it_answers(port: int) -> None:
@@ -118,18 +142,5 @@ def wait_until_it_answers(port: int) -> None:
         sock.recv(1)
 
 
-def load(folder: Path, port: int, seconds: int) -> int:
-    """How many were answered; any error ends it."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", str(folder / "hosts.lua")]
-    done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}"],
-        capture_output=True, text=True, timeout=seconds + 60, check=True,
-    )  # fmt: skip
-    seen = parse(done.stdout)
-    if seen.errors:
-        raise SystemExit(f"errors void the figure: {seen.errors}")
-    return seen.requests
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 4))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2))
