@@ -15,6 +15,7 @@ from trivet_common.config.pair import (
     load_authorities,
     load_material,
     read_pair,
+    try_pair,
     why_unfit,
 )
 from trivet_common.config.tls import Pair
@@ -25,7 +26,10 @@ Make = Callable[[], ssl.SSLContext]  # one without a certificate that knows who 
 
 
 class Attempt(NamedTuple):
-    """What came of reading the files: a context with what it shows, or why there is none."""
+    """What came of reading the files: a context with what it shows, or what is wrong.
+
+    Or both: one pair is new, and with another something is wrong.
+    """
 
     stamp: object
     materials: tuple[Material, ...] = ()
@@ -36,13 +40,14 @@ class Attempt(NamedTuple):
 class Shown:
     """At most one pair for each kind of key, for the same names. Without a context it is shut."""
 
-    __slots__ = ("context", "materials", "pairs", "vigil")
+    __slots__ = ("_newest", "context", "materials", "pairs", "vigil")
 
     def __init__(self, pairs: tuple[Pair, ...]) -> None:
         self.pairs = pairs
         self.vigil = Vigil(*(path for pair in pairs for path in (pair.certificate, pair.key)))
         self.materials: tuple[Material, ...] = ()
         self.context: ssl.SSLContext | None = None
+        self._newest = 0  # which of the pairs has changed last
 
     def __repr__(self) -> str:
         state = "shut" if self.context is None else "shown"
@@ -61,8 +66,20 @@ class Shown:
             for pair, material, before in zip(self.pairs, materials, self._before(), strict=True):
                 check_fitness(pair, material, before)
         except Exception as error:  # a boundary: whatever it is, what is shown goes on
-            return Attempt(stamp, problem=sentence(error, self.pairs[0]))
+            return self._attempt_each(make, Attempt(stamp, problem=sentence(error, self.pairs[0])))
         return Attempt(stamp, materials, context)
+
+    def _attempt_each(self, make: Make, failed: Attempt) -> Attempt:
+        """Of RSA and ECDSA side by side, one that is broken does not hold back the other's renewal."""
+        if len(self.pairs) == 1 or not self.materials:
+            return failed
+        materials = tuple(map(_renewed, self.pairs, self.materials))
+        if materials == self.materials:
+            return failed
+        try:
+            return failed._replace(materials=materials, context=self.cast(make, materials))
+        except Exception:  # the boundary too
+            return failed
 
     def cast(self, make: Make, materials: tuple[Material, ...]) -> ssl.SSLContext:
         """Raises PairError, OSError."""
@@ -73,17 +90,19 @@ class Shown:
 
     def take(self, attempt: Attempt, now: float) -> bool:
         """Whether it is good news."""
+        if attempt.context is not None:
+            changes = [one != other for one, other in zip(attempt.materials, self.materials, strict=False)]
+            self._newest = changes.index(True) if True in changes else 0
+            self.context, self.materials = attempt.context, attempt.materials
         if attempt.problem is not None:
             self.vigil.fail(attempt.stamp, attempt.problem, now)
-            return False
-        self.context, self.materials = attempt.context, attempt.materials
-        self.vigil.succeed(attempt.stamp)
-        return True
+        else:
+            self.vigil.succeed(attempt.stamp)
+        return attempt.context is not None
 
     def good_news(self) -> str:
-        return (
-            f"{self.pairs[0].certificate} taken up, good until {date(self.materials[0].chain[0].not_after)}"
-        )
+        own = self.materials[self._newest].chain[0]
+        return f"{self.pairs[self._newest].certificate} taken up, good until {date(own.not_after)}"
 
     def try_complaint(self, now: float) -> str | None:
         problem = self.vigil.try_complaint(now)
@@ -98,6 +117,13 @@ class Shown:
 
     def _before(self) -> tuple[Material | None, ...]:
         return self.materials or (None,) * len(self.pairs)
+
+
+def _renewed(pair: Pair, before: Material) -> Material:
+    try:
+        return check_fitness(pair, try_pair(pair), before)
+    except Exception:  # what is wrong with it has been found already
+        return before
 
 
 def check_fitness(pair: Pair, material: Material, before: Material | None) -> Material:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.proxy.test_door import put, write
 from trivet_common.config.pair import PairError
@@ -53,6 +54,33 @@ def test_any_failure_is_a_problem_and_what_was_shown_stays(tmp_path: Path, make:
     assert one.context is before
     assert str(one.try_complaint(6.0)).endswith("; the certificate before it stays")
     assert one.vigil.is_due(one.vigil.glance(), 6.0)  # the files are as they were
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_of_two_side_by_side_a_broken_one_does_not_hold_back_the_other(tmp_path: Path, broken: int) -> None:
+    kinds = {"rsa": trustme.KeyType.RSA, "ecdsa": trustme.KeyType.ECDSA}
+    pairs = tuple(write(tmp_path, name, "a.example", key_type=kind) for name, kind in kinds.items())
+    one = taken(*pairs)
+    before, whole = one.materials, one.context
+    for name, kind in kinds.items():
+        write(tmp_path, name, "a.example", key_type=kind)
+    good = pairs[broken].key.read_bytes()
+    put(pairs[broken].key, b"spoilt")
+    assert one.take(one.attempt(MAKE, one.vigil.glance()), 5.0)
+    assert one.context is not whole
+    assert [now == then for now, then in zip(one.materials, before, strict=True)] == [
+        broken == 0,
+        broken == 1,
+    ]
+    assert one.good_news().startswith(f"{pairs[1 - broken].certificate} taken up")
+    assert "holds no private key" in str(one.try_complaint(6.5))
+    again = one.attempt(MAKE, one.vigil.glance())
+    assert not one.take(again, 7.0), "it is said once"
+    assert again.context is None
+    put(pairs[broken].key, good)
+    assert one.take(one.attempt(MAKE, one.vigil.glance()), 8.0)
+    assert one.vigil.problem is None
+    assert one.good_news().startswith(f"{pairs[broken].certificate} taken up")
 
 
 def test_one_that_was_never_shown_is_shut(tmp_path: Path) -> None:
