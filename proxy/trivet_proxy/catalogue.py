@@ -239,7 +239,8 @@ class Catalogue:
             headers.append(_VARY)
 
         def variant(its_name: bytes, its: os.stat_result, coding: bytes = b"") -> Variant:
-            file = FileHeaders(content_type, its.st_size, its.st_mtime_ns, headers, coding)
+            state = its.st_size, its.st_mtime_ns
+            file = FileHeaders(content_type, *state, headers, coding, its.st_ctime_ns)
             return Variant(its_name, file, identity_of(its))
 
         coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}

@@ -17,6 +17,9 @@ _IN_UNCHANGED = frozenset(
     b"etag last-modified cache-control vary expires content-location set-cookie".split()
 )
 _ACCEPTS = (b"accept-ranges", b"bytes")
+# 1980-01-03. Builds that are to be reproducible give all files one time, of the beginning of Unix or of zip:
+# it is the same for the next build's other content.
+_TELLING = 315_705_600
 
 
 class FileHeaders:
@@ -25,18 +28,30 @@ class FileHeaders:
     __slots__ = ("content_type", "etag", "full", "last_modified", "mtime", "size", "unchanged")
 
     def __init__(
-        self, content_type: bytes, size: int, mtime_ns: int, extra: Sequence[Header] = (), coding: bytes = b""
+        self,
+        content_type: bytes,
+        size: int,
+        mtime_ns: int,
+        extra: Sequence[Header] = (),
+        coding: bytes = b"",
+        ctime_ns: int = 0,
     ) -> None:
         """`extra`: what the route says about the name; `coding`: the file's content coding, if it has one."""
         self.content_type = content_type
         self.size = size
         self.mtime = mtime_ns // 1_000_000_000
+        is_telling = self.mtime >= _TELLING
         # The coding too: two siblings may be of one size and time.
-        self.etag = b'"%x-%x%b"' % (size, mtime_ns, b"-" + coding if coding else b"")
+        self.etag = b'"%x-%x%b%b"' % (
+            size,
+            mtime_ns,
+            b"" if is_telling else b"-%x" % ctime_ns,
+            b"-" + coding if coding else b"",
+        )
         self.last_modified = b""
         validators = [(b"etag", self.etag)]
         # RFC 9110, 8.8.2.1: never later than the Date beside it.
-        if 0 <= self.mtime <= time.time():
+        if is_telling and self.mtime <= time.time():
             self.last_modified = format_date(self.mtime)
             validators.append((b"last-modified", self.last_modified))
         self.full: list[Header] = [(b"content-type", content_type), *validators, _ACCEPTS, *extra]

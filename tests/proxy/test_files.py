@@ -794,3 +794,17 @@ async def test_trouble_of_ours_is_no_missing_folder(tree, monkeypatch, number):
     sent = await ask(site, b"/empty/")
     assert (sent.status, sent.problem.why) == (503, "overloaded")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_another_build_of_the_same_size_and_time_is_no_304(tree, monkeypatch):
+    """Nix and SOURCE_DATE_EPOCH give every file of every build one time."""
+    page = tree / "index.html"
+    os.utime(page, (1, 1))
+    before = (await ask(route(tree), b"/")).headers[b"etag"]
+    fresh = tree / "fresh"
+    fresh.write_bytes(page.read_bytes().swapcase())
+    os.utime(fresh, (1, 1))
+    fresh.rename(page)
+    again = await ask(route(tree), b"/", headers=b"if-none-match: " + before + b"\r\n")
+    assert (again.status, again.body) == (200, INSIDE.swapcase())
+    assert b"last-modified" not in again.headers
