@@ -1,13 +1,12 @@
 """`python -m benchmarks.routes [SECONDS]`: what a request costs on a site of 2 routes, and on one of 1 000.
 
-The same requests, to 500 hosts in turn, and answers that cost nothing else; rounds alternate and the median
-of their ratios is shown. The goal (issue 9): 1 000 routes of 500 hosts within 1.1 of two. Routes that ask for
-methods and headers, and expressions, are shown beside them.
+The same requests, to 500 hosts in turn, and answers that cost nothing else; short loads take turns, and the
+least is shown: whatever else runs on the machine only adds. The goal (issue 9): 1 000 routes of 500 hosts
+within 1.1 of two. Routes that ask for methods and headers, and expressions, are shown beside them.
 """
 
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from benchmarks.processes import cpu_seconds, spent_between, tree
 from benchmarks.wrk import DONE, parse
 
 HOSTS = 500
-ROUNDS, CONNECTIONS = 15, 32
+ROUNDS, CONNECTIONS = 25, 32
 GOAL = 1.1
 TRIVET = """
 listen: 127.0.0.1:{port}
@@ -81,15 +80,11 @@ def main(seconds: int) -> int:
 
 def report(costs: dict[str, list[float]]) -> int:
     print(f"{HOSTS} hosts, {CONNECTIONS} connections, 1 process, access log on, {ROUNDS} rounds")
-    found = {}
+    least = {kind: min(costs[kind]) for kind in KINDS}
     for kind in KINDS:
-        ratios = [one / two for one, two in zip(costs[kind], costs[KINDS[0]], strict=True)]
-        found[kind] = statistics.median(ratios)
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(
-            f"  {kind:28s} {statistics.median(costs[kind]):7.1f} us CPU each   {found[kind]:.2f} x ({spread})"
-        )
-    is_reached = found["1000 routes"] <= GOAL
+        ratio = least[kind] / least[KINDS[0]]
+        print(f"  {kind:28s} {least[kind]:6.1f} us CPU each ({max(costs[kind]):.0f} at most)   {ratio:.2f} x")
+    is_reached = least["1000 routes"] <= GOAL * least["2 routes"]
     print(f"  goal: 1000 routes within {GOAL} x of two: {'reached' if is_reached else 'MISSED'}")
     return 0 if is_reached else 1
 
@@ -143,4 +138,4 @@ def wait_until_it_answers(port: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
