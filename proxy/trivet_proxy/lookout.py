@@ -107,7 +107,7 @@ class Lookout:
                     self._tell(is_good, text)
         elif errand is not None and errand.is_under_way:
             self._say_whether_late(True)
-        self._call_later(EVERY, self.watch)
+        self._call_later(EVERY - _AGAIN, self.watch)  # no slower than the processes: each renewal is said
 
     def _say_whether_late(self, is_late: bool) -> None:
         if is_late and not self._is_late:
