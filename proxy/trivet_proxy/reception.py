@@ -27,7 +27,7 @@ from .wire import Wire
 
 
 class Newcomer:
-    """A connection of which nobody knows yet whom it is for. It counts; while it is silent it may be closed."""
+    """A connection of which nobody knows yet whom it is for. It counts; while silent it may be closed."""
 
     __slots__ = ("wire",)
 

@@ -107,7 +107,7 @@ class ResponseWriter:
         await self._send_whole(b"" if self._swallows else body)
 
     async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        """`send` of a 200 known for long: `head` is what `ready_head` made of its headers in their `shape`."""
+        """`send` of a 200 known for long: `head` is what `ready_head` made of its headers in its `shape`."""
         if self._is_http10 or self._is_head:
             return await self.send(200, headers, body)
         self._settle(200, len(body))

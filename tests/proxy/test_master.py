@@ -111,7 +111,10 @@ def run(parent):
     (place / "address").write_text(next(iter(listeners)).text)
     log = ErrorLog(place / "log", "proxy")
     run_dir = RunDir(place / "run")
-    master = ProxyMaster(settings, listeners, run_dir, log, parent=parent, reload_source=lambda loop, then: then(read), front=front)
+    master = ProxyMaster(
+        settings, listeners, run_dir, log, parent=parent, reload_source=lambda loop, then: then(read),
+        front=front,
+    )  # fmt: skip
     return master.run()
 
 if mode not in ("below", "failing"):
