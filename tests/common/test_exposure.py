@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,12 @@ def said(folder: Path, text: str, purpose: str = "serve") -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tv-", dir="/tmp") as short:  # a run directory's name is bounded
+        yield _filled(Path(short).resolve())
+
+
+def _filled(tmp_path: Path) -> Path:
     for name in ("public/run", "public/.hidden", "public/keep", "state"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "shop.py").write_text("def application(environ, start_response): ...\n")

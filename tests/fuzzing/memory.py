@@ -108,6 +108,8 @@ class _Forwarded:
 
     client = _CLIENT
     request_id = "0"
+    hidden: frozenset[bytes] = frozenset()
+    added: tuple[tuple[bytes, bytes], ...] = ()
 
     def __init__(self, head: RequestHead) -> None:
-        self.head = head
+        self.head = self.asked = head

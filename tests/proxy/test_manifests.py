@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -137,6 +138,9 @@ def test_a_large_one_is_read_in_a_thread(root, tmp_path, monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     found.look(root)
     assert (found.is_read, found.names) == (False, {b"b"})
+    for _ in range(1000):  # until it has been read: it is parsed afterwards
+        if not readers:
+            time.sleep(0.01)
     file.write_text(file.read_text().replace('"5.x"', '"5.y"  '))
     found.look(root)  # is not read twice at once
     may_read.set()
