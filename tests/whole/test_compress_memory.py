@@ -35,7 +35,7 @@ def halves():
 
 
 @pytest.mark.parametrize("coding", UNPACK)
-def test_a_large_answer_takes_little_memory(tmp_path: Path, coding: str) -> None:
+def test_takes_little(tmp_path: Path, coding: str) -> None:
     """10 MiB, sixteen at a time: 256 KiB each at most, beyond what the same costs in no coding."""
     grown = {}
     for said in ("identity", coding):
