@@ -1,13 +1,11 @@
-"""What one warm keep-alive request may cost the proxy, in things that can be counted without noise.
+"""The budget of one warm request (budget.py): task switches and Python calls, in the proxy and in the worker."""
 
-Task switches, calls into our packages, and sends; a change that makes a number grow must say why it is worth
-it and raise it here. (Times are for benchmarks/.)
-"""
-
+import re
+import select
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +15,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.whole.running import Site, wait_until
+from tests.whole.budget import APPLICATION, BEHIND, BUDGETS, CONFIG, FILE, REQUEST, Budget
+from tests.whole.running import Site, running, wait_until
 from trivet_common.channel import Channel
 from trivet_common.config import load
 from trivet_common.listeners import bind
@@ -26,57 +25,57 @@ from trivet_common.pool.idle import IdleFifo
 from trivet_proxy import folder, forwarded, shelf
 from trivet_proxy.front import Front
 
-HELLO = """
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "14")])
-    return [b"Hello, world!\\n"]
-"""
-CONFIG = """
-listen: 127.0.0.1:0
-run_dir: run
-proxy: {processes: 1}
-log: {access: access.log}
-routes:
-  - {path: /static/, files: static}
-  - {path: /, pool: web}
-pools: {web: {app: hello, workers: 1}}
-"""
-REQUEST = (
-    b"GET %s HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\n"
-    b"Accept-Language: en\r\nCookie: sessionid=0123456789abcdef\r\n\r\n"
-)
 ROOT = Path(__file__).parent.parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("proxy", "common"))
 WARM, COUNTED = 20, 50
-BODIES = {"/static/one.txt": b"x" * 1024, "/hello": b"Hello, world!\n"}
-
-# Measured on Python 3.11 and trio 0.35. Calls count a coroutine's resumption too.
-BUDGETS = {
-    "/static/one.txt": {"switches": 1, "calls": 87, "sends": 1},
-    "/hello": {"switches": 2, "calls": 151, "sends": 2},
-}
 
 
 class Tally(trio.abc.Instrument):
     """Counts while it is installed as trio's instrument and the thread's profile function."""
 
     def __init__(self, mine: trio.lowlevel.Task) -> None:
-        self.counts: Counter[str] = Counter()
+        self.switches = 0
         self.calls: Counter[str] = Counter()
         self._mine = mine
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         if task is not self._mine and "trio" not in (task.coro.cr_code.co_filename if task.coro else ""):
-            self.counts["switches"] += 1
+            self.switches += 1
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        if not frame.f_code.co_filename.startswith(OURS):
-            return
-        if event == "call":
-            self.counts["calls"] += 1
+        if event == "call" and frame.f_code.co_filename.startswith(OURS):
             self.calls[f"{Path(frame.f_code.co_filename).name} {frame.f_code.co_qualname}"] += 1
-        elif event == "c_call" and argument.__name__ in ("send", "sendmsg", "sendfile"):
-            self.counts["sends"] += 1
+
+    def __enter__(self) -> "Tally":
+        trio.lowlevel.add_instrument(self)
+        sys.setprofile(self.profile)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(None)
+        trio.lowlevel.remove_instrument(self)
+
+
+class Behind:
+    """The server behind the upstream route. It answers when the proxy is at rest: no race to count."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._sock: socket.socket | None = None
+
+    async def answer(self) -> None:
+        if self._sock is None:
+            await trio.lowlevel.wait_readable(self._listener)
+            self._sock = self._listener.accept()[0]
+            self._sock.setblocking(False)
+        await trio.lowlevel.wait_readable(self._sock)
+        assert self._sock.recv(65536).endswith(b"\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        self._sock.send(BEHIND)
+
+    def close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
 
 
 @asynccontextmanager
@@ -97,52 +96,94 @@ async def front_in_this_process(folder: Path) -> AsyncIterator[tuple[str, int]]:
     listeners.close()
 
 
-async def ask(client: socket.socket, fifo: IdleFifo, path: str, times: int) -> None:
+async def ask(client: socket.socket, idle: int, budget: Budget, behind: Behind, times: int) -> None:
     """Each request when the proxy waits for it and the slot is idle again: no race to count."""
-    request = REQUEST % path.encode()
+    request = REQUEST % budget.path.encode()
     for _ in range(times):
-        while fifo.is_empty():
+        while not select.select([idle], [], [], 0)[0]:  # no method of the FIFO's: it would be counted
             await trio.sleep(0.001)
         await trio.testing.wait_all_tasks_blocked()
         client.send(request)
+        if budget is BUDGETS["upstream"]:
+            await behind.answer()
         answer = b""
-        while not answer.endswith(BODIES[path]):
+        while not answer.endswith(budget.body):
             await trio.lowlevel.wait_readable(client)
             answer += client.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
-@pytest.mark.parametrize("path", list(BUDGETS))
-async def test_budget(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def site_files(folder: Path, port: int) -> str:
+    """What the site is made of; its configuration is returned."""
+    (folder / "hello.py").write_text(APPLICATION)
+    (folder / "static").mkdir()
+    (folder / "static" / "one.txt").write_bytes(FILE)
+    return CONFIG.format(port=port)
+
+
+@pytest.mark.parametrize("name", list(BUDGETS))
+async def test_the_proxys_switches_and_calls(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shelf, "_SETTLED", 0)  # the file is as if it had been there for a while
     monkeypatch.setattr(folder, "LOOK_AGAIN", 60)  # and no request is the one of its second
     forwarded._FROM_CLIENTS.clear()  # other tests of this process may have filled what it remembers of names
-    (tmp_path / "hello.py").write_text(HELLO)
-    (tmp_path / "static").mkdir()
-    (tmp_path / "static" / "one.txt").write_bytes(b"x" * 1024)
-    pool = Site(tmp_path, CONFIG, "backend")
-    await trio.to_thread.run_sync(pool.start)
+    budget = BUDGETS[name]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        behind = Behind(listener)
+        pool = Site(tmp_path, site_files(tmp_path, listener.getsockname()[1]), "backend")
+        await trio.to_thread.run_sync(pool.start)
+        try:
+            tally = await tallied(tmp_path, budget, behind)
+        finally:
+            behind.close()
+            await trio.to_thread.run_sync(pool.stop)
+            wait_until(lambda: not pool.processes(), 10, "the pool's end")
+    switches, calls = round(tally.switches / COUNTED), round(tally.calls.total() / COUNTED)
+    most = "\n".join(f"{n / COUNTED:5.1f} {function}" for function, n in tally.calls.most_common(60))
+    print(f"{name}: {switches} switches, {calls} calls\n{most}")
+    assert switches <= budget.switches
+    assert calls <= budget.calls, most
+
+
+async def tallied(folder: Path, budget: Budget, behind: Behind) -> Tally:
+    fifo = IdleFifo(folder / "run" / "web" / "idle.fifo")
     try:
-        async with front_in_this_process(tmp_path) as address:
+        async with front_in_this_process(folder) as address:
             with socket.create_connection(address, timeout=10) as client, trio.fail_after(20):
                 client.setblocking(False)
-                fifo = IdleFifo(tmp_path / "run" / "web" / "idle.fifo")
-                await ask(client, fifo, path, WARM)
-                tally = Tally(trio.lowlevel.current_task())
-                trio.lowlevel.add_instrument(tally)
-                sys.setprofile(tally.profile)
-                try:
-                    await ask(client, fifo, path, COUNTED)
-                finally:
-                    sys.setprofile(None)
-                    trio.lowlevel.remove_instrument(tally)
-                    fifo.close()
+                idle = fifo.fileno()
+                await ask(client, idle, budget, behind, WARM)
+                with Tally(trio.lowlevel.current_task()) as tally:
+                    await ask(client, idle, budget, behind, COUNTED)
+        return tally
     finally:
-        await trio.to_thread.run_sync(pool.stop)
-        wait_until(lambda: not pool.processes(), 10, "the pool's end")
-    measured = {name: round(tally.counts[name] / COUNTED) for name in BUDGETS[path]}
-    most = "\n".join(f"{n / COUNTED:5.1f} {name}" for name, n in tally.calls.most_common(60))
-    print(f"{path}: {dict(tally.counts)}\n{most}")
-    assert all(measured[name] <= BUDGETS[path][name] for name in measured), f"{measured}\n{most}"
-    # A figure that fell is a budget to lower: what was gained must not creep back.
-    assert measured["sends"] == BUDGETS[path]["sends"]
+        fifo.close()
+
+
+def test_the_workers_calls(tmp_path: Path) -> None:
+    """The application counts for itself what its thread calls between two of its requests."""
+    budget = BUDGETS["pool"]
+    with running(tmp_path, site_files(tmp_path, 9)) as site:
+        with socket.create_connection(site.address, timeout=10) as client:
+            ask_for = asker(client)
+            for _ in range(WARM):
+                ask_for(b"/hello")
+            ask_for(b"/hello?begin")
+            for _ in range(COUNTED - 1):
+                ask_for(b"/hello")
+            found = re.search(rb"(\d+) calls\n$", ask_for(b"/hello?end"))
+    assert found is not None
+    assert round(int(found[1]) / COUNTED) <= budget.worker_calls
+
+
+def asker(client: socket.socket) -> Callable[[bytes], bytes]:
+    def ask_for(path: bytes) -> bytes:
+        client.send(REQUEST % path)
+        answer = b""
+        while not answer.endswith(b"\n") or answer.endswith(b"\r\n"):
+            answer += client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        return answer
+
+    return ask_for
