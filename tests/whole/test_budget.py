@@ -1,4 +1,4 @@
-"""The budget of one warm request (budget.py): task switches and Python calls, in the proxy and in the worker."""
+"""The budget of one warm request (budget.py): task switches and Python calls, in proxy and worker."""
 
 import re
 import select
@@ -164,15 +164,17 @@ async def tallied(folder: Path, budget: Budget, behind: Behind) -> Tally:
 def test_the_workers_calls(tmp_path: Path) -> None:
     """The application counts for itself what its thread calls between two of its requests."""
     budget = BUDGETS["pool"]
-    with running(tmp_path, site_files(tmp_path, 9)) as site:
-        with socket.create_connection(site.address, timeout=10) as client:
-            ask_for = asker(client)
-            for _ in range(WARM):
-                ask_for(b"/hello")
-            ask_for(b"/hello?begin")
-            for _ in range(COUNTED - 1):
-                ask_for(b"/hello")
-            found = re.search(rb"(\d+) calls\n$", ask_for(b"/hello?end"))
+    with (
+        running(tmp_path, site_files(tmp_path, 9)) as site,
+        socket.create_connection(site.address, timeout=10) as client,
+    ):
+        ask_for = asker(client)
+        for _ in range(WARM):
+            ask_for(b"/hello")
+        ask_for(b"/hello?begin")
+        for _ in range(COUNTED - 1):
+            ask_for(b"/hello")
+        found = re.search(rb"(\d+) calls\n$", ask_for(b"/hello?end"))
     assert found is not None
     assert round(int(found[1]) / COUNTED) <= budget.worker_calls
 

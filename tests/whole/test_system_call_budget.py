@@ -1,7 +1,7 @@
 """The budget of one warm request (budget.py): the system calls of the proxy and of the worker, by name.
 
-strace counts while one request after the other is asked, each when both processes are at rest. What is not done
-for each of them (the log's writing, a look at a folder once a second, attaching) is less than one a request.
+strace counts while one request after the other is asked, each when both processes are at rest. What is not
+done for each of them (the log's writing, a look at a folder once a second, attaching) is less than one each.
 """
 
 import re
