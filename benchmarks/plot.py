@@ -9,7 +9,7 @@ BAR, GAP, TOP, BOTTOM = 20, 8, 58, 22
 # The background is drawn too: a page's own may be of the other kind than the reader's system.
 STYLE = """
   .back { fill: #ffffff } .text { fill: #1f2328 } .weak { fill: #59636e }
-  .front { fill: #4c8dd6 } .pool { fill: #e0973c } .both { fill: #8c7ab8 }
+  .front, .less { fill: #4c8dd6 } .pool, .more { fill: #e0973c } .both { fill: #8c7ab8 }
   .ours { stroke: #1f2328; stroke-width: 1.5 }
   text { font: 13px system-ui, sans-serif }
   .bold { font-weight: 600 }
@@ -40,11 +40,17 @@ def chart(
     bars: Sequence[Bar],
     legend: Sequence[tuple[str, str]] = (),
     mark: float | None = None,
+    room: int = VALUE,
 ) -> str:
-    """`legend` has pairs of a colour's class and what it stands for; at `mark` a line is drawn."""
+    """`legend` has pairs of a colour's class and what it stands for; at `mark` a line is drawn.
+
+    `room` is that of the figures behind the bars.
+    """
     height = TOP + len(bars) * (BAR + GAP) + BOTTOM
     left = 38 + max((len(bar.label) for bar in bars), default=0) * LETTER
-    scale = (WIDTH - left - VALUE) / (max((bar.whole for bar in bars), default=0) or 1.0)
+    longest = max([*(bar.whole for bar in bars), mark or 0.0])
+    scale = (WIDTH - left - room) / (longest or 1.0)
+    line = left + mark * scale if mark is not None else None
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
         f' height="{height}" role="img" aria-label="{escape(title)}">',
@@ -56,14 +62,16 @@ def chart(
         *_legend(legend),
     ]
     for number, bar in enumerate(bars):
-        lines += _bar(bar, left, TOP + number * (BAR + GAP), scale)
-    if mark is not None:
-        x = left + mark * scale
-        lines.append(f'<path class="ours" d="M{x:.1f} {TOP - 5}V{height - BOTTOM}" stroke-dasharray="4 3"/>')
+        lines += _bar(bar, left, TOP + number * (BAR + GAP), scale, line)
+    if line is not None:
+        lines.append(
+            f'<path class="ours" d="M{line:.1f} {TOP - 5}V{height - BOTTOM}" stroke-dasharray="4 3"/>'
+        )
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _bar(bar: Bar, left: int, y: int, scale: float) -> list[str]:
+def _bar(bar: Bar, left: int, y: int, scale: float, line: float | None) -> list[str]:
+    """What is said of it stands behind it, and behind the line that it does not reach."""
     middle = y + BAR - 5
     lines = [_text(left - 10, middle, bar.label, "text bold" if bar.is_ours else "text", end=True)]
     x = float(left)
@@ -74,7 +82,7 @@ def _bar(bar: Bar, left: int, y: int, scale: float) -> list[str]:
     if bar.is_ours:
         place = f'x="{left}" y="{y}" width="{bar.whole * scale:.1f}" height="{BAR}"'
         lines.append(f'<rect class="ours" fill="none" {place}/>')
-    return [*lines, _text(x + 8, middle, bar.said, "text")]
+    return [*lines, _text(max(x, line or 0.0) + 8, middle, bar.said, "text")]
 
 
 def _legend(pairs: Sequence[tuple[str, str]]) -> list[str]:

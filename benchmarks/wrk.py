@@ -20,6 +20,21 @@ done = function(summary, latency, requests)
     e.status, e.timeout, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """
+# As many different heads, made before the clock runs and sent in turn: the last number of the path, and those
+# behind the browser and the cookies. wrk has one thread, so one after the other.
+VARIOUS = """
+local requests, at = {{}}, 0
+init = function(args)
+  for number = 1, {heads} do
+    local headers = {{}}
+    for name, value in pairs(wrk.headers) do headers[name] = value end
+    headers["User-Agent"] = (headers["User-Agent"] or "wrk") .. string.format(".0.%d.%d", number / 100, number % 100)
+    headers["Cookie"] = (headers["Cookie"] or "a=1") .. string.format("; visitor=%08x", number * 2654435761 % 4294967296)
+    requests[number] = wrk.format(nil, string.gsub(wrk.path, "%d+$", tostring(number)), headers)
+  end
+end
+request = function() at = at % {heads} + 1; return requests[at] end
+"""  # noqa: E501
 TIMEOUT = 20  # seconds for one answer
 
 
@@ -32,6 +47,7 @@ class Asked:
     headers: tuple[tuple[str, str], ...] = ()
     body: int = 0  # bytes
     connections: int = 64
+    heads: int = 1  # that differ from each other, in turn
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,10 @@ class Load:
     __slots__ = ("_process", "_seconds")
 
     def __init__(self, port: int, asked: Asked, seconds: float, folder: Path) -> None:
-        script = folder / f"wrk-{asked.connections}-{asked.path.strip('/').replace('/', '-')}.lua"
+        script = (
+            folder
+            / f"wrk-{asked.connections}-{asked.path.strip('/').replace('/', '-').replace('?', '-')}.lua"
+        )
         script.write_text(script_of(asked))
         self._seconds = max(round(seconds), 1)  # wrk knows whole seconds only
         command = ["wrk", "-t1", f"-c{asked.connections}", f"-d{self._seconds}", f"--timeout={TIMEOUT}s"]
@@ -82,7 +101,8 @@ def script_of(asked: Asked) -> str:
     lines += [f"wrk.headers[{_quoted(name)}] = {_quoted(value)}" for name, value in asked.headers]
     if asked.body:
         lines.append(f'wrk.body = string.rep("x", {asked.body})')
-    return "\n".join(lines) + DONE
+    various = VARIOUS.format(heads=asked.heads) if asked.heads > 1 else ""
+    return "\n".join(lines) + various + DONE
 
 
 def parse(said: str) -> Seen:

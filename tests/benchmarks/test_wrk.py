@@ -42,3 +42,10 @@ def test_a_script_says_method_headers_and_body() -> None:
     assert lines[0] == 'wrk.method = "POST"'
     assert lines[1] == 'wrk.headers["X-A"] = "say \\"a\\\\b\\""'
     assert lines[2] == 'wrk.body = string.rep("x", 10)'
+
+
+def test_heads_that_differ_are_made_before_the_clock_runs() -> None:
+    same, various = script_of(Asked("/?page=1")), script_of(Asked("/?page=1", heads=500))
+    assert "requests[" not in same
+    assert "for number = 1, 500 do" in various
+    assert various.index("init = function") < various.index("request = function") < various.index("done =")
