@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from trivet_common.config.settings_match import FieldMatch, Match, Regex
 from trivet_common.http1.reasons import refuse
 
+from .forwarded import is_claim
 from .networks import Networks
 from .regexes import compile_regex
 
@@ -93,7 +94,10 @@ def _header(field: FieldMatch) -> Condition:
                 return not field.is_absent
         return field.is_absent
 
-    return Condition(f"header {_written(field)}", holds)
+    def holds_if_trusted(request: Request) -> bool:
+        return holds(request) if request.client.is_trusted else field.is_absent
+
+    return Condition(f"header {_written(field)}", holds_if_trusted if is_claim(name) else holds)
 
 
 def _parameter(field: FieldMatch) -> Condition:

@@ -141,6 +141,16 @@ def names_that_pass(request: Request) -> set[bytes]:
     return {name for name, _ in head.headers if lines[name] and name not in stopped}
 
 
+def is_claim(name: bytes) -> bool:
+    """Whether such a field says who asks or for what: of a peer that is not trusted it counts for nothing.
+
+    Routes and rates that went by one would go by what anybody makes up, and no application ever sees it.
+    """
+    if name in REBUILT:
+        return False  # Upgrade or TE say something of this hop
+    return name in _OURS or name in _PEERS or name.startswith((*_OURS_PREFIXES, *_PEERS_PREFIXES))
+
+
 def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
     """What of an upstream's head goes on; framing, date and connection are the writer's."""
     nominated = head.hop_by_hop

@@ -114,6 +114,8 @@ WRONG: list[tuple[str, str]] = [
     ("rate_limit: {rate: 10/s, burst: -1}", "burst"),
     ("rate_limit: {rate: 10/s, key: ip}", 'write client, or "header:NAME"'),
     ("rate_limit: {rate: 10/s, key: 'header:'}", 'write client, or "header:NAME"'),
+    ("rate_limit: {rate: 10/s, key: 'header:X-Forwarded-For'}", "write key: client"),
+    ("rate_limit: {rate: 10/s, key: 'header:X_Key'}", "write header:x-key"),
     ("rate_limit: {burst: 1}", "rate is missing"),
     ("rate_limit: [1/s, 1/s, 1/s, 1/s, 1/s, 1/s, 1/s, 1/s, 1/s]", "more than 8"),
     ("basic_auth: none.txt", "there is no"),

@@ -24,6 +24,7 @@ class Head:
 class Client:
     address: str = "192.0.2.7"
     listener: str = "80"
+    is_trusted: bool = False
 
 
 @dataclass
@@ -138,3 +139,21 @@ def test_each_is_said_as_it_is_written() -> None:
         "path_regex ^/a",
     ]
     assert all_of([]) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["x-ssl-client-verify", "x-remote-user", "x-client-cert", "cf-connecting-ip", "x-forwarded-user"]
+)
+def test_what_only_a_proxy_may_say_is_heard_of_a_trusted_one_alone(name: str) -> None:
+    """The same fields never reach an application: a route that believed them would let in whoever asks."""
+    head = Head(headers=[(name.encode(), b"SUCCESS")])
+    forged, believed = Request(head), Request(head, Client(is_trusted=True))
+    assert not asks(header(name, "SUCCESS"), forged)
+    assert not asks(header(name), forged)
+    assert asks(header(name, is_absent=True), forged), "as if it were not there"
+    assert asks(header(name, "SUCCESS"), believed)
+    assert not asks(header(name, is_absent=True), believed)
+
+
+def test_what_is_said_of_the_connection_may_be_asked_for() -> None:
+    assert asks(header("upgrade", "websocket"), Request(Head(headers=[(b"upgrade", b"websocket")])))

@@ -56,6 +56,16 @@ async def test_a_forged_address_is_no_other_client(buckets: Buckets) -> None:
     assert found == [True, False, False, False, False]
 
 
+async def test_a_claim_that_is_not_believed_is_no_key(buckets: Buckets) -> None:
+    """Else each made-up address has a rate of its own, and there is no limit."""
+    gate = rate_gate([RateLimit("/ 0", 10, 1.0, 0, "cf-connecting-ip")], buckets, Inner())
+    found = [await passes(gate, f"cf-connecting-ip: 10.0.0.{number}") for number in range(3)]
+    assert found == [True, False, False]
+    trusted = client("192.0.2.7", is_trusted=True)
+    await gate(request("cf-connecting-ip: 10.0.0.1", who=trusted), NOBODY)
+    await gate(request("cf-connecting-ip: 10.0.0.2", who=trusted), NOBODY)
+
+
 async def test_each_value_of_a_header_has_its_rate_and_none_is_one_value(buckets: Buckets) -> None:
     gate = rate_gate([RateLimit("/ 0", 10, 1.0, 0, "x-api-key")], buckets, Inner())
     assert await passes(gate, "x-api-key: a")

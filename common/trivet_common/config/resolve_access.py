@@ -26,6 +26,8 @@ _NOT_COPIED = frozenset(
         "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip", "x-request-id",
     ]
 )  # fmt: skip
+# Addresses of clients: even a proxy that is believed passes on what stood in front of its own word.
+_WHO_IT_IS = frozenset(["forwarded", "x-forwarded-for", "x-real-ip"])
 _NOT_COPIED_PREFIXES = ("trivet-", "x-accel-", "x-sendfile")
 
 
@@ -90,11 +92,22 @@ class _Maker:
         for index, keys in enumerate(written):
             count, period = keys.rate
             header = keys.key.partition(":")[2].lower() or None
+            self._check_rate_key(header, loc)
             burst = count - 1 if keys.burst is None else keys.burst
             limits.append(RateLimit(f"{scope} {index}", count, period, burst, header))
         if len(limits) > 8:
             self._draft.mistake(loc, "more than 8 rates for one route", "keep those that matter")
         return tuple(limits)
+
+    def _check_rate_key(self, header: str | None, loc: Loc) -> None:
+        if header in _WHO_IT_IS:
+            self._draft.mistake(
+                loc,
+                f'"header:{header}" is what anybody may write',
+                "write key: client, which is who trusted_proxies say it is",
+            )
+        elif header is not None and "_" in header:
+            self._draft.mistake(loc, "headers with _ are dropped", f"write header:{header.replace('_', '-')}")
 
     def _basic_auth(self) -> BasicAuth | None:
         keys, loc = self._written("basic_auth")

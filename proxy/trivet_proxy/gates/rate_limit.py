@@ -15,6 +15,7 @@ from trivet_common.config.settings_access import RateLimit
 from trivet_common.http1.reasons import refuse
 
 from ..buckets import Buckets, Draw
+from ..forwarded import is_claim
 from ..origin import origin_of
 from ..route import Handler
 
@@ -56,11 +57,12 @@ async def _take(buckets: Buckets, draws: list[Draw]) -> int:
 class _Rule:
     """One limit, with what does not change about it."""
 
-    __slots__ = ("_header", "_interval", "_scope", "_tolerance", "policy")
+    __slots__ = ("_header", "_interval", "_is_claim", "_scope", "_tolerance", "policy")
 
     def __init__(self, limit: RateLimit) -> None:
         self._scope = limit.scope.encode("utf-8", "surrogateescape")
         self._header = limit.header.encode("ascii") if limit.header else None
+        self._is_claim = self._header is not None and is_claim(self._header)
         self._interval = round(limit.period * _NS / limit.count)
         self._tolerance = self._interval * limit.burst
         # draft-ietf-httpapi-ratelimit-headers: a quota and its window in seconds.
@@ -77,6 +79,8 @@ class _Rule:
     def _subject(self, request: Request) -> bytes:
         """Who does not send the header shares one bucket: to leave it out is no way around."""
         if self._header is not None:
+            if self._is_claim and not request.client.is_trusted:
+                return b""  # whoever is not believed would have a new bucket with each request
             return b",".join(value for name, value in request.head.headers if name == self._header)
         return origin_of(request.client.address)
 
