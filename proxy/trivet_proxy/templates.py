@@ -24,13 +24,18 @@ NAMES = ("scheme", "host", "port", "path", "query", "uri", "client", "request_id
 _PLACEHOLDER = re.compile(r"\{(" + "|".join((*NAMES, *GROUPS)) + r")\}")
 # In a query & and = begin another value, + is a space and % an escape.
 _VALUE_SAFE = "/:@-._~!$'()*,"
+# Whose values a client chooses letter by letter. ({host} was judged, {path} and {uri} begin with a slash.)
+_FREE = frozenset((*GROUPS, "query"))
+_PATHS = ("path", "uri")
+_BEFORE_LABELS = (".", "-", ":", "@")
+_IN_AUTHORITY = re.compile(r"[a-z]+://([^/?#]*)\Z").match
 
 
 class Template:
     """A text for a URI and what is to be put into it.
 
     Behind a ? of the text, what is put in is one value: `/login?next={uri}` keeps its & to itself. A {query}
-    is a query there too.
+    is a query there too. In a host, it is a piece of one label, or what follows the host.
     """
 
     __slots__ = ("_parts", "names", "text")
@@ -40,13 +45,15 @@ class Template:
         parts = _PLACEHOLDER.split(text)  # text, name, text, name, ..., text
         self.names = frozenset(parts[1::2])
         self._parts: list[bytes | Value] = []
-        is_query = False
+        before = ""  # with a letter or a slash for what is put in
         for number, part in enumerate(parts):
             if number % 2:
-                self._parts.append(_one_value(part) if is_query and part != "query" else _value(part))
+                value, mark = _value_at(part, before, parts[number + 1], number + 2 == len(parts))
+                self._parts.append(value)
+                before += mark
             else:
                 self._parts.append(encode_rest(part.encode("utf-8", "surrogateescape")))
-                is_query = is_query or "?" in part
+                before += part
 
     def __repr__(self) -> str:
         return f"<Template {self.text!r}>"
@@ -77,6 +84,37 @@ class HeaderTemplate:
 def _value(name: str) -> Value:
     value = _VALUE_OF[name]
     return lambda request: encode_rest(value(request))
+
+
+def _value_at(name: str, before: str, after: str, is_last: bool) -> tuple[Value, str]:
+    """As it is put in between these two, and a sign like what it begins with."""
+    authority = _IN_AUTHORITY(before) if name in _FREE else None
+    if authority is None:
+        is_one = "?" in before and name != "query"
+        return _one_value(name) if is_one else _value(name), "/" if name in _PATHS else "x"
+    is_within = after[:1] not in ("", "/", "?", "#")
+    if is_within or authority[1][-1:] in _BEFORE_LABELS:
+        return _label(name), "x"
+    if not authority[1]:
+        return _value(name), "x"  # `https://{1}`: which hosts there are is for the expression to say
+    return _behind_host(name, is_last or bool(after)), "/"
+
+
+def _label(name: str) -> Value:
+    """A piece of a host's name: `https://{1}.example.com` leads to no other host with `evil.com/`."""
+    value = _BARE_VALUE_OF.get(name) or _VALUE_OF[name]
+    return lambda request: quote_from_bytes(value(request), "").encode("ascii")
+
+
+def _behind_host(name: str, may_be_empty: bool) -> Value:
+    """What a host ends before: `https://example.com{1}` leads to no other with `.evil.com` or `@evil.com`."""
+    plain = _value(name)
+
+    def value(request: Request) -> bytes:
+        found = plain(request)
+        return found if found.startswith(b"/") or (may_be_empty and not found) else b"/" + found
+
+    return value
 
 
 def _one_value(name: str) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,32 @@ def test_groups_and_what_is_one_value_of_a_query():
     assert Template("{scheme}://{host}/?u={scheme}://{host}").fill(request) == (
         b"https://shop.example/?u=https://shop.example"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "filled"),
+    [
+        # nginx's `rewrite ^/old(.*)$ https://example.com$1`
+        ("https://example.com{1}", b"/x", b"https://example.com/x"),
+        ("https://example.com{1}", b"", b"https://example.com"),
+        ("https://example.com{1}", b".evil.com/", b"https://example.com/.evil.com/"),
+        ("https://example.com{1}", b"@evil.com/", b"https://example.com/@evil.com/"),
+        ("https://example.com{1}{2}", b"", b"https://example.com/b@c"),
+        ("https://example.com{1}?{query}", b":80@evil.com", b"https://example.com/:80@evil.com?c=d"),
+        ("https://example.com{query}", b"", b"https://example.com/c=d"),
+        ("{scheme}://{host}{1}", b"@evil.com", b"https://shop.example/@evil.com"),
+        ("https://{1}.example.com/", b"evil.com/", b"https://evil.com%2F.example.com/"),
+        ("https://{1}.example.com/", b"a.b", b"https://a.b.example.com/"),
+        ("https://shop{1}.example.com{2}", b"5", b"https://shop5.example.com/b@c"),
+        ("https://shop-{1}/", b"evil.com/", b"https://shop-evil.com%2F/"),
+        ("https://example.com:{1}/", b"80@evil.com", b"https://example.com:80%40evil.com/"),
+        ("https://example.com{uri}{1}", b"@b", b"https://example.com/a%20b?c=d@b"),
+        # Who writes this has an expression that says which hosts there are.
+        ("https://{1}", b"example.org/x", b"https://example.org/x"),
+    ],
+)
+def test_no_group_leads_to_another_host(text: str, group: bytes, filled: bytes) -> None:
+    assert Template(text).fill(FakeRequest(groups=(group, b"b@c"))) == filled
 
 
 def test_a_header_keeps_its_own_text():
