@@ -46,7 +46,7 @@ FLOORS = {
         figures
     """,
     "proxy": """
-        access_logs beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
+        access_logs beneath buckets codings complaints content_types crumbs custody deadlines file_systems file_tree front_board garbage hashed_names hearsay introduction locations networks openssl origin page passwords ranges regexes rollover route shape spool standings ticket_keys tls_groups validators vigil wire
         candidates conditions disk encoders error_pages presentation shown tls_profile unraisable
         backlog body clients error_choice introduction_wait listing manifests matching omissions open_files orders preconditions router showcase stall templates tls_wire
         admission delivery door folder internal_routes request writer

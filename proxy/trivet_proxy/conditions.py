@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from trivet_common.config.settings_match import FieldMatch, Match, Regex
 from trivet_common.http1.reasons import refuse
 
-from .forwarded import is_claim
+from .hearsay import is_claim
 from .networks import Networks
 from .regexes import compile_regex
 

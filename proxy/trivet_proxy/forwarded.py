@@ -17,29 +17,13 @@ from trivet_common.http1.request import RequestHead
 from trivet_common.http1.response import ResponseHead
 from trivet_common.http1.target import parse_authority
 
+from .hearsay import OURS, OURS_PREFIXES, PEERS, PEERS_PREFIXES
 from .request import Client
 
 if TYPE_CHECKING:
     from .request import Request
 
 Field = tuple[bytes, bytes]
-
-# Always ours, whoever sends them: who the client is, what this request is called,
-# orders to a server to send a file (CVE-2025-61780), another target than the one that was routed, the
-# variable HTTP_PROXY.
-_OURS = REBUILT | frozenset(
-    b"forwarded proxy x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip "
-    b"x-request-id x-original-url x-rewrite-url x-original-uri x-original-host x-original-method "
-    b"x-http-destinationurl x-scheme x-url-scheme x-forwarded-scheme x-forwarded-protocol x-forwarded-ssl "
-    b"front-end-https".split()
-)
-_OURS_PREFIXES = (b"trivet-", b"x-accel-", b"x-sendfile")
-# A proxy in front of us may say these; a client may not.
-_PEERS = frozenset(
-    b"x-client-ip true-client-ip cf-connecting-ip x-cluster-client-ip fastly-client-ip fly-client-ip "
-    b"x-original-forwarded-for x-remote-user x-remote-addr x-client-cert x-client-verify".split()
-)
-_PEERS_PREFIXES = (b"x-forwarded-", b"x-ssl-")
 
 _NOT_FOR_CLIENTS = REBUILT | {b"server"}
 _ORDERS = (b"x-accel-", b"x-sendfile")
@@ -58,7 +42,7 @@ _match_prefix = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]++){1,32}").full
 class _RequestLines(dict[bytes, bytes]):
     """Field name -> how its line begins on the way to an upstream; empty for what does not go on."""
 
-    def __init__(self, is_trusted: bool, dropped: tuple[bytes, ...] = _OURS_PREFIXES) -> None:
+    def __init__(self, is_trusted: bool, dropped: tuple[bytes, ...] = OURS_PREFIXES) -> None:
         super().__init__()
         self._is_trusted = is_trusted
         self._dropped = dropped
@@ -70,15 +54,15 @@ class _RequestLines(dict[bytes, bytes]):
         return line
 
     def _is_dropped(self, name: bytes) -> bool:
-        if name in _OURS or name.startswith(self._dropped):
+        if name in OURS or name.startswith(self._dropped):
             return True
-        return not self._is_trusted and (name in _PEERS or name.startswith(_PEERS_PREFIXES))
+        return not self._is_trusted and (name in PEERS or name.startswith(PEERS_PREFIXES))
 
 
 _FROM_CLIENTS = _RequestLines(is_trusted=False)
 _FROM_PEERS = _RequestLines(is_trusted=True)
 # Whose certificate we have seen ourselves: no word of anybody else's about it.
-_FROM_KNOWN_PEERS = _RequestLines(is_trusted=True, dropped=(*_OURS_PREFIXES, b"x-ssl-client-"))
+_FROM_KNOWN_PEERS = _RequestLines(is_trusted=True, dropped=(*OURS_PREFIXES, b"x-ssl-client-"))
 
 
 class ResponseSieve(dict[bytes, bool]):
@@ -139,16 +123,6 @@ def names_that_pass(request: Request) -> set[bytes]:
         lines = _FROM_KNOWN_PEERS
     stopped = head.hop_by_hop | request.hidden
     return {name for name, _ in head.headers if lines[name] and name not in stopped}
-
-
-def is_claim(name: bytes) -> bool:
-    """Whether such a field says who asks or for what: of a peer that is not trusted it counts for nothing.
-
-    Routes and rates that went by one would go by what anybody makes up, and no application ever sees it.
-    """
-    if name in REBUILT:
-        return False  # Upgrade or TE say something of this hop
-    return name in _OURS or name in _PEERS or name.startswith((*_OURS_PREFIXES, *_PEERS_PREFIXES))
 
 
 def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:

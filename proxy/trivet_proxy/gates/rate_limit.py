@@ -15,7 +15,7 @@ from trivet_common.config.settings_access import RateLimit
 from trivet_common.http1.reasons import refuse
 
 from ..buckets import Buckets, Draw
-from ..forwarded import is_claim
+from ..hearsay import is_claim
 from ..origin import origin_of
 from ..route import Handler
 
