@@ -45,22 +45,27 @@ class _Deflate:
         return self._stream.flush()  # type: ignore[no-any-return]
 
 
+# What Zstandard and Brotli are given at a time: their buffers are several times that. Zstandard packs no worse
+# than with blocks of twice as much.
+_MORSEL = 16 * 1024
+
+
 class _Zstandard:
-    __slots__ = ("_flush", "_stream")
+    __slots__ = ("_stream",)
 
     def __init__(self, library: Any, parameters: Any) -> None:
-        self._stream = library.ZstdCompressor(compression_params=parameters).compressobj()
-        self._flush = library.COMPRESSOBJ_FLUSH_BLOCK
+        # Not a compressobj, which has 128 KiB for what comes out.
+        self._stream = library.ZstdCompressor(compression_params=parameters).chunker(chunk_size=_MORSEL)
 
     def encode(self, piece: bytes | memoryview) -> bytes:
-        return self._stream.compress(piece) + self._stream.flush(self._flush)  # type: ignore[no-any-return]
+        stream, parts = self._stream, []
+        for at in range(0, len(piece), _MORSEL):
+            parts += stream.compress(piece[at : at + _MORSEL])
+            parts += stream.flush()
+        return b"".join(parts)
 
     def end(self) -> bytes:
-        return self._stream.flush()  # type: ignore[no-any-return]
-
-
-# What Brotli is given at a time: its buffers are five times that.
-_MORSEL = 16 * 1024
+        return b"".join(self._stream.finish())
 
 
 class _Brotli:

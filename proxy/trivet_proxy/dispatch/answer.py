@@ -109,6 +109,7 @@ async def relay(
         try:
             writer.start(head.status, reason, headers, head.content_length)
             writer.write(piece)
+            del rest, piece  # as in _pass_on: they need not be here as long as all the others come
             why = await _try_pass_on(link, framing, request, writer, seconds)
         except BaseException:
             link.discard()
