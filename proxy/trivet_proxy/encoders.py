@@ -45,8 +45,8 @@ class _Deflate:
         return self._stream.flush()  # type: ignore[no-any-return]
 
 
-# What Zstandard and Brotli are given at a time: their buffers are several times that. Zstandard packs no worse
-# than with blocks of twice as much.
+# What Zstandard and Brotli are given at a time: their buffers are several times that. Zstandard's output is
+# as small as with blocks of twice as much.
 _MORSEL = 16 * 1024
 
 
