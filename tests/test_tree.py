@@ -84,9 +84,9 @@ FLOORS = {
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another
     "backend": """
-        app_name callables ending environ file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs proxys_head release retirement said sizing sockets stacks
-        application interrupt memory place prepare roster
-        boards broken_page dumps renewal response streams takeover templates watchdog wear
+        app_name callables ending file_wrapper hooks inheritance input knock limits offspring prctl privileges procfs regulars release retirement said sizing sockets stacks
+        application interrupt memory place prepare proxys_head roster
+        boards broken_page dumps environ renewal response streams takeover templates watchdog wear
         answer crew link overdue standstill
         body changeover links readiness report tick
         slot

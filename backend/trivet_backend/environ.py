@@ -12,10 +12,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from trivet_backend.proxys_head import ClaimedHead
+from trivet_backend.regulars import Field, Fields, Regulars
 from trivet_common.http1.request import RequestHead
 
 Environ = dict[str, Any]
-Fields = dict[bytes, bytes]
 
 # Names a client may choose freely are remembered, but not without end.
 _REMEMBERED = 512
@@ -47,11 +48,17 @@ class Peer(NamedTuple):
     server_port: int = 0
 
 
-class EnvironBuilder:
-    """Builds environs for one slot. `is_proxy` says whether an address may be a proxy of ours; `client_ip` is
-    the one field in which others than our own proxy name the client."""
+# On a slot's own socket.
+OUR_PROXY = Peer("", 0, True)
 
-    __slots__ = ("_base", "_believed_names", "_client_variable", "_foreign_names", "_is_proxy")
+
+class EnvironBuilder:
+    """Builds environs for the slots of one worker. `is_proxy` says whether an address may be a proxy of ours;
+    `client_ip` is the one field in which others than our own proxy name the client."""
+
+    __slots__ = (
+        "_base", "_believed_names", "_client_variable", "_foreign_names", "_is_proxy", "regulars",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,43 +85,84 @@ class EnvironBuilder:
             "REMOTE_ADDR": "",
             "trivet.queued": 0.0,
             "trivet.deadline": None,
+            # Of each request; here already, so that a copy has room for them.
+            "REQUEST_METHOD": "",
+            "RAW_URI": "",
+            "REQUEST_URI": "",
+            "QUERY_STRING": "",
+            "PATH_INFO": "",
+            "wsgi.input": None,
+            "trivet.request_id": "",
         }
         self._believed_names: dict[bytes, str] = {}
         self._foreign_names: dict[bytes, str] = {}
         self._is_proxy = is_proxy
         self._client_variable = _variable(client_ip)
+        self.regulars = Regulars(self._template)
 
     def __repr__(self) -> str:
         return f"<EnvironBuilder names={len(self._believed_names)}+{len(self._foreign_names)}>"
 
-    def build(
-        self, head: RequestHead, peer: Peer, body: Any, request_id: str, claimed: Fields | None = None
-    ) -> Environ:
+    def build(self, head: RequestHead, peer: Peer, body: Any, request_id: str) -> Environ:
         """The environ of a request whose body is `body` (a file-like object).
 
-        `claimed`: the fields of a request that our own proxy sent with a claim; only there trivet-* is read.
+        trivet-* is read of a ClaimedHead only.
         """
-        environ = self._base.copy()
+        claimed = head if isinstance(head, ClaimedHead) else None
+        if claimed is None or claimed.regular is None:
+            environ = self._read(head, peer, claimed)
+        else:
+            environ = claimed.regular.template.copy()
+            environ["HTTP_X_REQUEST_ID"] = request_id
+            if head.content_length is not None:
+                environ["CONTENT_LENGTH"] = str(head.content_length)
         environ["REQUEST_METHOD"] = head.method.decode("latin-1")
         environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
         environ["QUERY_STRING"] = head.query.decode("latin-1")
         raw_path = head.raw_path
         path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         environ["PATH_INFO"] = path.decode("latin-1")
-        if head.is_http10:
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         environ["wsgi.input"] = body
         environ["trivet.request_id"] = request_id
-        self._take_headers(environ, head, peer.is_believed)
-        self._place(environ, peer, "HTTP_X_REAL_IP" if claimed is not None else self._client_variable)
         if claimed is not None:
-            _take_ours(environ, head, claimed)
+            environ["trivet.queued"] = claimed.queued
+            mount = claimed.said.get(b"trivet-mount")
+            if mount is not None:
+                _mount(environ, head, mount.decode("latin-1").rstrip("/"))
         return environ
 
-    def _take_headers(self, environ: Environ, head: RequestHead, is_believed: bool) -> None:
+    def _read(self, head: RequestHead, peer: Peer, claimed: ClaimedHead | None) -> Environ:
+        """What the fields say."""
+        environ = self._base.copy()
+        if head.is_http10:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        self._take_headers(environ, head.headers, peer.is_believed)
+        for name in head.hop_by_hop:
+            environ.pop(_variable(name.decode("latin-1")), None)
+        if head.authority:
+            environ["HTTP_HOST"] = head.authority.decode("latin-1")
+        if claimed is None:
+            self._place(environ, peer, self._client_variable)
+        else:
+            self._place(environ, peer, "HTTP_X_REAL_IP")
+            _take_user(environ, claimed.said)
+        return environ
+
+    def _template(self, fields: list[Field], said: Fields) -> Environ:
+        """The same of the steady fields of our own proxy's heads."""
+        environ = self._base.copy()
+        self._take_headers(environ, fields, True)
+        if said[b"host"]:
+            environ["HTTP_HOST"] = said[b"host"].decode("latin-1")
+        self._place(environ, OUR_PROXY, "HTTP_X_REAL_IP")
+        _take_user(environ, said)
+        environ["HTTP_X_REQUEST_ID"] = ""
+        return environ
+
+    def _take_headers(self, environ: Environ, fields: list[Field], is_believed: bool) -> None:
         names = self._believed_names if is_believed else self._foreign_names
         environ[""] = ""  # what the application must not see is there already
-        for name, value in head.headers:
+        for name, value in fields:
             key = names.get(name)
             if key is None:
                 key = self._learn(names, name, is_believed)
@@ -124,11 +172,6 @@ class EnvironBuilder:
                 # RFC 9110, 5.3; cookies are the exception (RFC 6265, 5.4).
                 environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value.decode("latin-1")
         del environ[""]
-        if head.hop_by_hop:
-            for name in head.hop_by_hop:
-                environ.pop(_variable(name.decode("latin-1")), None)
-        if head.authority:
-            environ["HTTP_HOST"] = head.authority.decode("latin-1")
 
     def _learn(self, names: dict[bytes, str], name: bytes, is_believed: bool) -> str:
         """The variable of a header, "" for one the application must not see."""
@@ -185,17 +228,11 @@ def said_timeout(fields: Fields, otherwise: int) -> int:
     return int(said) * 1_000_000
 
 
-def _take_ours(environ: Environ, head: RequestHead, fields: Fields) -> None:
-    """What our proxy adds for the slot alone: time queued, who has logged in there, and the mount."""
-    queued = fields.get(b"trivet-queued")
-    if queued is not None and queued.isdigit() and len(queued) < 12:
-        environ["trivet.queued"] = int(queued) / 1000
-    user = fields.get(b"trivet-user")
+def _take_user(environ: Environ, said: Fields) -> None:
+    """Who has logged in at our proxy."""
+    user = said.get(b"trivet-user")
     if user:
         environ["REMOTE_USER"] = user.decode("latin-1")
-    prefix = fields.get(b"trivet-mount")
-    if prefix is not None:
-        _mount(environ, head, prefix.decode("latin-1").rstrip("/"))
 
 
 def _mount(environ: Environ, head: RequestHead, prefix: str) -> None:

@@ -13,11 +13,10 @@ import time
 from enum import Enum
 
 from trivet_backend.environ import Peer
-from trivet_backend.proxys_head import parse_proxys_head
 from trivet_backend.response import ClientLeft
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.http1.framing import Body
-from trivet_common.http1.request import RequestReader
+from trivet_common.http1.request import Parse, RequestReader
 from trivet_common.pool.handover import MARK
 
 _PIECE = 65536
@@ -40,8 +39,16 @@ class Link:
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, peer: Peer, limits: HeadLimits, *, is_slots_own: bool, write_timeout: float
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        limits: HeadLimits,
+        parse: Parse,
+        *,
+        is_slots_own: bool,
+        write_timeout: float,
     ) -> None:
+        """`parse`: for what our own proxy sends."""
         # For the connection.
         sock.setblocking(False)
         self.sock = sock
@@ -49,8 +56,7 @@ class Link:
         self.peer = peer
         self.is_slots_own = is_slots_own
         self.write_timeout = write_timeout
-        is_our_proxys = is_slots_own and peer.is_believed
-        self.reader = RequestReader(limits, parse_proxys_head if is_our_proxys else None)
+        self.reader = RequestReader(limits, parse if is_slots_own and peer.is_believed else None)
         self.state = LinkState.READY
         self.used_at = 0.0
         self._is_reset = False

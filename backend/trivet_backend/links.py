@@ -18,6 +18,7 @@ from trivet_backend.response import ErrorSink
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.framing import Body, UntilClose
 from trivet_common.http1.reasons import REASONS, refuse
+from trivet_common.http1.request import Parse
 from trivet_common.http1.response import STATUS_LINES
 
 # A proxy process keeps one connection to a slot, for a moment two; the rest is room for curious people.
@@ -32,10 +33,13 @@ _STARVING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Links:
     """`by_fd` are the connections, `timed` those with a deadline."""
 
-    __slots__ = ("_epoll", "_limits", "_log", "_starved_at", "_trust", "by_fd", "timed")
+    __slots__ = ("_epoll", "_limits", "_log", "_parse", "_starved_at", "_trust", "by_fd", "timed")
 
-    def __init__(self, epoll: select.epoll, limits: SlotLimits, trust: Trust, log: ErrorSink) -> None:
+    def __init__(
+        self, epoll: select.epoll, parse: Parse, limits: SlotLimits, trust: Trust, log: ErrorSink
+    ) -> None:
         self._epoll = epoll
+        self._parse = parse
         self._limits = limits
         self._trust = trust
         self._log = log
@@ -68,7 +72,14 @@ class Links:
     def _enter(self, sock: socket.socket, address: Any, is_slots_own: bool) -> Link:
         peer = self._peer(sock, address, is_slots_own)
         limits = self._limits
-        link = Link(sock, peer, limits.head, is_slots_own=is_slots_own, write_timeout=limits.write_timeout)
+        link = Link(
+            sock,
+            peer,
+            limits.head,
+            self._parse,
+            is_slots_own=is_slots_own,
+            write_timeout=limits.write_timeout,
+        )
         self.by_fd[link.fd] = link
         self._epoll.register(link.fd, select.EPOLLIN)
         if not is_slots_own:

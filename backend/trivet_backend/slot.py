@@ -20,12 +20,13 @@ from trivet_backend import offspring
 from trivet_backend.answer import answer
 from trivet_backend.application import WsgiApplication
 from trivet_backend.body import read_body
-from trivet_backend.environ import EnvironBuilder, Fields, said_timeout
+from trivet_backend.environ import EnvironBuilder, said_timeout
 from trivet_backend.input import size_of
 from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import SlotLimits, Trust
 from trivet_backend.link import Link, LinkState
 from trivet_backend.links import Links
+from trivet_backend.proxys_head import ClaimedHead, ProxysHeads
 from trivet_backend.response import ClientLeft, ErrorSink, Response
 from trivet_backend.retirement import Retirement
 from trivet_common.http1.errors import HttpError
@@ -33,13 +34,12 @@ from trivet_common.http1.framing import Body
 from trivet_common.http1.reasons import refuse
 from trivet_common.http1.request import RequestHead, body_framing
 from trivet_common.pool.board import SlotRow
-from trivet_common.pool.claims import Claim, SlotClaims
+from trivet_common.pool.claims import SlotClaims
 from trivet_common.pool.idle import IdleFifo, Token
 
 # How often deadlines are looked at while there are any (s).
 _SWEEP = 0.1
 
-_NO_CLAIM = Claim(0, 0)
 _STALE = b"HTTP/1.1 409 Conflict\r\ntrivet-claim: stale\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -80,7 +80,7 @@ class Slot:
         self._log = log
         self._wear = wear
         self._epoll = select.epoll()
-        self._links = Links(self._epoll, limits, trust, log)
+        self._links = Links(self._epoll, ProxysHeads(environs.regulars).parse, limits, trust, log)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watched: dict[int, Callable[[], None]] = {}
         # For its end.
@@ -230,46 +230,44 @@ class Slot:
             return b""
         if link.deadline:
             self._links.settle(link)
-        return self._judge(link, head, dict(head.headers))
+        return self._judge(link, head)
 
     # ------------------------------------------------------------ requests
 
-    def _judge(self, link: Link, head: RequestHead, fields: Fields) -> bytes:
+    def _judge(self, link: Link, head: RequestHead) -> bytes:
         """Run it, or turn it away if it names a claim that is not the current one."""
-        claim = _NO_CLAIM
-        said = fields.get(b"trivet-claim") if link.is_slots_own and link.peer.is_believed else None
-        if said is not None:
-            claim = Claim.parse(said)
-            if not self._claims.accepts(claim.number):
-                return self._turn_away(link, head, fields)
+        claimed = head if isinstance(head, ClaimedHead) else None
+        if claimed is not None:
+            if not self._claims.accepts(claimed.claim.number):
+                return self._turn_away(link, claimed)
         elif self._retirement.is_spent or (self._retirement.is_begun and link.is_slots_own):
             # While it only retires, a guest of pool.sock is served, who has no other slot to go to.
             self._links.refuse(link, refuse("draining"))
             return b""
         # From here every copy of the token is void; without a claim, our own that is out is one of them.
-        self._claims.commit(claim.nonce)
+        self._claims.commit(claimed.claim.nonce if claimed is not None else 0)
         try:
-            if claim.is_old(time.monotonic_ns()) and link.has_hung_up():
-                return self._turn_away(link, head, fields)  # taken back while we stood still
-            return self._handle(link, head, fields, said is not None)
+            if claimed is not None and claimed.claim.is_old(time.monotonic_ns()) and link.has_hung_up():
+                return self._turn_away(link, claimed)  # taken back while we stood still
+            return self._handle(link, head, claimed)
         finally:
             self._become_idle()
 
-    def _turn_away(self, link: Link, head: RequestHead, fields: Fields) -> bytes:
+    def _turn_away(self, link: Link, head: ClaimedHead) -> bytes:
         """A stale claim: its body is read away, 409, and nothing else changes."""
         self._retirement.disturb()
         rest = link.reader.take_rest()
         if not head.has_body:
             link.send(_STALE)
             return rest
-        if b"trivet-stream" in fields or head.expects_continue:
+        if b"trivet-stream" in head.said or head.expects_continue:
             link.send(_STALE)  # the rest of the body may come in an hour, or never
             self._links.part(link)
             return b""
         self._links.throw_away(link, body_framing(head), answer_after=_STALE)
         return rest
 
-    def _handle(self, link: Link, head: RequestHead, fields: Fields, is_claimed: bool) -> bytes:
+    def _handle(self, link: Link, head: RequestHead, claimed: ClaimedHead | None) -> bytes:
         """Read the whole request, run the application, answer. Returns what follows on the connection."""
         framing: Body | None = None
         rest = link.reader.take_rest()
@@ -284,26 +282,29 @@ class Slot:
                     rest,
                     self._limits,
                     self.alarm,
-                    is_claimed=is_claimed,
-                    is_stream=b"trivet-stream" in fields,
+                    is_claimed=claimed is not None,
+                    is_stream=claimed is not None and b"trivet-stream" in claimed.said,
                 )
             except HttpError as error:
                 self._lose(link, error)
                 return b""
-        peer = link.peer
-        request_id = fields.get(b"x-request-id", b"") if peer.is_believed else b""
+        timeout = self._timeout
+        if claimed is not None:
+            request_id = claimed.request_id
+            timeout = said_timeout(claimed.said, timeout)
+        else:
+            request_id = dict(head.headers).get(b"x-request-id", b"") if link.peer.is_believed else b""
         if not request_id:
             request_id = os.urandom(8).hex().encode()
         name = request_id.decode("latin-1")
-        environ = self._environs.build(head, peer, body, name, fields if is_claimed else None)
+        environ = self._environs.build(head, link.peer, body, name)
         if head.chunked and framing is not None and framing.is_complete:
             environ["CONTENT_LENGTH"] = str(size_of(body))  # Django reads no body without it
         alarm, now = self.alarm, time.monotonic_ns()
-        timeout = said_timeout(fields, self._timeout) if is_claimed else self._timeout
         if timeout:
             environ["trivet.deadline"] = (now + timeout) / 1e9
         keep = head.keep_alive and link.is_slots_own
-        response = Response(link, self._log, head, name, keep, is_claimed, alarm)
+        response = Response(link, self._log, head, name, keep, claimed is not None, alarm)
         self._row.show(head.method, head.target, request_id, now, int(environ["trivet.queued"] * 1e6))
         alarm.begin(now, timeout)
         self._claims.enter()

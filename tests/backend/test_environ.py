@@ -9,6 +9,7 @@ import pytest
 from tests.backend.fakes import request_head
 from trivet_backend.environ import EnvironBuilder, Peer
 from trivet_backend.file_wrapper import FileWrapper
+from trivet_backend.proxys_head import ClaimedHead
 
 BELIEVED = Peer("", 0, True)
 STRANGER = Peer("198.51.100.7", 4711, False, "192.0.2.1", 8001)
@@ -27,8 +28,9 @@ def builder(threads: int = 1, workers: int = 1, client_ip: str = "X-Forwarded-Fo
 
 def build(target: str = "/", *fields: tuple[str, str], peer: Peer = BELIEVED, **head: Any) -> dict[str, Any]:
     parsed = request_head(target, *fields, **head)
-    claimed = dict(parsed.headers) if any(name.startswith("trivet-") for name, _ in fields) else None
-    return builder().build(parsed, peer, io.BytesIO(), "id-1", claimed)
+    if any(name.startswith("trivet-") for name, _ in fields):
+        parsed = ClaimedHead.of(parsed)
+    return builder().build(parsed, peer, io.BytesIO(), "id-1")
 
 
 def test_the_request_line() -> None:
@@ -147,7 +149,7 @@ def test_trivet_headers_without_a_claim_mean_nothing() -> None:
     head = request_head(
         "/shop2/x", ("trivet-mount", "/shop2"), ("trivet-queued", "9"), ("trivet-user", "root")
     )
-    environ = builder().build(head, BELIEVED, None, "", None)
+    environ = builder().build(head, BELIEVED, None, "")
     assert environ["SCRIPT_NAME"] == ""
     assert "REMOTE_USER" not in environ
     assert environ["trivet.queued"] == 0.0
@@ -179,7 +181,7 @@ def test_an_x_real_ip_that_is_no_address_is_not_one() -> None:
 def test_another_front_end_names_the_client_in_one_field_only(client_ip: str, client: str) -> None:
     """nginx passes on what a client says in the fields that it does not set itself."""
     head = request_head("/", ("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "6.6.6.6"))
-    environ = builder(client_ip=client_ip).build(head, BELIEVED, None, "", None)
+    environ = builder(client_ip=client_ip).build(head, BELIEVED, None, "")
     assert environ["REMOTE_ADDR"] == client
 
 

@@ -2,13 +2,19 @@
 
 import pytest
 
-from trivet_backend.proxys_head import parse_proxys_head
+from trivet_backend.proxys_head import ClaimedHead, ProxysHeads, RegularsHead
+from trivet_backend.regulars import Regulars
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.request import RequestHead, parse_request_head
 
 LIMITS = HeadLimits()
 CLAIM = b"trivet-claim: 7 8 9\r\n"
+REGULAR = b"x-request-id: 1f\r\n%btrivet-claim: 7 8 9\r\ntrivet-queued: 20\r\ntrivet-takes: file\r\n\r\n"
+
+
+def parse_proxys_head(head: bytes, limits: HeadLimits) -> RequestHead:
+    return ProxysHeads(Regulars(lambda fields, said: {})).parse(head, limits)
 
 
 def seen(head: RequestHead) -> dict[str, object]:
@@ -35,6 +41,26 @@ def test_it_says_what_the_gate_says(head: bytes) -> None:
     assert seen(parse_proxys_head(whole, LIMITS)) == seen(parse_request_head(whole, LIMITS))
 
 
+@pytest.mark.parametrize("framing", [b"", b"content-length: 0\r\n", b"content-length: 12\r\n"])
+@pytest.mark.parametrize("target", [b"/", b"/?", b"/a?b=c?d", b"//a%20b//c"])
+def test_a_regulars_head_says_what_the_gate_says_but_for_its_fields(target: bytes, framing: bytes) -> None:
+    whole = b"GET " + target + b" HTTP/1.1\r\nhost: a:80\r\naccept: */*\r\n" + REGULAR % framing
+    head, judged = parse_proxys_head(whole, LIMITS), parse_request_head(whole, LIMITS)
+    assert isinstance(head, RegularsHead)
+    assert head.headers == [(b"host", b"a:80"), (b"accept", b"*/*"), (b"trivet-takes", b"file")]
+    judged.headers = head.headers
+    assert seen(head) == seen(judged)
+    assert (head.claim, head.queued, head.request_id) == ((7, 8, 9), 0.02, b"1f")
+
+
+def test_the_last_of_several_fields_is_said() -> None:
+    """As it always was where a head has a claim; our proxy sends one of each."""
+    head = b"GET / HTTP/1.1\r\nhost: a\r\ntrivet-claim: 1 2 3\r\nx-request-id: 4\r\n" + REGULAR % b""
+    claimed = parse_proxys_head(head, LIMITS)
+    assert isinstance(claimed, ClaimedHead)
+    assert (claimed.claim.number, claimed.request_id, claimed.regular) == (7, b"1f", None)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -54,4 +80,6 @@ def test_what_is_not_our_proxys_is_judged(head: bytes) -> None:
 
 def test_a_head_with_options_of_the_connection_is_judged() -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + CLAIM + b"\r\n"
-    assert not parse_proxys_head(head, LIMITS).keep_alive
+    claimed = parse_proxys_head(head, LIMITS)
+    assert isinstance(claimed, ClaimedHead)
+    assert (claimed.claim, claimed.keep_alive) == ((7, 8, 9), False)

@@ -176,12 +176,18 @@ def request(
     body: bytes = b"",
     **fields: str,
 ) -> bytes:
+    """As our proxy writes it; but with a claim that says when, the fields of a regular do not end."""
     lines = [f"{method} {path} HTTP/1.1", "host: a"]
-    if claim is not None:
-        lines.append(f"trivet-claim: {' '.join(map(str, claim))}")
+    if claim is not None and len(claim) == 2:
+        lines.append(f"x-request-id: {fields.pop('x_request_id', '1f')}")
+        claim = (*claim, 0)
     if body:
         lines.append(f"content-length: {len(body)}")
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    said = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    lines += [line for line in said if not line.startswith("trivet-")]
+    if claim is not None:
+        lines.append(f"trivet-claim: {' '.join(map(str, claim))}")
+    lines += [line for line in said if line.startswith("trivet-")]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 

@@ -1,0 +1,64 @@
+"""Clients that come again: the fields that all requests of one have in common are read once.
+
+Owns a bounded memory from these fields, as the bytes our proxy sends, to what was made of them. Knows no
+request line, no claim and no body. A flood of made-up clients makes the memory useless, never large.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Fields = dict[bytes, bytes]
+Field = tuple[bytes, bytes]
+
+# Two generations of so many, of at most so many bytes and fields each: what is larger is read each time.
+GENERATION = 256
+LONGEST = 2048
+_MOST_FIELDS = 32
+# What is another one in each request, and what would have to be judged. Our proxy says the first after the
+# steady fields and the second never; in somebody's head that has them here, each may stand twice.
+_NOT_STEADY = frozenset({
+    b"x-request-id", b"content-length", b"transfer-encoding", b"trivet-claim", b"trivet-queued",
+    b"connection", b"expect", b"upgrade", b"te", b"trailer",
+})  # fmt: skip
+
+
+class Regular(NamedTuple):
+    """`template`: of the environ. Slots of all threads share each of these: nobody changes them."""
+
+    fields: list[Field]
+    said: Fields
+    template: dict[str, Any]
+
+
+class Regulars(dict[bytes, Regular | None]):
+    """`regulars[steady]`: the regular of these lines, each with CRLF before it; None where they have none."""
+
+    def __init__(self, template: Callable[[list[Field], Fields], dict[str, Any]]) -> None:
+        super().__init__()
+        self._template = template
+        self._older: dict[bytes, Regular | None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Regulars {len(self)}+{len(self._older)}>"
+
+    def __missing__(self, steady: bytes) -> Regular | None:
+        """Threads may do this at the same time: then an entry is lost, or a generation early forgotten."""
+        older = self._older
+        regular = older[steady] if steady in older else self._make(steady)
+        if len(self) >= GENERATION:
+            self._older = dict(self)
+            self.clear()
+        self[steady] = regular
+        return regular
+
+    def _make(self, steady: bytes) -> Regular | None:
+        fields = cut_lines(steady.split(b"\r\n")[1:])
+        if len(fields) > _MOST_FIELDS or not _NOT_STEADY.isdisjoint(name.lower() for name, _ in fields):
+            return None
+        said = dict(fields)
+        return Regular(fields, said, self._template(fields, said))
+
+
+def cut_lines(lines: list[bytes]) -> list[Field]:
+    """Of our own proxy: names in lower case, one space behind the colon."""
+    return [(name, value) for name, _, value in [line.partition(b": ") for line in lines]]
