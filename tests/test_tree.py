@@ -72,7 +72,7 @@ FLOORS = {
         timing
     """,
     "proxy/upstreams": """
-        ejection interim names tls_client
+        ejection hops interim names tls_client
         balance server
         line
         servers

@@ -40,6 +40,7 @@ _FOR_PEOPLE = {
     504: "The application behind this site took too long. Please try again in a moment.",
     505: "The browser speaks a version of HTTP that this server does not.",
     507: "This site has no room left for what you sent. Please try again later.",
+    508: "This site asks itself in a circle. It has been noted; please try again later.",
 }
 _CLIENT_FAULT, _OUR_FAULT = "The request could not be answered.", "Something went wrong on our side."
 

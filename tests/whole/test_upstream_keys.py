@@ -14,6 +14,7 @@ import pytest
 
 from tests.whole.over import authority, usual_pair
 from tests.whole.running import Site, running, wait_until
+from tests.whole.strangers import free_port
 from tests.whole.talking import Answer, Talk, ask, logged
 
 CONFIG = """
@@ -326,3 +327,26 @@ def test_a_reload_forgets_nothing_about_what_has_not_changed(tmp_path: Path) -> 
         assert site.command("reload").returncode == 0
         shares(site, 2)
         wait_until(lambda: good.open == 1, 5, "the old connection's end")
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "lines"),
+    [
+        ('upstream: "HERE"', "/", []),
+        ('upstream: "HERE"', "/upgrade", ["Connection: upgrade", "Upgrade: x"]),
+        ('respond: x, forward_auth: "HERE/auth"', "/", []),
+    ],
+)
+def test_an_upstream_that_leads_back_here_is_asked_eight_times(
+    tmp_path: Path, route: str, asked: str, lines: list[str]
+) -> None:
+    """And not until limits.connections: one request would shut out everybody."""
+    here = f"127.0.0.1:{free_port()}"
+    text = f"listen: {here}\nproxy: {{processes: 1}}\nlog: {{access: access.log}}\nroutes: [{{ROUTE}}]\n"
+    with running(tmp_path, text.replace("ROUTE", route.replace("HERE", f"http://{here}"))) as site:
+        assert ask(("127.0.0.1", site.port), asked, *lines).status in (502, 508)
+        path = site.folder / "access.log"
+        found = wait_until(lambda: text if len(text := path.read_text().splitlines()) >= 9 else None)
+        whys = [logged(line).get("why", "") for line in found]
+        assert len(found) == 9
+        assert whys.count("upstream_loop") == 1

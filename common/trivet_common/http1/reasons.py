@@ -114,6 +114,7 @@ REASONS: dict[str, Reason] = {
     "upstream_refused": Reason(502, _UPSTREAM, "No connection to the upstream could be made."),
     "upstream_timeout": Reason(504, _UPSTREAM, "The upstream did not answer in time."),
     "upstream_bad": Reason(502, _UPSTREAM, "The upstream's answer was malformed or cut short."),
+    "upstream_loop": Reason(508, _US, "The upstream leads back to this server, again and again."),
     "intercepted": Reason(
         502, _UPSTREAM, "The answer is in the place of the application's own, as errors: says."
     ),

@@ -117,8 +117,11 @@ class _Gate:
 
 
 def _as_failure(error: HttpError) -> HttpError:
-    """A client that has left is its own affair; everything else is the service's, and told as 502 or 503."""
-    if error.why == "client_left" or error.status in (502, 503):
+    """A client that has left is its own affair; everything else is the service's, and told as 502 or 503.
+
+    But for a circle, which is neither's: it is written so.
+    """
+    if error.why in ("client_left", "upstream_loop") or error.status in (502, 503):
         return error
     if error.status == 504:
         return refuse("auth_timeout", error.detail)

@@ -19,6 +19,7 @@ from ..dispatch.terms import SAFE
 from ..dispatch.upload import Upload, framing_line, send_request
 from ..forwarded import build_upstream_head
 from ..wire import WireClosed
+from .hops import LINE, NAME, judge_hops
 from .interim import Interim
 from .server import Server, ServerLink
 from .servers import Servers
@@ -69,7 +70,7 @@ class Visit:
         self._writer = writer
         self._route = request.route
         self._read_timeout = read_timeout
-        self._lines = lines
+        self._lines = (*lines, LINE)
         self._interim = Interim(writer, servers.sieve, protocol)
         # What connecting may take in all: time in the line is not its.
         self._patience = self._terms.connect_timeout * self._terms.retry.attempts
@@ -89,6 +90,11 @@ class Visit:
 
     async def run(self) -> Switched | None:
         """Raises HttpError while nothing went to the client, WireClosed once it has left."""
+        head = self._request.head
+        for name, _ in head.headers:  # hardly ever there: nothing is called to look
+            if name == NAME:
+                judge_hops(head)
+                break
         while True:
             server = await self._servers.claim(self, self._tried)
             if server is None:
