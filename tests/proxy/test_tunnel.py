@@ -10,13 +10,14 @@ import trio.testing
 
 from tests.proxy.fakes_pool import PATIENCE, FakeClient
 from tests.proxy.test_handler_upstream import make_server, process
-from trivet_common.config import Upstream
+from trivet_common.config import HeaderChanges, Upstream
 from trivet_common.config.addresses import parse_server
 from trivet_common.http1.errors import HttpError
 from trivet_proxy.body import no_body_before
 from trivet_proxy.handlers import tunnel as room
 from trivet_proxy.handlers.tunnel import tunnel_handler
 from trivet_proxy.handlers.upstream import upstream_handler
+from trivet_proxy.shape import compile_shape
 from trivet_proxy.upstreams.servers import Servers
 
 __all__ = ["make_server", "process"]
@@ -95,6 +96,19 @@ async def test_both_ways_and_half_closed(process, make_server, open_tunnels, nur
     assert not visitor.client.writer.keep_alive
     assert open_tunnels.made[0].tunnels == 0
     assert open_tunnels.made[0]._servers[0].busy == 0
+
+
+async def test_the_switch_has_the_routes_headers(process, make_server, open_tunnels, nursery):
+    """As every answer: a cookie or an id is set, whatever the protocol is from here on."""
+    visitor = Visitor(process)
+    changes = HeaderChanges(set=(("X-Site", "shop"),), remove=("Sec-Y",))
+    visitor.client.writer.shape = compile_shape(changes)
+    nursery.start_soon(visitor.run, open_tunnels(make_server(echo)))
+    head = await visitor.client.read_until(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"\r\nx-site: shop\r\n" in head
+    assert b"sec-y" not in head
+    assert b"\r\nconnection: upgrade\r\nupgrade: echo\r\n" in head
 
 
 async def test_what_either_side_said_too_early(process, make_server, open_tunnels, nursery):
