@@ -466,6 +466,53 @@ async def test_who_leaves_is_not_answered(process, make_server, open_upstream, n
     assert (server.busy, server.ejection.pauses) == (0, 0)
 
 
+async def leave_after(handler, client, nursery, seconds):
+    """The error of a request whose client has so much patience."""
+
+    async def leave():
+        await trio.sleep(seconds)
+        client.leave()
+
+    nursery.start_soon(leave)
+    return await fail(handler, client)
+
+
+async def test_a_server_that_answers_nobody_while_clients_leave_is_left_out(
+    process, make_server, open_upstream, nursery
+):
+    """People leave long before response_timeout: a server that hangs would be asked for ever."""
+    let_go = threading.Event()
+    hung = make_server(lambda peer, asked: let_go.wait(PATIENCE) and None)
+    handler = open_upstream(hung, fall=2, connect_timeout=0.3)
+    nursery.start_soon(open_upstream.made[-1].run)
+    (server,) = open_upstream.made[-1]._servers
+    assert (await leave_after(handler, FakeClient(process), nursery, 0.01)).why == "client_left"
+    for pauses in (0, 1):
+        assert server.ejection.pauses == 0, "who was in a hurry says nothing"
+        assert (await leave_after(handler, FakeClient(process), nursery, 0.4)).why == "client_left"
+        assert server.ejection.pauses == pauses
+    let_go.set()
+    assert "2 failures in a row (no answer to anybody for 0.3 s, and clients leave)" in process.warnings[0]
+
+
+async def test_a_slow_page_that_clients_leave_is_no_failure_while_others_are_answered(
+    process, make_server, open_upstream, nursery
+):
+    let_go = threading.Event()
+    slow = make_server(lambda peer, asked: OK if asked.head.path == b"/b" else let_go.wait(PATIENCE) and None)
+    handler = open_upstream(slow, fall=1, connect_timeout=0.3)
+    nursery.start_soon(open_upstream.made[-1].run)
+
+    async def another():
+        await trio.sleep(0.1)
+        await ask(handler, FakeClient(process, b"GET /b HTTP/1.1\r\nhost: h\r\n\r\n"))
+
+    nursery.start_soon(another)
+    assert (await leave_after(handler, FakeClient(process), nursery, 0.4)).why == "client_left"
+    let_go.set()
+    assert open_upstream.made[-1]._servers[0].ejection.pauses == 0
+
+
 async def test_who_leaves_is_noticed_though_nobody_names_the_upstream_any_more(
     process, make_server, open_upstream, nursery
 ):

@@ -20,13 +20,14 @@ class Ejection:
     Failures while it is out say nothing new: they are of requests that were under way before.
     """
 
-    __slots__ = ("_failures", "_fall", "_until", "pauses")
+    __slots__ = ("_failures", "_fall", "_until", "pauses", "successes")
 
     def __init__(self, fall: int | None) -> None:
         self._fall = fall
         self._failures = 0
         self.pauses = 0  # without a success between them; 0: it is in
         self._until = 0.0
+        self.successes = 0  # ever
 
     def __repr__(self) -> str:
         state = f"out, pause {self.pauses}, until {self._until:.1f}" if self.pauses else "in"
@@ -44,6 +45,7 @@ class Ejection:
 
     def note_success(self) -> bool:
         """Whether it is back by that."""
+        self.successes += 1
         was_out = self.pauses > 0
         self._failures = self.pauses = 0
         return was_out

@@ -48,9 +48,9 @@ class Visit:
     """
 
     __slots__ = (
-        "_attempts", "_interim", "_is_stale", "_lines", "_link", "_passed", "_patience", "_problem",
-        "_read_timeout", "_request", "_route", "_server", "_servers", "_switched", "_terms", "_tried",
-        "_upload", "_writer",
+        "_asked_at", "_attempts", "_heard_before", "_interim", "_is_stale", "_lines", "_link", "_passed",
+        "_patience", "_problem", "_read_timeout", "_request", "_route", "_server", "_servers", "_switched",
+        "_terms", "_tried", "_upload", "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +83,8 @@ class Visit:
         self._link: ServerLink
         self._upload: Upload | None = None
         self._is_stale = False  # a kept connection was dead: nobody has seen the request
+        self._asked_at = 0.0
+        self._heard_before = 0  # answers of the server until then
         self._passed = -1  # bytes to the client, when it was last seen that it has left
 
     def __repr__(self) -> str:
@@ -159,6 +161,7 @@ class Visit:
         request, under_way = self._request, self._servers.under_way
         self._link, link.visit = link, self
         self._attempts += not self._is_stale
+        self._asked_at, self._heard_before = trio.current_time(), self._server.ejection.successes
         try:
             head = build_upstream_head(request, framing_line(request), self._lines)
             self._upload = upload = send_request(request, link, head, self._route.timeout)
@@ -177,6 +180,8 @@ class Visit:
             head = await receive_head(link, self._interim)
         except WireClosed as closed:  # by our clock, or since the client fails to deliver
             link.discard()
+            if closed.why == "client_left":
+                self._judge_silence()
             return self._judge(refuse(closed.why if closed.why in REASONS else "upstream_bad"))
         except HttpError as error:
             link.discard()
@@ -218,6 +223,17 @@ class Visit:
             self._servers.note_failure(self._server, f"it answered {status}")
         else:
             self._servers.note_success(self._server)
+
+    def _judge_silence(self) -> None:
+        """Clients leave for reasons of their own; but where nobody else was answered meanwhile, it hangs.
+
+        Else it would never be left out: people have less patience than response_timeout.
+        """
+        server, patience = self._server, self._terms.connect_timeout
+        has_all = self._upload is None  # of the request: it is not the client that it waits for
+        is_silent = server.ejection.successes == self._heard_before
+        if has_all and is_silent and trio.current_time() - self._asked_at >= patience:
+            self._servers.note_failure(server, f"no answer to anybody for {patience:g} s, and clients leave")
 
     def _judge_loss(self, link: ServerLink) -> bool:
         """The connection ended without an answer."""
