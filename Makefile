@@ -3,6 +3,7 @@
 # make test-deploy  units, images and manifests, started for real (root; what is missing is skipped, by name)
 # make bench  Trivet beside its peers (BENCH="hello flask --rounds 5"; without, all: over an hour)
 # make bench-goals  what the goals of issue 8 need: seven minutes on a quiet machine
+# make bench-readme  what README.md shows; its plots and tables are made anew: a quarter of an hour
 # make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PORT   ?= 8000
 # How long a drill keeps up its load, if its own length is not shorter. DRILL_SECONDS=60: each at full length.
 DRILL_SECONDS ?= 10
 
-.PHONY: demo test drills slow long test-deploy bench bench-goals fuzz check format clean
+.PHONY: demo test drills slow long test-deploy bench bench-goals bench-readme fuzz check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -46,6 +47,9 @@ bench: $(VENV)/bin/python
 
 bench-goals: $(VENV)/bin/python
 	@$(BIN)/python -m benchmarks --goals $(BENCH)
+
+bench-readme: $(VENV)/bin/python
+	@$(BIN)/python -m benchmarks --readme $(BENCH)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -5,19 +5,18 @@ Absolute times are the machine's; read the ratios.
 """
 
 import argparse
-import json
 import os
 import resource
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import goals, machine, peers, plots, table
+from benchmarks import goals, machine, peers, plots, readme, record, table
 from benchmarks.figures import Results, Row
 from benchmarks.launch import StartFailed
 from benchmarks.measure import measure
+from benchmarks.record import Record
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stacks import STACKS
 
@@ -51,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 def chosen(options: argparse.Namespace) -> Iterator[Row]:
     logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.access_log]
-    wanted = set(goals.cells()) if options.goals else None
+    wanted = set(readme.wanted()) if options.readme else set(goals.cells()) if options.goals else None
     for name in options.names or SCENARIOS:
         for stack in SCENARIOS[name].stacks:
             if wanted is not None and (name, stack) not in wanted:
@@ -88,32 +87,19 @@ def report(results: Results, about: dict[str, Any], options: argparse.Namespace)
             print("\n".join(table.scenario_lines(results, scenario, options.processes)))
     print("\n".join(table.goal_lines(results)))
     print(f"\nload after: {about['load_after']:.2f}")
+    run = Record(results, about, options.rounds, options.seconds)
     if options.json:
-        options.json.write_text(json.dumps(_as_json(results, about, options), indent=1) + "\n")
+        record.write(run, options.json)
+    if options.readme and results.samples:
+        path = readme.RESULTS / f"{run.day}.json"
+        record.write(run, path, with_shares=False)
+        for file in [path, *readme.publish(record.read(path), path)]:
+            print(f"wrote {file}", file=sys.stderr)
     if options.svg:
         python = about["python"]["version"]
         subtitle = f"{about['cores']} cores, Python {python}, {about['when'][:10]}, {options.rounds} rounds"
         for path in plots.write(results, options.svg, subtitle):
             print(f"wrote {path}", file=sys.stderr)
-
-
-def _as_json(results: Results, about: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    reached = []
-    for goal in goals.GOALS:
-        value = goal.value(results)
-        reached.append({
-            "point": goal.point, "text": goal.text, "bound": goal.bound,
-            "value": asdict(value) if value else None,
-            "reached": goal.is_reached(value.median) if value else None,
-        })  # fmt: skip
-    return {
-        "machine": about,
-        "rounds": options.rounds,
-        "seconds": options.seconds,
-        "samples": [asdict(sample) for sample in results.samples],
-        "skipped": [{**asdict(row), "why": why} for row, why in results.skipped.items()],
-        "goals": reached,
-    }
 
 
 def _raise_descriptor_limit() -> None:
@@ -135,6 +121,7 @@ def _options() -> argparse.ArgumentParser:
         help=f"scenarios; without any, all: {' '.join(SCENARIOS)}",
     )
     add("--goals", action="store_true", help="only what the goals of issue 8 need, some minutes")
+    add("--readme", action="store_true", help="what README.md shows; its plots and tables are made anew")
     add("--stacks", type=_stacks, default=(), help=f"with commas between, of: {' '.join(STACKS)}")
     add("--access-log", choices=("on", "off", "both"), default="on", help="to a file; default on")
     add("--rounds", type=int, default=3)

@@ -22,22 +22,23 @@ http {{
     keepalive_timeout 75; keepalive_requests 100000000;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    upstream app {{ {servers} }}
+    {http}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{listen};
         client_max_body_size 64m;
         location /static/ {{ alias {folder}/static/; }}
-        location / {{
+        {server}
+    }}
+}}
+"""
+NGINX_PROXY = """location / {{
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header Host $http_host;
             {more}
             proxy_redirect off;
             proxy_pass http://app;
-        }}
-    }}
-}}
-"""
+        }}"""
 # What a front needs for kept connections to what is behind it (nginx.org, ngx_http_upstream_module).
 NGINX_KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 NGINX_EVENTS = NGINX_KEEPALIVE + " proxy_buffering off;"
@@ -98,15 +99,26 @@ backend app
 def nginx(
     folder: str, port: int, processes: int, log: bool, servers: list[str], more: str = "", keep: int = 0
 ) -> str:
+    """With an application behind it."""
     lines = [f"server unix:{path} fail_timeout=0;" for path in servers]
+    behind = " ".join(lines) + (f" keepalive {keep};" if keep else "")
+    http, server = f"upstream app {{ {behind} }}", NGINX_PROXY.format(more=more)
+    return nginx_site(folder, port, processes, log, server, http)
+
+
+def nginx_site(
+    folder: str, port: int, processes: int, log: bool, server: str, http: str = "", listen: str = ""
+) -> str:
+    """Files, and what else `server` says of the one server there is."""
     return NGINX.format(
         user="user root; " if os.geteuid() == 0 else "",  # else its workers could not enter our folders
         folder=folder,
         port=port,
         processes=processes,
         access=f"{folder}/nginx-access.log combined buffer=64k flush=1s" if log else "off",
-        servers=" ".join(lines) + (f" keepalive {keep};" if keep else ""),
-        more=more,
+        http=http,
+        listen=listen,
+        server=server,
     )
 
 

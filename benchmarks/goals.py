@@ -41,10 +41,17 @@ GOALS = (
     Goal("2", "Flask: CPU of all", ("flask", "trivet"), "cpu", 0.62, ("flask", USUAL)),
     Goal("2", "Flask: requests a second", ("flask", "trivet"), "rate", 1.5, ("flask", USUAL), is_least=True),
     Goal("2", "Django: CPU of all", ("django", "trivet"), "cpu", 0.75, ("django", USUAL)),
-    Goal("3", "proxy before the slots, by nginx", ("browser", "trivet"), "front", 1.0, ("browser", USUAL)),
     Goal(
         "3",
-        "proxy before gunicorn, by nginx",
+        "CPU of the proxy before slots, by nginx's",
+        ("browser", "trivet"),
+        "front",
+        1.0,
+        ("browser", USUAL),
+    ),
+    Goal(
+        "3",
+        "CPU of the proxy before gunicorn, by nginx's",
         ("browser", "trivet-proxy+gunicorn"),
         "front",
         1.0,
@@ -52,7 +59,7 @@ GOALS = (
     ),
     Goal(
         "4",
-        "pool behind nginx's kept connections, by gunicorn",
+        "CPU of the pool behind nginx, by gunicorn's",
         ("hello", "nginx+trivet-slots"),
         "pool",
         0.2,
@@ -75,14 +82,16 @@ GOALS = (
     Goal("7", "memory of an idle connection", ("idle", "trivet"), "idle", 8),
     Goal(
         "7",
-        "p99 beside 8 000 idle, by without",
+        "p99 beside 8 000 idle, by that without them",
         ("idle", "trivet"),
         "p99",
         1.5,
         ("idle", "trivet"),
         "p99_alone",
     ),
-    Goal("8", "CPU at 512 connections, by at 64", ("hello512", "trivet"), "cpu", 1.25, ("hello", "trivet")),
+    Goal(
+        "8", "CPU at 512 connections, by that at 64", ("hello512", "trivet"), "cpu", 1.25, ("hello", "trivet")
+    ),
     Goal("9", "first answer after", ("start", "trivet"), "first", 1.0),
     Goal("9", "memory of all, one proxy process, two workers", ("start", "trivet"), "pss", 60),
 )

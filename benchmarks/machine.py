@@ -60,16 +60,20 @@ def optimised(configured: str, prefix: str, system: str) -> str:
     return "NO: its figures are not what users see"
 
 
+def is_busy(machine: dict[str, Any]) -> bool:
+    """Whether somebody was at work before we began."""
+    return float(machine["load_before"]) > BUSY * int(machine["cores"])
+
+
 def lines(machine: dict[str, Any]) -> list[str]:
     python, load = machine["python"], machine["load_before"]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine["versions"].items()))
-    busy = load > BUSY * machine["cores"]
     said = [
         f"{machine['when']}, Trivet at {machine['commit']}",
         f"{machine['cores']} cores, {machine['processor']}, kernel {machine['kernel']}, {machine['system']}",
         f"Python {python['version']}, optimised: {python['optimised']}, test loop {python['loop_ms']} ms",
         versions,
-        f"load before: {load:.2f}" + ("  NOT QUIET: do not believe what follows" if busy else ""),
+        f"load before: {load:.2f}" + ("  NOT QUIET: do not believe what follows" if is_busy(machine) else ""),
     ]
     if "load_after" in machine:
         said.append(f"load after: {machine['load_after']:.2f}")

