@@ -25,12 +25,11 @@ from benchmarks.wrk import Asked, Load
 
 SITES = {"small": (2, 2, 64), "wide": (4, 16, 256)}  # proxy processes, workers, connections
 PARTS = {"proxy": (" process ", 2), "worker": (": worker ", 1)}  # words of its title, sends a request
-# Files of ours, and of what we stand on, in which somebody queues or holds a lock.
+# Files of ours, and of what we stand on, in which requests queue, or processes or threads share something.
 SHARED = {
     "trivet_proxy/dispatch/queue.py": "requests that wait",
     "trivet_proxy/dispatch/slots.py": "claims of slots",
     "trivet_common/pool/idle.py": "the pipe of idle slots",
-    "trivet_common/pool/claims.py": "the rules of claims",
     "trivet_common/pool/board.py": "the board of slots",
     "trivet_common/pool/queue_board.py": "the board of queues",
     "/threading.py": "Python's locks",
@@ -161,4 +160,4 @@ def _shown(part: str, small: Profile, wide: Profile) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
