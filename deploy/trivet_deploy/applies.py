@@ -20,7 +20,7 @@ from trivet_proxy.templates import HeaderTemplate, Template
 from .changes import goes_on
 from .effective_access import access_lines
 from .effective_errors import error_lines, maintenance_lines
-from .explained import Explained, place_of
+from .explained import Explained, kept_place_of, place_of
 from .words import count
 
 Lines: TypeAlias = Iterator[str]
@@ -60,6 +60,8 @@ def _does(route: Route, settings: Settings, request: Request) -> Lines:
         yield from _upstream(route.upstream)
     elif route.files is not None:
         yield _file(place_of(route.files, route, request))
+        if (kept := kept_place_of(route, request, settings)) is not None:
+            yield f"{_file(kept)}, kept of an earlier tree"
         if route.files.fallback is not None:
             yield f"else {os.path.join(route.files.root, route.files.fallback)}"
     elif route.file is not None:
@@ -75,7 +77,8 @@ def _does(route: Route, settings: Settings, request: Request) -> Lines:
 
 def _pool(pool: Pool) -> str:
     slots = f"{count(pool.threads, 'thread')} each" if pool.threads > 1 else "one thread each"
-    return f"pool {pool.name} ({pool.app}): {pool.workers} workers, {slots}"
+    workers = f"{pool.workers} worker{'s' * (pool.workers.max > 1)}"
+    return f"pool {pool.name} ({pool.app}): {workers}, {slots}"
 
 
 def _upstream(upstream: Upstream) -> Lines:

@@ -214,10 +214,9 @@ def explain(
     """
     from . import explain as room
     from .question import Words
-    from .site import load_site
 
     file, method, url = room.split(words)
-    site = load_site(_file(file), purpose="proxy")
+    site = room.read(_file(file))
     return room.tell(Words(method, url, headers, client, listener), site, live, as_json)
 
 

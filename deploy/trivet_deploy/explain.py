@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from trivet_common.config import Route, Settings
+from trivet_common.config import ConfigError, Route, Settings
 from trivet_common.http1.errors import HttpError
 
 from . import live
@@ -17,11 +17,11 @@ from .applies import applies
 from .explained import explain
 from .question import Question, Words, ask
 from .refusal import FAILED, GOOD, USAGE, Refusal
-from .site import Site
+from .site import Site, load_site
 from .whereabouts import SUFFIXES, locate
 from .words import printable
 
-_GAP = 10
+_NARROWEST = 10  # columns of the headings, with what keeps them apart
 
 
 def tell(words: Words, site: Site, with_live: bool, as_json: bool) -> int:
@@ -38,11 +38,23 @@ def tell(words: Words, site: Site, with_live: bool, as_json: bool) -> int:
 def split(words: Sequence[str]) -> tuple[str | None, str, str]:
     """File, method and URL. Raises Refusal."""
     rest = list(words)
+    if len(rest) == 1 and rest[0].endswith(SUFFIXES) and rest[0][0] != "/" and "://" not in rest[0]:
+        raise Refusal(
+            f"{rest[0]} is a file, and the URL is missing; write: trivet explain {rest[0]} /path", USAGE
+        )
     file = rest.pop(0) if len(rest) > 1 and rest[0].endswith(SUFFIXES) else None
     method = rest.pop(0).upper() if len(rest) > 1 else "GET"
     if len(rest) != 1:
         raise Refusal(f"write: trivet explain [FILE] [METHOD] URL, not {' '.join(words)}", USAGE)
     return file, method, rest[0]
+
+
+def read(file: str | None) -> Site:
+    """As `serve` reads it; where the applications are elsewhere, as `proxy` does. Raises ConfigError."""
+    try:
+        return load_site(file)
+    except ConfigError:
+        return load_site(file, purpose="proxy")
 
 
 def explanation(words: Words, settings: Settings) -> dict[str, Any]:
@@ -64,20 +76,24 @@ def explanation(words: Words, settings: Settings) -> dict[str, Any]:
 
 def lines(told: dict[str, Any]) -> list[str]:
     """As people read it."""
-    found = [printable(told["request"])]
-    found += _block("client", [told["client"]]) + _block("listener", [told["listener"]])
-    found += _block("note", told["notes"])
-    width = max((len(one["where"]) for one in told["passed"]), default=0)
-    passed = [f"{one['where']:<{width}}  {one['id']} asks for {one['asks']}" for one in told["passed"]]
-    found += _block("not", passed)
-    found += _block("no file", [f"{one['where']}  {one['id']} leaves it to the next" for one in told["left"]])
-    if told["route"]:
-        found += _block("route", [f"{told['route']['where']}  {told['route']['id']}"])
-    if told["refused"]:
-        found += _block("refused", [told["refused"]])
-    for name, values in told["applies"].items():
-        found += _block(name, values)
-    return found + _block("live", told.get("live") or [])
+    route, width = told["route"], max((len(one["where"]) for one in told["passed"]), default=0)
+    blocks: dict[str, list[str]] = {
+        "client": [told["client"]],
+        "listener": [told["listener"]],
+        "note": told["notes"],
+        "not": [f"{one['where']:<{width}}  {one['id']} asks for {one['asks']}" for one in told["passed"]],
+        "no file": [f"{one['where']}  {one['id']} leaves it to the next" for one in told["left"]],
+        "route": [f"{route['where']}  {route['id']}"] if route else [],
+        "refused": [told["refused"]] if told["refused"] else [],
+        **told["applies"],
+        "live": told.get("live") or [],
+    }
+    gap = max(_NARROWEST, *(len(name) + 2 for name, values in blocks.items() if values))
+    return [printable(told["request"])] + [
+        f"{name if not at else '':<{gap}}{printable(text)}"
+        for name, values in blocks.items()
+        for at, text in enumerate(values)
+    ]
 
 
 def _asked(question: Question) -> dict[str, Any]:
@@ -106,7 +122,3 @@ def _refusal(error: HttpError | None) -> str | None:
 
 def _named(route: Route) -> dict[str, str]:
     return {"id": route.id, "where": route.where}
-
-
-def _block(name: str, values: list[str]) -> list[str]:
-    return [f"{name if not at else '':<{_GAP}}{printable(text)}" for at, text in enumerate(values) if text]

@@ -14,6 +14,7 @@ from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import refuse
 from trivet_proxy.altering import looked_up_below
 from trivet_proxy.internal_routes import answer_nothing
+from trivet_proxy.kept_assets import kept_file, place_of_assets
 from trivet_proxy.matching import compile_match, has_slash, why_not
 from trivet_proxy.request import Request
 from trivet_proxy.route import CompiledRoute
@@ -25,7 +26,7 @@ from .question import Question
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A route that came before, and the first thing it asks that is not so."""
+    """A route that came before, and what it asks that is not so."""
 
     route: Route
     asks: str
@@ -60,7 +61,7 @@ def explain(question: Question, settings: Settings) -> Explained:
                 raise refuse("no_route")
             route = settings.routes[end]
             found.is_slash = compiled is not routes[end]
-            if found.is_slash or not _is_left(route, request):
+            if found.is_slash or not _is_left(route, request, settings):
                 found.route = route
                 return found
             found.left.append(route)
@@ -74,10 +75,22 @@ def explain(question: Question, settings: Settings) -> Explained:
 
 def place_of(files: FilesAction, route: Route, request: Request) -> str:
     """Where the file is looked for; of a folder its index."""
-    name = os.fsdecode(changed(route, request).head.path[len(looked_up_below(route)) :])
+    name = _name_below(route, request)
     if files.index is not None and (not name or name.endswith("/")):
         name += files.index
     return os.path.join(files.root, name)
+
+
+def kept_place_of(route: Route, request: Request, settings: Settings) -> str | None:
+    """Where a file is that this tree has no more and an earlier one had (`keep_releases`)."""
+    if route.files is None or not route.files.keep_releases or settings.state_dir is None:
+        return None
+    kept = kept_file(place_of_assets(settings.state_dir, route.id), _name_below(route, request))
+    return str(kept) if kept.is_file() and not os.path.exists(place_of(route.files, route, request)) else None
+
+
+def _name_below(route: Route, request: Request) -> str:
+    return os.fsdecode(changed(route, request).head.path[len(looked_up_below(route)) :])
 
 
 def _compiled(order: int, route: Route) -> CompiledRoute:
@@ -103,7 +116,7 @@ def _passed(routes: list[CompiledRoute], settings: Settings, request: Request) -
     request.groups = groups
 
 
-def _is_left(route: Route, request: Request) -> bool:
+def _is_left(route: Route, request: Request, settings: Settings) -> bool:
     """Whether a route with `fallback: next` has nothing for it, as this machine's disk is now."""
     if route.files is None or not route.files.passes_on:
         return False
@@ -112,9 +125,11 @@ def _is_left(route: Route, request: Request) -> bool:
     place = place_of(route.files, route, request)
     if _is_hidden(place[len(str(route.files.root)) :]) and not route.files.hidden:
         return True
+    if route.files.listing and os.path.isdir(os.path.join(route.files.root, _name_below(route, request))):
+        return False
     if os.path.isdir(place) and route.files.index is not None:
         return not os.path.isfile(os.path.join(place, route.files.index))
-    return not os.path.isfile(place)
+    return not os.path.isfile(place) and kept_place_of(route, request, settings) is None
 
 
 def _is_hidden(name: str) -> bool:

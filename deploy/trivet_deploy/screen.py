@@ -87,10 +87,15 @@ def near(path: Path) -> str:
 
 def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
     for route in settings.routes[:_MOST_ROUTES]:
-        yield f"{', '.join(route.host)}{route.path or '/'}", action(route)
+        yield f"{', '.join(route.host)}{_path(route)}", action(route)
     more = len(settings.routes) - _MOST_ROUTES
     if more > 0:
         yield "...", f"and {more} more"
+
+
+def _path(route: Route) -> str:
+    regex = route.match.path_regex if route.match is not None else None
+    return route.path or ("/" if regex is None else f"~{regex}")
 
 
 def _pools(pools: Iterable[Pool], premises: Premises) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -34,6 +35,18 @@ _PATIENCE = 60.0  # seconds until another process that keeps assets in the same 
 
 def _go_on() -> None:
     """Nobody is in a hurry."""
+
+
+def place_of_assets(state_dir: Path, route_id: str) -> Path:
+    """Where those of a route lie, whatever its id has in it."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", route_id).strip("-")[:40]
+    mark = hashlib.sha256(route_id.encode()).hexdigest()[:8]
+    return state_dir / "assets" / f"{name}-{mark}"
+
+
+def kept_file(place: Path, name: str) -> Path:
+    """Where an asset of that name would be."""
+    return place / _FILES / name
 
 
 class KeptAssets:

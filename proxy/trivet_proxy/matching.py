@@ -43,7 +43,7 @@ def has_slash(route: Route) -> bool:
 
 
 def why_not(route: CompiledRoute, request: Request) -> str | None:
-    """The first question that the request does not answer as this route wants it; None: it matches."""
+    """What it asks that is not so: of scheme, host and path the first, else all. None: it matches."""
     head = request.head
     if route.scheme not in (None, request.client.scheme):
         return f"scheme {route.scheme}"
@@ -51,9 +51,8 @@ def why_not(route: CompiledRoute, request: Request) -> str | None:
         return f"host {', '.join(route.hosts)}"
     if route.path is not None and not _is_path(route.path, head.path):
         return f"path {route.path.decode('utf-8', 'replace')}"
-    for condition in route.conditions:
-        if not condition.holds(request):
-            return condition.says
+    if missing := [condition.says for condition in route.conditions if not condition.holds(request)]:
+        return " and ".join(missing)
     if route.methods and head.method not in route.methods:
         return f"methods {', '.join(sorted(method.decode() for method in route.methods))}"
     return None

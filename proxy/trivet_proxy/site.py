@@ -7,9 +7,7 @@ nothing that must outlive it; slots and queues of pools go over from site to sit
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import re
 
 from trivet_common.config import Pool, Problem, Route, Settings, Upstream
 from trivet_common.config.reach import why_not_a_file, why_not_a_folder
@@ -36,7 +34,7 @@ from .handlers.tunnel import tunnel_handler
 from .handlers.upstream import unreachable_handler, upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
-from .kept_assets import KeptAssets
+from .kept_assets import KeptAssets, place_of_assets
 from .matching import compile_match, has_slash
 from .note import log_line
 from .orders import NEXT
@@ -291,9 +289,7 @@ class _Builder:
     def _keep(self, route: Route, folder: Folder) -> KeptAssets | None:
         assert route.files is not None
         assert self._settings.state_dir is not None, "the configuration saw to it"
-        name = re.sub(r"[^A-Za-z0-9]+", "-", route.id).strip("-")[:40]
-        mark = hashlib.sha256(route.id.encode()).hexdigest()[:8]
-        path = self._settings.state_dir / "assets" / f"{name}-{mark}"
+        path = place_of_assets(self._settings.state_dir, route.id)
         try:
             kept = KeptAssets(path, route.files.keep_releases)
         except OSError as error:

@@ -45,6 +45,35 @@ def test_too_many_words(words: list[str]) -> None:
         split(words)
 
 
+@pytest.mark.parametrize("word", ["trivet.yaml", "sites/shop.yml"])
+def test_a_file_alone(word: str) -> None:
+    with pytest.raises(Refusal, match=f"the URL is missing; write: trivet explain {word} /path"):
+        split([word])
+
+
+def test_headings_stand_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("routes: [{respond: x, maintenance: {when: closed}}]")
+    assert main(["explain", str(tmp_path / "a.yaml"), "/"]) == GOOD
+    said = capsys.readouterr().out
+    assert f"maintenance  503 while there is {tmp_path}/closed (not there)\n" in said
+    assert "\nclient       127.0.0.1\n" in said
+
+
+def test_a_pool_waits_as_long_as_where_it_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a backend of its own for longer than where the application is not at hand."""
+    config = "pools: {web: {app: shop, directory: shop, workers: 1}}"
+    (tmp_path / "a.yaml").write_text(config)
+    assert main(["explain", str(tmp_path / "a.yaml"), "/"]) == GOOD
+    assert "queue: 1000 requests, 35s" in capsys.readouterr().out
+    (tmp_path / "shop").mkdir()
+    assert main(["explain", str(tmp_path / "a.yaml"), "/"]) == GOOD
+    said = capsys.readouterr().out
+    assert "queue: 1000 requests, 10s" in said
+    assert "pool web (shop): 1 worker, one thread each" in said
+
+
 def test_as_people_read_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "http://a.example/a"]) == GOOD
     said = capsys.readouterr().out.splitlines()

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from trivet_common.config import from_mapping
+from trivet_deploy.applies import applies
 from trivet_deploy.explained import Explained, explain
 from trivet_deploy.question import Words, ask
+from trivet_proxy.kept_assets import kept_file, place_of_assets
 
 
 def explained(
@@ -19,21 +21,22 @@ def passed(found: Explained) -> list[str]:
     return [one.asks for one in found.passed]
 
 
-def test_the_first_thing_that_is_not_so() -> None:
+def test_what_is_not_so() -> None:
     found = explained(
         [
             {"scheme": "https", "path": "/a", "respond": "x"},
             {"host": ["b.example", "*.c.example"], "respond": "x"},
             {"path": "/b/", "respond": "x"},
             {"path": "/a", "methods": "POST", "respond": "x"},
-            {"path": "/a", "query": {"q": 1}, "respond": "x"},
+            {"path": "/a", "query": {"q": 1}, "path_regex": "b$", "respond": "x"},
             {"path": "/a", "respond": "x"},
             {"path": "/", "respond": "x"},
         ],
         "http://c.example/a",
     )
     assert passed(found) == [
-        "scheme https", "host b.example, *.c.example", "path /b/", "methods POST", "query q: 1",
+        "scheme https", "host b.example, *.c.example", "path /b/", "methods POST",
+        "query q: 1 and path_regex b$",
     ]  # fmt: skip
     assert found.route is not None
     assert found.route.id == "/a#6"
@@ -90,3 +93,26 @@ def test_what_has_no_file_is_left(tmp_path: Path) -> None:
     assert explained(routes, "/folder", base=tmp_path).left == []
     found = explained(routes[:1], "/b.txt", base=tmp_path)
     assert (found.route, [route.id for route in found.left]) == (None, ["/"])
+
+
+def test_what_an_earlier_tree_had_is_not_left(tmp_path: Path) -> None:
+    """As `keep_releases` sends it; and a listing is an answer as well."""
+    (tmp_path / "tree" / "folder").mkdir(parents=True)
+    files = {"root": "tree", "fallback": "next", "keep_releases": 2}
+    routes = [{"path": "/", "files": files}, {"path": "/", "respond": "x"}]
+    settings = from_mapping({"state_dir": "state", "routes": routes}, base=tmp_path, environ={})
+
+    def left(url: str) -> list[str]:
+        return [route.id for route in explain(ask(Words("GET", url), settings), settings).left]
+
+    name = "app-5UjPuW-k.js"
+    assert left(f"/{name}") == left("/folder/") == ["/"]
+    kept = kept_file(place_of_assets(tmp_path / "state", "/"), name)
+    kept.parent.mkdir(parents=True)
+    kept.write_text("b")
+    assert (left(f"/{name}"), left(f"/folder/{name}")) == ([], ["/"])
+    found = explain(ask(Words("GET", f"/{name}"), settings), settings)
+    assert applies(found, settings)["does"][1] == f"file {kept} (there), kept of an earlier tree"
+    files |= {"listing": True}
+    settings = from_mapping({"state_dir": "state", "routes": routes}, base=tmp_path, environ={})
+    assert left("/folder") == left("/folder/") == []

@@ -87,7 +87,8 @@ def test_a_pool_alone_says_where_another_front_end_finds_it(tmp_path: Path) -> N
 
 
 def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
-    routes = [{"path": f"/{number}", "respond": 204} for number in range(50)]
+    routes = [{"path": f"/{number}", "respond": 204} for number in range(49)]
+    routes.insert(0, {"host": "a.example", "path_regex": "^/[0-9]+$", "respond": 204})
     settings = from_mapping({"routes": routes}, base=tmp_path, environ={})
     premises = Premises(settings, tmp_path / "run", proxy=True, pools=())
     premises.take()
@@ -97,6 +98,7 @@ def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
         premises.leave()
     assert len(text.splitlines()) < 36
     assert "and 30 more" in text
+    assert "  routes  a.example~^/[0-9]+$  answer 204\n" in text
 
 
 def test_root_is_warned_once(
