@@ -11,12 +11,17 @@ from typing import TypeAlias
 from trivet_common.config.settings_match import Regex
 from trivet_common.http1.reasons import refuse
 
+# `$` is the end. Python's also stands before a line end there, which a parameter of the query may have (%0A):
+# `^[0-9]+$` must not take what is no number.
+_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]|\(\?#[^)]*+\)|\$", re.DOTALL)
+
 Search: TypeAlias = Callable[[bytes], re.Match[bytes] | None]
 
 
 def compile_regex(regex: Regex, too_long: str = "bad_head:target_long") -> Search:
     """`too_long`: why a longer text is refused."""
-    search, longest = re.compile(regex.text.encode()).search, regex.longest
+    text = _PARTS.sub(lambda part: r"\Z" if part[0] == "$" else part[0], regex.text)
+    search, longest = re.compile(text.encode()).search, regex.longest
 
     def search_within(text: bytes) -> re.Match[bytes] | None:
         if len(text) > longest:

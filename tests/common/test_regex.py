@@ -87,6 +87,12 @@ def test_refused(text: str, says: str) -> None:
     assert says in f"{raised.value.message}; {raised.value.hint}"
 
 
+def test_what_python_may_read_otherwise_one_day_is_refused() -> None:
+    """Its warning stood among the lines of every start, in words about no line of the file."""
+    with pytest.raises(Mistake, match="in two ways"):
+        parse_regex("^/[[a]$")
+
+
 @pytest.mark.parametrize("text", QUICKLY_JUDGED, ids=[text[:20] for text in QUICKLY_JUDGED])
 def test_judging_ends_soon_too(text: str) -> None:
     began = time.thread_time()

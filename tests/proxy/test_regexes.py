@@ -21,3 +21,26 @@ def test_a_longer_text_is_refused_and_not_handed_to_the_next_route(too_long: str
     with pytest.raises(HttpError) as raised:
         search(b"xxxxx")
     assert raised.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("regex", "text", "is_found"),
+    [
+        ("^[0-9]+$", b"12", True),
+        ("^[0-9]+$", b"12\n", False),
+        ("^[0-9]+$", b"12\n\n", False),
+        (r"^a\s$", b"a\n", True),
+        ("^(a|b$)", b"b\n", False),
+        # A $ that means itself stays one.
+        (r"^a\$$", b"a$", True),
+        ("^[$]$", b"$", True),
+        ("^[]$]$", b"]", True),
+        ("^[^]$]$", b"$", False),
+        (r"^[\]$]b$", b"$b", True),
+        ("^a(?#$[)$", b"a", True),
+        (r"^\\$", b"\\", True),
+        (r"^\\$", b"\\\n", False),
+    ],
+)
+def test_the_end_is_the_end(regex: str, text: bytes, is_found: bool) -> None:
+    assert (compile_regex(parse_regex(regex))(text) is not None) is is_found

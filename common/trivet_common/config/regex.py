@@ -7,6 +7,7 @@ other. So the ways are counted here, before: an expression that may have too man
 import re
 import re._constants as codes  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -56,8 +57,12 @@ def parse_regex(value: Any) -> Regex:
     if not text.isascii():
         raise Mistake(f'"{shown(text)}" has letters beyond ASCII', "write . for each byte of their UTF-8")
     try:
-        compiled = re.compile(text.encode())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            compiled = re.compile(text.encode())
         tree = parser.parse(text.encode())
+    except FutureWarning as warning:
+        raise Mistake(f'"{shown(text)}" can be read in two ways: {warning}', "write \\[ for a [") from None
     except (re.error, OverflowError, RecursionError) as error:
         raise Mistake(f'"{shown(text)}" is no regular expression: {error}', _cure_of(text)) from None
     # For a part of it alone they would be another expression than the one whose steps are counted.
