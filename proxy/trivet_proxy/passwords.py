@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -191,8 +192,11 @@ def is_right(entry: Entry, password: bytes) -> bool:
 
 def _read(path: Path, stamp: object) -> tuple[object, dict[bytes, Entry], list[Flaw]] | None:
     """None where nothing has changed. Raises OSError, ValueError."""
-    with open(path, "rb") as file:
+    # A pipe would be waited for without end, by a thread that nobody gets back when the file is mended.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
         found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no file")
         now = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
         if now == stamp:
             return None

@@ -208,3 +208,16 @@ async def test_a_check_that_takes_too_long_is_given_up(file: File, monkeypatch: 
     with pytest.raises(HttpError) as refused:
         await file.accepts(b"ann", b"secret")
     assert refused.value.why == "auth_busy"
+
+
+async def test_a_pipe_in_its_place_is_no_file_and_nobody_waits_for_it(file: File) -> None:
+    """Its reader was waited for in a thread that never came back: no later file was ever read."""
+    os.mkfifo(file.path)
+    with trio.fail_after(5), pytest.raises(HttpError) as refused:
+        await file.accepts(b"ann", b"secret")
+    assert refused.value.why == "auth_unavailable"
+    assert refused.value.detail.endswith("users: it is no file")
+    file.path.unlink()
+    file.write(f"ann:{bcrypted(b'secret')}")
+    with trio.fail_after(5):
+        assert await file.accepts(b"ann", b"secret")
