@@ -24,10 +24,11 @@ LARGEST_FILE = 1024 * 1024
 
 
 class Answering:
-    """`complain(where, text)` is told of pages that cannot be read."""
+    """`complain(where, text)` is told of pages that cannot be read, `warn(text)` of what happens later."""
 
-    def __init__(self, complain: Callable[[str, str], None]) -> None:
+    def __init__(self, complain: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
         self._complain = complain
+        self._warn = warn
         self._read = cache(read_page)
         self._packed = PackedBodies()
         self._choices: dict[tuple[tuple[ErrorPage, ...], Path | None], ErrorChoice | None] = {}
@@ -56,7 +57,9 @@ class Answering:
         maintenance = route.maintenance
         if maintenance is None:
             return handler
-        flag = self._flags.setdefault(maintenance.when, Flag(maintenance.when))
+        flag = self._flags.get(maintenance.when)
+        if flag is None:
+            flag = self._flags[maintenance.when] = Flag(maintenance.when, self._warn)
         return maintenance_gate(maintenance, flag, handler)
 
     def changed(self, route: Route, handler: Handler) -> Handler:

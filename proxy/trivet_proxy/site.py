@@ -163,7 +163,7 @@ class _Builder:
         self._complaints = Complaints(resources.error_log.warning)
         self._shelf = Shelf()
         self._keepers: list[Keeper] = []
-        self._answering = Answering(self._report)
+        self._answering = Answering(self._report, resources.error_log.warning)
         self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream)
 
     def build(self) -> Site:

@@ -1,8 +1,11 @@
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from trivet_common.config import TrustedProxies
 from trivet_common.config.addresses import parse_networks
@@ -27,20 +30,71 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_file_is_looked_at_once_a_second(tmp_path: Path, clock: Clock) -> None:
+async def is_up(flag: Flag) -> bool:
+    """As a request finds it."""
+    if flag.is_due:
+        await flag.look()
+    return flag.is_up
+
+
+async def test_the_file_is_looked_at_once_a_second(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "on"
-    flag = Flag(path)
-    assert not flag.is_up()
+    flag = Flag(path, pytest.fail)
+    assert not await is_up(flag)
     path.touch()
     clock.now += 0.9
-    assert not flag.is_up()
+    assert not await is_up(flag)
     clock.now += 0.2
-    assert flag.is_up()
+    assert await is_up(flag)
     assert repr(flag) == f"<Flag {path} up>"
     path.unlink()
-    assert flag.is_up()
+    assert await is_up(flag)
     clock.now += 1
-    assert not flag.is_up()
+    assert not await is_up(flag)
+    assert not await is_up(Flag(tmp_path / "no" / "on", pytest.fail))
+
+
+async def test_what_cannot_be_looked_at_is_as_it_was_and_said_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that the proxy's user may not search: the file was never there, and nobody knew why."""
+    said: list[str] = []
+    path = tmp_path / "on"
+    flag = Flag(path, said.append)
+    path.touch()
+    assert await is_up(flag)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(maintenance.os, "stat", refuse)
+    for _ in range(3):
+        clock.now += 1
+        assert await is_up(flag)
+    assert said == [f"maintenance: {path} cannot be looked at (Permission denied): its routes stay closed"]
+
+
+async def test_a_disk_that_hangs_holds_up_one_request_for_a_moment(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the loop, with everybody in it."""
+    let_go = threading.Event()
+    monkeypatch.setattr(maintenance, "_PATIENCE", 0.05)
+    monkeypatch.setattr(maintenance, "_is_there", lambda path: let_go.wait(10))
+    said: list[str] = []
+    flag = Flag(tmp_path / "on", said.append)
+    try:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(is_up, flag)
+                await trio.testing.wait_all_tasks_blocked()
+                assert not flag.is_due, "others go by what is known"
+            clock.now += 1
+            assert not await is_up(flag)
+        assert said == [f"maintenance: {tmp_path / 'on'} cannot be looked at (the disk does not answer): "
+                        "its routes stay open"]  # fmt: skip
+    finally:
+        let_go.set()
 
 
 TABLE: list[tuple[TrustedProxies | None, str, float | None, str | None]] = [
@@ -63,7 +117,7 @@ async def test_the_gate(
     async def inner(request: Any, writer: Any) -> None:
         seen.append(request.client.address)
 
-    gate = maintenance_gate(Maintenance(path, None, let_in, seconds), Flag(path), inner)
+    gate = maintenance_gate(Maintenance(path, None, let_in, seconds), Flag(path, pytest.fail), inner)
     request: Any = SimpleNamespace(client=SimpleNamespace(address=address))
     await gate(request, None)  # type: ignore[arg-type]
     assert seen == [address]
