@@ -21,7 +21,7 @@ from tests.whole.running import Site, running, wait_until
 from tests.whole.test_budget import asker, site_files
 from trivet_proxy.shelf import _SETTLED
 
-WARM, COUNTED = 20, 20
+WARM, COUNTED, AGAIN = 20, 20, 2
 _CALL = re.compile(r"^\d+ +(\w+)\(", re.MULTILINE)
 # What a machine or a library has another name for.
 _SAME = {"epoll_pwait": "epoll_wait", "epoll_pwait2": "epoll_wait"}
@@ -62,11 +62,20 @@ def behind(resting: Callable[[], None]) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-    thread.join(10)
+        thread.join(10)
     assert not thread.is_alive()
 
 
-def calls_of(site: Site, pid: int, path: bytes, resting: Callable[[], None]) -> Counter[str]:
+def grown(site: Site, pid: int, path: str, most: Counter[str], resting: Callable[[], None]) -> Counter[str]:
+    """What is above `most`, a request. Timers only add to it: on a machine that crawls, it is counted again."""
+    seen = calls_of(site, pid, path, resting)
+    for _ in range(AGAIN):
+        if seen - most:
+            seen &= calls_of(site, pid, path, resting)
+    return seen - most
+
+
+def calls_of(site: Site, pid: int, path: str, resting: Callable[[], None]) -> Counter[str]:
     """A request, by the name of the call."""
     notes = site.folder / "strace.txt"
     with socket.create_connection(site.address, timeout=10) as client:
@@ -75,14 +84,14 @@ def calls_of(site: Site, pid: int, path: bytes, resting: Callable[[], None]) -> 
         def ask(times: int) -> None:
             for _ in range(times):
                 resting()
-                ask_for(path)
+                ask_for(path.encode())
             resting()
 
         ask(WARM)
         with traced(pid, notes):
             ask(COUNTED)
     seen = Counter(_SAME.get(name, name) for name in _CALL.findall(notes.read_text(errors="replace")))
-    print(f"{path.decode()}: {dict(seen)} in {COUNTED} requests")
+    print(f"{path}: {dict(seen)} in {COUNTED} requests")
     return Counter({name: times // COUNTED for name, times in seen.items() if times >= COUNTED})
 
 
@@ -103,13 +112,10 @@ def test_the_system_calls_of_proxy_and_worker(tmp_path: Path) -> None:
         processes.append(Resting(proxy, worker))
         written = (tmp_path / "static" / "one.txt").stat().st_mtime
         wait_until(lambda: time.time() > written + _SETTLED + 0.1, what="a file that is not new any more")
-        measured, budgets = {}, {}
+        above = {}
         for name, budget in BUDGETS.items():
-            path = budget.path.encode()
-            measured[name, "proxy"] = calls_of(site, proxy, path, resting)
-            budgets[name, "proxy"] = Counter(budget.system_calls)
+            above[name, "proxy"] = grown(site, proxy, budget.path, Counter(budget.system_calls), resting)
             if budget.worker_system_calls is not None:
-                measured[name, "worker"] = calls_of(site, worker, path, resting)
-                budgets[name, "worker"] = Counter(budget.worker_system_calls)
-    grown = {which: seen - budgets[which] for which, seen in measured.items() if seen - budgets[which]}
-    assert not grown, f"more than budgeted: {grown}"
+                most = Counter(budget.worker_system_calls)
+                above[name, "worker"] = grown(site, worker, budget.path, most, resting)
+    assert not any(above.values()), f"more than budgeted: {above}"
