@@ -67,7 +67,7 @@ def behind(resting: Callable[[], None]) -> Iterator[int]:
 
 
 def grown(site: Site, pid: int, path: str, most: Counter[str], resting: Callable[[], None]) -> Counter[str]:
-    """What is above `most`, a request. Timers only add to it: on a machine that crawls, it is counted again."""
+    """What is above `most`, a request. Timers only add to it: where a machine crawls, it is counted again."""
     seen = calls_of(site, pid, path, resting)
     for _ in range(AGAIN):
         if seen - most:
