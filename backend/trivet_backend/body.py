@@ -12,6 +12,7 @@ from trivet_backend.input import ArrivingBody, BodyLost, Spool
 from trivet_backend.interrupt import Alarm
 from trivet_backend.limits import SlotLimits
 from trivet_backend.link import Link
+from trivet_backend.proxys_head import ClaimedHead
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.framing import Body
 from trivet_common.http1.reasons import refuse
@@ -26,9 +27,7 @@ def read_body(
     rest: bytes,
     limits: SlotLimits,
     alarm: Alarm,
-    *,
-    is_claimed: bool,
-    is_stream: bool,
+    claimed: ClaimedHead | None,
 ) -> tuple[BinaryIO, Body]:
     """The body as wsgi.input, and its framing; `rest` is what came with the head.
 
@@ -36,13 +35,13 @@ def read_body(
     cut short, no room on the disk. Raises ClientLeft.
     """
     # Our proxy has its own limit, which a route may raise.
-    framing = body_framing(head, None if is_claimed else limits.body)
+    framing = body_framing(head, limits.body if claimed is None else None)
     first = framing.feed(rest)
     if framing.is_complete and len(first) <= limits.spool_memory:
         return io.BytesIO(first), framing
     if head.expects_continue and not framing.is_complete:
         link.send(_CONTINUE)
-    if is_stream and is_claimed:
+    if claimed is not None and b"trivet-stream" in claimed.said:
         return _arriving(link, framing, first, limits.body_timeout, alarm), framing
     return _spooled(link, framing, first, limits), framing
 

@@ -58,7 +58,7 @@ class Link:
         self.write_timeout = write_timeout
         self.reader = RequestReader(limits, parse if is_slots_own and peer.is_believed else None)
         self.state = LinkState.READY
-        self.used_at = 0.0
+        self.used_at = 0  # CLOCK_MONOTONIC in nanoseconds
         self._is_reset = False
         # While something is awaited or thrown away.
         self.deadline = 0.0

@@ -12,14 +12,7 @@ from typing import Any, Protocol
 from trivet_backend.application import WsgiApplication
 from trivet_backend.file_wrapper import FileWrapper, file_line, real_file
 from trivet_backend.interrupt import Alarm, unwatched
-from trivet_backend.said import (
-    ResponseError,
-    judge_name,
-    judge_status,
-    judge_value,
-    known_names,
-    known_status,
-)
+from trivet_backend.said import ResponseError, judge_head
 from trivet_common.http1.dates import date_now
 from trivet_common.http1.framing import LAST_CHUNK, encode_chunk
 from trivet_common.http1.reasons import REASONS
@@ -27,6 +20,7 @@ from trivet_common.http1.request import RequestHead
 
 # Above this a copy of body and head into one buffer costs more than a second system call.
 _JOINED = 64 * 1024
+_WITHOUT_BODY = (204, 304)
 
 
 class ClientLeft(ConnectionError):
@@ -102,25 +96,8 @@ class Response:
                 exc_info = None  # the frame would hold itself in a cycle
         elif self._head is not None:
             raise ResponseError("start_response was called twice, without exc_info")
-        known = known_status.get(status) if type(status) is str else None
-        code, line = known or judge_status(status)
-        self._left = None
-        lines = [line]
-        names = known_names
-        for name, value in headers:
-            lower = names.get(name) if type(name) is str else None
-            if lower is None:
-                lower = judge_name(name)
-            if lower == "content-length":
-                self._take_length(value)
-                continue
-            if type(value) is not str or not (value.isascii() and value.isprintable()):
-                judge_value(name, value)
-            if lower:
-                lines.append(f"{lower}: {value}\r\n")
-        self.code = code
-        self._has_body = not self._is_head and code != 204 and code != 304
-        self._head = "".join(lines)
+        self._head, self.code, self._left = judge_head(status, headers)
+        self._has_body = not self._is_head and self.code not in _WITHOUT_BODY
         return self.write
 
     def write(self, data: bytes, /) -> None:
@@ -228,19 +205,17 @@ class Response:
         request = self._request
         return f"{request.method.decode('latin-1')} {request.target.decode('latin-1')} {self._request_id}"
 
-    def _take_length(self, value: object) -> None:
-        if type(value) is not str or not (value.isascii() and value.isdigit() and len(value) < 19):
-            raise ResponseError(f"Content-Length is {value!r:.60}, not a number of bytes")
-        if self._left is not None:
-            raise ResponseError("there are two Content-Length headers")
-        self._left = int(value)
-
     def _send_only(self, piece: bytes) -> None:
         """The whole body is at hand: it has a length, and one system call sends it with the head."""
         if not isinstance(piece, bytes):
             raise ResponseError(f"the body must be bytes, not {type(piece).__name__}")
+        size = len(piece)
         if self._left is None and (self._has_body or (piece and self.code == 200)):
-            self._left = len(piece)
+            self._left = size
+        if size == self._left and size < _JOINED and self._has_body:  # nearly always
+            self._link.send(self._complete_head() + piece)
+            self._left, self._is_ended = 0, True
+            return
         if piece:
             self._send_piece(piece)
         self._finish()

@@ -6,7 +6,6 @@ Knows nothing of processes; a worker makes slots, starts them and asks them to r
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import socket
@@ -14,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
+from io import BytesIO
 from typing import BinaryIO
 
 from trivet_backend import offspring
@@ -34,12 +34,13 @@ from trivet_common.http1.framing import Body
 from trivet_common.http1.reasons import refuse
 from trivet_common.http1.request import RequestHead, body_framing
 from trivet_common.pool.board import SlotRow
-from trivet_common.pool.claims import SlotClaims
+from trivet_common.pool.claims import Claim, SlotClaims
 from trivet_common.pool.idle import IdleFifo, Token
 
 # How often deadlines are looked at while there are any (s).
 _SWEEP = 0.1
 
+_NO_CLAIM = Claim(0, 0)
 _STALE = b"HTTP/1.1 409 Conflict\r\ntrivet-claim: stale\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -236,20 +237,22 @@ class Slot:
 
     def _judge(self, link: Link, head: RequestHead) -> bytes:
         """Run it, or turn it away if it names a claim that is not the current one."""
-        claimed = head if isinstance(head, ClaimedHead) else None
-        if claimed is not None:
-            if not self._claims.accepts(claimed.claim.number):
+        claimed, claim = None, _NO_CLAIM
+        if isinstance(head, ClaimedHead):
+            claimed, claim = head, head.claim
+            if not self._claims.accepts(claim.number):
                 return self._turn_away(link, claimed)
         elif self._retirement.is_spent or (self._retirement.is_begun and link.is_slots_own):
             # While it only retires, a guest of pool.sock is served, who has no other slot to go to.
             self._links.refuse(link, refuse("draining"))
             return b""
         # From here every copy of the token is void; without a claim, our own that is out is one of them.
-        self._claims.commit(claimed.claim.nonce if claimed is not None else 0)
+        self._claims.commit(claim.nonce)
+        link.used_at = now = time.monotonic_ns()
         try:
-            if claimed is not None and claimed.claim.is_old(time.monotonic_ns()) and link.has_hung_up():
+            if claimed is not None and claim.is_old(now) and link.has_hung_up():
                 return self._turn_away(link, claimed)  # taken back while we stood still
-            return self._handle(link, head, claimed)
+            return self._handle(link, head, claimed, now)
         finally:
             self._become_idle()
 
@@ -267,45 +270,38 @@ class Slot:
         self._links.throw_away(link, body_framing(head), answer_after=_STALE)
         return rest
 
-    def _handle(self, link: Link, head: RequestHead, claimed: ClaimedHead | None) -> bytes:
+    def _handle(self, link: Link, head: RequestHead, claimed: ClaimedHead | None, now: int) -> bytes:
         """Read the whole request, run the application, answer. Returns what follows on the connection."""
         framing: Body | None = None
         rest = link.reader.take_rest()
         body: BinaryIO
         if not head.has_body:
-            body = io.BytesIO()
+            body = BytesIO()
         else:
             try:
-                body, framing = read_body(
-                    link,
-                    head,
-                    rest,
-                    self._limits,
-                    self.alarm,
-                    is_claimed=claimed is not None,
-                    is_stream=claimed is not None and b"trivet-stream" in claimed.said,
-                )
+                body, framing = read_body(link, head, rest, self._limits, self.alarm, claimed)
             except HttpError as error:
                 self._lose(link, error)
                 return b""
-        timeout = self._timeout
+            now = time.monotonic_ns()
+        timeout, queued, request_id = self._timeout, 0.0, b""
         if claimed is not None:
-            request_id = claimed.request_id
-            timeout = said_timeout(claimed.said, timeout)
-        else:
-            request_id = dict(head.headers).get(b"x-request-id", b"") if link.peer.is_believed else b""
+            queued, request_id = claimed.queued, claimed.request_id
+            if b"trivet-timeout" in claimed.said:
+                timeout = said_timeout(claimed.said, timeout)
+        elif link.peer.is_believed:
+            request_id = dict(head.headers).get(b"x-request-id", b"")
         if not request_id:
             request_id = os.urandom(8).hex().encode()
         name = request_id.decode("latin-1")
         environ = self._environs.build(head, link.peer, body, name)
-        if head.chunked and framing is not None and framing.is_complete:
+        if framing is not None and head.chunked and framing.is_complete:
             environ["CONTENT_LENGTH"] = str(size_of(body))  # Django reads no body without it
-        alarm, now = self.alarm, time.monotonic_ns()
         if timeout:
             environ["trivet.deadline"] = (now + timeout) / 1e9
-        keep = head.keep_alive and link.is_slots_own
+        alarm, keep = self.alarm, head.keep_alive and link.is_slots_own
         response = Response(link, self._log, head, name, keep, claimed is not None, alarm)
-        self._row.show(head.method, head.target, request_id, now, int(environ["trivet.queued"] * 1e6))
+        self._row.show(head.method, head.target, request_id, now, int(queued * 1e6))
         alarm.begin(now, timeout)
         self._claims.enter()
         answer(self._application, environ, response)
@@ -339,7 +335,6 @@ class Slot:
                 link.reset()
             self._links.drop(link)
             return b""
-        link.used_at = time.monotonic()
         if framing is None:
             return rest
         if is_unread:  # the application answered without reading

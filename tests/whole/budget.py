@@ -80,7 +80,7 @@ BUDGETS = {
         switches=2,
         calls=141,
         system_calls={"epoll_wait": 2, "epoll_ctl": 2, "recvfrom": 4, "sendto": 2, "read": 1},
-        worker_calls=56,
+        worker_calls=42,
         worker_system_calls={"epoll_wait": 1, "recvfrom": 1, "sendto": 1, "write": 1},
     ),
     "upstream": Budget(

@@ -8,6 +8,7 @@ and 4-9 % of concurrent reads saw that 0.
 import ctypes
 import mmap
 import os
+import struct
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -39,9 +40,10 @@ ROW_WORDS = 64
 _METHOD = slice(16 * 8, 18 * 8)
 _REQUEST_ID = slice(18 * 8, 26 * 8)
 _PATH = slice(26 * 8, ROW_WORDS * 8)
-_PATH_SIZE = _PATH.stop - _PATH.start
-_METHOD_SIZE = _METHOD.stop - _METHOD.start
-_ID_SIZE = _REQUEST_ID.stop - _REQUEST_ID.start
+_TEXT = _METHOD.start
+_LONGEST_PATH = _PATH.stop - _PATH.start - 1
+# Method and request id in all their width, cut off or padded with NULs.
+_pack = struct.Struct(f"{_METHOD.stop - _METHOD.start}s{_REQUEST_ID.stop - _REQUEST_ID.start}s").pack
 
 
 class BoardError(Exception):
@@ -94,16 +96,15 @@ class SlotRow:
 
         An odd sequence word: the text is being written.
         """
-        words, raw = self.words, self._bytes
-        words[SEQUENCE] += 1
-        raw[_METHOD] = method[:_METHOD_SIZE].ljust(_METHOD_SIZE, b"\0")
-        raw[_REQUEST_ID] = request_id[:_ID_SIZE].ljust(_ID_SIZE, b"\0")
-        # Not padded to the full row: one NUL ends the text, and most paths are short.
-        shown = path[: _PATH_SIZE - 1] + b"\0"
-        raw[_PATH.start : _PATH.start + len(shown)] = shown
+        words = self.words
+        sequence = words[SEQUENCE]
+        # Not padded to the full row: one NUL ends the path, and most are short.
+        text = _pack(method, request_id) + path[:_LONGEST_PATH] + b"\0"
+        words[SEQUENCE] = sequence + 1
+        self._bytes[_TEXT : _TEXT + len(text)] = text
         words[SINCE] = now
         words[QUEUED] = queued
-        words[SEQUENCE] += 1
+        words[SEQUENCE] = sequence + 2
 
     def shown(self) -> str:
         """Method, path and id of the request that was shown last, as far as they fit."""
