@@ -18,7 +18,7 @@ from . import disk
 from .codings import CODINGS
 from .delivery import Delivery, unreadable
 from .open_files import OpenFile
-from .preconditions import Asked, asked_of
+from .preconditions import Asked, asked_in
 from .presentation import Presentation
 from .shelf import LARGEST, Entry, Shelf, Variant, identity_of
 from .validators import FileHeaders, Header
@@ -141,7 +141,7 @@ class Catalogue:
         head, order = request.head, request.order
         method = _HEAD if head.method == _HEAD else _GET
         accept = head.get(b"accept-encoding") if entry.coded else None
-        asked = asked_of(head.headers) if head.method == method else {}
+        asked = asked_in(head) if head.method == method else {}
         dress = order.dress if order is not None else None
         variant = entry.plain if accept is None else entry.best(accept)
         for _ in range(_TRIES):

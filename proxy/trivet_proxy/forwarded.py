@@ -7,7 +7,7 @@ Connection field can take ours away (CVE-2022-31813, CVE-2024-45410). Knows no s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
@@ -42,8 +42,9 @@ _match_prefix = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]++){1,32}").full
 class _RequestLines(dict[bytes, bytes]):
     """Field name -> how its line begins on the way to an upstream; empty for what does not go on."""
 
-    def __init__(self, is_trusted: bool, dropped: tuple[bytes, ...] = OURS_PREFIXES) -> None:
+    def __init__(self, title: str, is_trusted: bool, dropped: tuple[bytes, ...] = OURS_PREFIXES) -> None:
         super().__init__()
+        self.title = title
         self._is_trusted = is_trusted
         self._dropped = dropped
 
@@ -59,10 +60,12 @@ class _RequestLines(dict[bytes, bytes]):
         return not self._is_trusted and (name in PEERS or name.startswith(PEERS_PREFIXES))
 
 
-_FROM_CLIENTS = _RequestLines(is_trusted=False)
-_FROM_PEERS = _RequestLines(is_trusted=True)
+_FROM_CLIENTS = _RequestLines("for client", is_trusted=False)
+_FROM_PEERS = _RequestLines("for peer", is_trusted=True)
 # Whose certificate we have seen ourselves: no word of anybody else's about it.
-_FROM_KNOWN_PEERS = _RequestLines(is_trusted=True, dropped=(*OURS_PREFIXES, b"x-ssl-client-"))
+_FROM_KNOWN_PEERS = _RequestLines(
+    "for known peer", is_trusted=True, dropped=(*OURS_PREFIXES, b"x-ssl-client-")
+)
 
 
 class ResponseSieve(dict[bytes, bool]):
@@ -89,13 +92,15 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     lines = _FROM_PEERS if client.is_trusted else _FROM_CLIENTS
     if client.credentials and client.is_trusted:
         lines = _FROM_KNOWN_PEERS
-    nominated = head.hop_by_hop
-    if request.hidden:
-        nominated |= request.hidden
-    passed = [line + value for name, value in head.headers if (line := lines[name]) and name not in nominated]
+    found = head.found if not request.hidden else None
+    passed: bytes | None = found.get(lines.title) if found is not None else None
+    if passed is None:
+        passed = _passed(head, lines, head.hop_by_hop | request.hidden)
+        if found is not None:
+            found[lines.title] = passed
     if request.added:
         # Beyond the reach of the client's Connection field.
-        passed += [b"\r\n" + name + b": " + value for name, value in request.added]
+        passed += b"".join([b"\r\n" + name + b": " + value for name, value in request.added])
     host = head.authority or _NO_HOST
     forwarded_host = request.asked.authority or _NO_HOST
     if client.is_trusted:
@@ -103,7 +108,7 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     return b"".join(
         (
             head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", host,
-            *passed,
+            passed,
             client.credentials,
             _identity(client.address, client.forwarded_for, client.scheme, client.port),
             b"\r\nx-forwarded-host: ", forwarded_host,
@@ -113,6 +118,12 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
             b"\r\n\r\n",
         )
     )  # fmt: skip
+
+
+def _passed(head: RequestHead, lines: _RequestLines, stopped: frozenset[bytes]) -> bytes:
+    return b"".join(
+        [line + value for name, value in head.headers if (line := lines[name]) and name not in stopped]
+    )
 
 
 def names_that_pass(request: Request) -> set[bytes]:
@@ -125,12 +136,25 @@ def names_that_pass(request: Request) -> set[bytes]:
     return {name for name, _ in head.headers if lines[name] and name not in stopped}
 
 
-def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
+def response_headers_for_client(head: ResponseHead, sieve: ResponseSieve) -> Sequence[Field]:
     """What of an upstream's head goes on; framing, date and connection are the writer's."""
+    found = head.found
+    if found is None:
+        return sieved(head.headers, head, sieve)
+    passed: tuple[Field, ...] | None = found.get("passed")
+    if passed is None:
+        passed = tuple(sieved(head.headers, head, sieve))
+        if not any(name.startswith(_ORDERS) for name, _ in head.headers):  # those are told each time
+            found["passed"] = passed
+    return passed
+
+
+def sieved(headers: Iterable[Field], head: ResponseHead, sieve: ResponseSieve) -> list[Field]:
+    """Those of these fields of `head` that a client may see."""
     nominated = head.hop_by_hop
     if nominated:
-        return [field for field in head.headers if sieve[field[0]] and field[0] not in nominated]
-    return [field for field in head.headers if sieve[field[0]]]
+        return [field for field in headers if sieve[field[0]] and field[0] not in nominated]
+    return [field for field in headers if sieve[field[0]]]
 
 
 class Trust(Protocol):

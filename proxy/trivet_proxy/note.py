@@ -17,6 +17,7 @@ from trivet_common.access_log import AccessRecord
 from trivet_common.config.settings_log import RouteLog
 from trivet_common.http1.errors import HttpError
 from trivet_common.http1.reasons import REASONS
+from trivet_common.http1.request import RequestHead
 
 from .request import Request
 from .writer import ResponseWriter
@@ -91,18 +92,31 @@ def note(request: Request, writer: ResponseWriter) -> AccessRecord:
     record.sent = writer.sent
     record.host = head.host
     record.request_id = request.request_id
+    found = head.found
+    words: tuple[str, str, str] | None = found.get("noted") if found is not None else None
+    if words is None:
+        words = _words_of(head)
+        if found is not None:
+            found["noted"] = words
+    record.referer, record.user_agent, record.user = words
+    if request.user:
+        record.user = request.user.decode("utf-8", "replace")
+    return record
+
+
+def _words_of(head: RequestHead) -> tuple[str, str, str]:
+    """Referer, user agent and the name of Basic credentials."""
+    referer = user_agent = user = ""
     for name, value in head.headers:
         if name not in _NOTED:
             continue
         if name == b"user-agent":
-            record.user_agent = value.decode("latin-1")
+            user_agent = value.decode("latin-1")
         elif name == b"referer":
-            record.referer = value.decode("latin-1")
-        elif not request.user:
-            record.user = basic_user(value)
-    if request.user:
-        record.user = request.user.decode("utf-8", "replace")
-    return record
+            referer = value.decode("latin-1")
+        else:
+            user = basic_user(value)
+    return referer, user_agent, user
 
 
 def note_loss(record: AccessRecord, writer: ResponseWriter, why: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from trivet_common.http1.dates import parse_date
+from trivet_common.http1.request import RequestHead
 
 from .validators import FileHeaders, Header
 
@@ -28,8 +29,19 @@ class Verdict(Enum):
     FAILED = 412
 
 
+def asked_in(head: RequestHead) -> Asked:
+    """The conditional fields of a request."""
+    found = head.found
+    asked: Asked | None = found.get("asked") if found is not None else None
+    if asked is None:
+        asked = asked_of(head.headers)
+        if found is not None:
+            found["asked"] = asked
+    return asked
+
+
 def asked_of(headers: Iterable[Header]) -> Asked:
-    """The conditional fields of a request; one that came twice is joined, so that a date is none any more."""
+    """The conditional fields among these; one that came twice is joined, so that a date is none any more."""
     asked: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _LOOKED_AT:

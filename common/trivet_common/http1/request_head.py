@@ -1,5 +1,7 @@
 """A request as everybody behind the gate sees it. Knows no rules: request.py fills it in."""
 
+from typing import Any
+
 from .cutting import Field
 
 
@@ -12,6 +14,7 @@ class RequestHead:
         "content_length",
         "dropped",
         "expects_continue",
+        "found",
         "headers",
         "hop_by_hop",
         "host",
@@ -48,6 +51,8 @@ class RequestHead:
         )
         self.hop_by_hop: frozenset[bytes] = frozenset()  # named by Connection, beyond fields.HOP_BY_HOP
         self.dropped: list[bytes] = []  # names taken out of `headers`, for the log
+        # What was found out from `headers` alone, by name, where other requests share them; else None.
+        self.found: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<RequestHead {self}>"
@@ -55,6 +60,19 @@ class RequestHead:
     def __str__(self) -> str:
         """For the error log."""
         return f"{self.method.decode()} {self.host}{self.target.decode()}"
+
+    def take_fields(self, other: "RequestHead") -> None:
+        """Those of a request that had the same ones."""
+        self.headers = other.headers
+        self.host = other.host
+        self.authority = other.authority
+        self.content_length = other.content_length
+        self.chunked = other.chunked
+        self.keep_alive = other.keep_alive
+        self.expects_continue = other.expects_continue
+        self.upgrade = other.upgrade
+        self.hop_by_hop = other.hop_by_hop
+        self.found = other.found
 
     @property
     def has_body(self) -> bool:

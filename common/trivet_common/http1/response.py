@@ -6,6 +6,7 @@ A head is always written from values, never from bytes received.
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Any
 
 from . import grammar
 from .collector import HeadCollector, count_clean_lines
@@ -14,11 +15,17 @@ from .errors import HttpError, Source
 from .fields import NOT_NOMINATED
 from .framing import Body, Chunked, Counted, NoBody, UntilClose
 from .reasons import refuse
+from .recent import Recent
 
 LARGEST_HEAD = 64 * 1024  # bytes
 _LINE_END = "A line of the answer's head does not end in CRLF."
 _NOT_NOMINATED = NOT_NOMINATED | {b"", b"close", b"keep-alive"}
 _JUDGED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+# Heads judged before: an application gives most of its answers one of a few. Not with a cookie: that is for
+# one client, once.
+_known: "Recent[ResponseHead]" = Recent(256)
+_LONGEST_KNOWN = 1024
 
 STATUS_LINES: dict[int, bytes] = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode("ascii"))
@@ -27,11 +34,15 @@ STATUS_LINES: dict[int, bytes] = {
 
 
 class ResponseHead:
-    """A response as its upstream meant it; header names are in lower case, values without outer space."""
+    """A response as its upstream meant it; header names are in lower case, values without outer space.
+
+    It may be that of several responses, and is not changed once it is made.
+    """
 
     __slots__ = (
         "chunked",
         "content_length",
+        "found",
         "headers",
         "hop_by_hop",
         "is_http10",
@@ -49,6 +60,8 @@ class ResponseHead:
         self.chunked = False
         self.keep_alive = not is_http10
         self.hop_by_hop: frozenset[bytes] = frozenset()  # named by Connection
+        # What was found out from it alone, by name, where it is expected to come again; else None.
+        self.found: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status}, {len(self.headers)} fields>"
@@ -92,7 +105,10 @@ class ResponseReader:
 
 
 def parse_response_head(head: bytes) -> ResponseHead:
-    """`head` ends with its empty line. Pure; raises HttpError upstream_bad."""
+    """`head` ends with its empty line. Pure but for what it remembers; raises HttpError upstream_bad."""
+    known = _known.find(head)
+    if known is not None:
+        return known
     response = _judge_status_line(head)
     lines = count_clean_lines(head)
     if lines < 0 and grammar.find_bare_line_end(head):
@@ -101,6 +117,9 @@ def parse_response_head(head: bytes) -> ResponseHead:
     if len(response.headers) != lines - 2:
         raise _bad("The head of the answer is malformed.")
     _judge_fields(response)
+    if len(head) <= _LONGEST_KNOWN and b"\nset-cookie:" not in head.lower():
+        response.found = {}
+        _known.keep(head, response)
     return response
 
 

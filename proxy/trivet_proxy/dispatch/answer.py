@@ -15,9 +15,10 @@ from trivet_common.http1.framing import Body, NoBody, UntilClose
 from trivet_common.http1.reasons import refuse
 from trivet_common.http1.response import ResponseHead, body_framing
 
-from ..forwarded import ResponseSieve, response_headers_for_client
+from ..forwarded import ResponseSieve, response_headers_for_client, sieved
 from ..orders import Order, read_order, without_orders
 from ..wire import WireClosed
+from ..writer import Headers, ready_head
 from .link import Link
 from .trailers import announced, last_chunk_for, wants_trailers
 
@@ -79,11 +80,11 @@ async def relay(
         framing = body_framing(request.head.method, head)
         rest = link.reader.take_rest()
         piece = framing.feed(rest) if rest else b""
-        order = _order_in(head, request)
-        headers = response_headers_for_client(head, sieve)
+        order = _order_in(head, request, sieve)
+        headers = response_headers_for_client(head, sieve) if order is None else ()
         has_trailers = head.chunked and wants_trailers(request.head)
         if has_trailers:
-            headers += announced(head, sieve)
+            headers = [*headers, *announced(head, sieve)]
     except BaseException:
         link.discard()
         raise
@@ -93,7 +94,6 @@ async def relay(
             let_go(link, head, framing)
         else:
             link.discard()
-        order.take_headers(headers)
         request.order = order
         return None
     reason = head.reason if head.reason != _PHRASES.get(head.status) else None
@@ -101,7 +101,11 @@ async def relay(
         # Not ours any more: another request may have the link while the client takes its time.
         let_go(link, head, framing)
         if not isinstance(framing, NoBody) and not has_trailers:
-            await writer.send(head.status, headers, piece, reason)
+            ready = _ready_head(head, headers, reason) if writer.shape is None else b""
+            if ready:
+                await writer.send_ready(headers, ready, piece)
+            else:
+                await writer.send(head.status, headers, piece, reason)
             return None
         writer.start(head.status, reason, headers, head.content_length)
         writer.write(piece)
@@ -123,14 +127,27 @@ async def relay(
     return None
 
 
-def _order_in(head: ResponseHead, request: Request) -> Order | None:
+def _order_in(head: ResponseHead, request: Request, sieve: ResponseSieve) -> Order | None:
     """The application's order to send a file in the place of its answer, where the site has such files."""
     if request.route is None or not request.route.obeys or not 200 <= head.status < 300:
         return None
     order = read_order(head.headers)
     if order is not None:
-        head.headers = without_orders(head.headers)
+        order.take_headers(sieved(without_orders(head.headers), head, sieve))
     return order
+
+
+def _ready_head(head: ResponseHead, headers: Headers, reason: bytes | None) -> bytes:
+    """What `send_ready` takes, of a 200 that is expected to come again; b"" where there is none."""
+    found = head.found
+    if found is None:
+        return b""
+    ready: bytes | None = found.get("ready")
+    if ready is None:
+        length = head.content_length
+        is_plain = head.status == 200 and reason is None and all(name != b"date" for name, _ in headers)
+        ready = found["ready"] = ready_head(headers, length) if is_plain and length is not None else b""
+    return ready
 
 
 def let_go(link: Link, head: ResponseHead, framing: Body) -> None:

@@ -106,7 +106,7 @@ class _Change:
         present = {name for name, _ in fields}
         fields += [field for field in self._defaults(request) if field[0] not in present]
         head: RequestHead = copy(request.head)
-        head.headers = fields
+        head.headers, head.found = fields, None
         request.head = head
 
 

@@ -55,8 +55,8 @@ async def _open(
     link.start_clock(None)  # a request's time is over
     fields = response_headers_for_client(head, servers.sieve)
     if writer.shape is not None:
-        fields = list(writer.shape(fields))  # framing is beyond its reach
-    fields += [(b"connection", b"upgrade"), (b"upgrade", head.get(b"upgrade") or b"")]
+        fields = writer.shape(fields)  # framing is beyond its reach
+    fields = [*fields, (b"connection", b"upgrade"), (b"upgrade", head.get(b"upgrade") or b"")]
     await writer.switch(build_response_head(101, None, fields), link.reader.take_rest())
     tunnel = Tunnel(writer, link.wire, servers.deadlines, seconds)
     await tunnel.run(request.body.take_rest())
