@@ -6,6 +6,7 @@ Owns the record and its formats. What a line is worth (a route's `log: off`) is 
 import json
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from trivet_common.log_target import LogTarget, Target
 
@@ -90,12 +91,12 @@ def trivet(record: AccessRecord) -> str:
     """The combined format and, after it, name=value pairs: nothing that reads the former breaks."""
     is_plain = _is_plain(record)
     host = (record.host or "-") if is_plain else _word(record.host)
-    line = (
+    why = f" why={_word(record.why)}" if record.why else ""
+    return (
         f"{_combined(record, is_plain)} host={host} id={record.request_id or '-'}"
-        f" route={_word(record.route)} upstream={record.upstream or '-'}"
-        f" total={record.total:.3f} queued={record.queued:.3f}"
+        f" route={_known_word(record.route)} upstream={record.upstream or '-'}"
+        f" total={record.total:.3f} queued={record.queued:.3f}{why}\n"
     )
-    return f"{line} why={_word(record.why)}\n" if record.why else line + "\n"
 
 
 def as_json(record: AccessRecord) -> str:
@@ -122,17 +123,16 @@ _stamp = ""
 
 def _is_plain(record: AccessRecord) -> bool:
     """Is all that a client chose free of anything to escape? One look at all of it is the ordinary case."""
-    said = (
-        f"{record.method}{record.target}{record.referer}{record.user_agent}{record.host}{record.request_id}"
-    )
-    is_plain = said.isascii() and said.isprintable() and '"' not in said and "\\" not in said
-    return is_plain and record.method != ""  # what never became a request has no request line
+    method = record.method
+    said = f"{method}{record.target}{record.referer}{record.user_agent}{record.host}{record.request_id}"
+    # What never became a request has no request line.
+    return said.isascii() and said.isprintable() and '"' not in said and "\\" not in said and method != ""
 
 
 def _combined(record: AccessRecord, is_plain: bool) -> str:
     if is_plain:
         return (
-            f"{record.client or '-'} - {_word(record.user)} [{_time(record.time)}]"
+            f"{record.client or '-'} - {_word(record.user) if record.user else '-'} [{_time(record.time)}]"
             f' "{record.method} {record.target} {record.version}" {record.status} {record.sent}'
             f' "{record.referer or "-"}" "{record.user_agent or "-"}"'
         )
@@ -169,6 +169,10 @@ def _word(text: str) -> str:
     if not text:
         return "-"
     return _quoted(text) if " " not in text else _quoted(text).replace(" ", "\\x20")
+
+
+# Of routes there are no more than the file has.
+_known_word = lru_cache(maxsize=1024)(_word)
 
 
 def _text(value: object) -> object:

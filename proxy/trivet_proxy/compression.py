@@ -20,9 +20,10 @@ from .content_types import is_text
 from .encoders import METHODS, Encoder, Method
 from .request import Request
 from .route import Handler
+from .shape import Headers, Shape
 from .validators import Header
 from .wire import Wire
-from .writer import Headers, ResponseWriter, Shape
+from .writer import ResponseWriter
 from .writer_stage import WriterStage
 
 # Less fits into a packet or two as it is.

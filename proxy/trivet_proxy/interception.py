@@ -11,7 +11,8 @@ from trivet_common.http1.reasons import REASONS
 from .error_choice import ErrorChoice
 from .request import Request
 from .route import Handler
-from .writer import Headers, ResponseWriter
+from .shape import Headers
+from .writer import ResponseWriter
 from .writer_stage import WriterStage
 
 INTERCEPTED = "intercepted"  # why=

@@ -10,10 +10,17 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from trivet_common.config import HeaderChanges
+from trivet_common.http1.response import build_response_head
 
 Field: TypeAlias = tuple[bytes, bytes]
 Headers: TypeAlias = Sequence[Field]
 Shape: TypeAlias = Callable[[Headers], Headers]
+
+
+def ready_head(headers: Headers, length: int) -> bytes:
+    """The head of a 200 up to the value of its Date, for ResponseWriter.send_ready."""
+    fields = [*headers, (b"content-length", b"%d" % length), (b"date", b"")]
+    return build_response_head(200, None, fields).removesuffix(b"\r\n\r\n")
 
 
 class OneShape:

@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 from .codings import acceptable
 from .open_files import OpenFiles
-from .shape import OneShape, Shape
+from .shape import OneShape, Shape, ready_head
 from .validators import FileHeaders, Header
-from .writer import ready_head
 
 LARGEST = 64 * 1024  # of a file whose bytes are kept
 _BYTES = 16 * 1024 * 1024

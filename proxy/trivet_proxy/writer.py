@@ -4,7 +4,7 @@ The ordinary answer is one send of head and body. Knows no route, no handler, an
 wait for it; who writes never learns what kind of connection it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -15,12 +15,10 @@ from trivet_common.http1.response import STATUS_LINES, build_response_head
 from . import disk
 from .backlog import Backlog
 from .body import Body
+from .shape import Headers, Shape
 from .spool import Spool
 from .stall import Stall
 from .wire import Wire, wait_either
-
-Headers = Sequence[tuple[bytes, bytes]]
-Shape = Callable[[Headers], Headers]
 
 # Of a request's body nobody read, this much is read away to keep the connection; above, a new one is cheaper.
 DRAIN_CAP = 64 * 1024
@@ -40,12 +38,6 @@ class Process(Protocol):
     spool: Spool
     write_timeout: float
     write_rate: int | None
-
-
-def ready_head(headers: Headers, length: int) -> bytes:
-    """The head of a 200 up to the value of its Date, for `send_ready`."""
-    fields = [*headers, (b"content-length", b"%d" % length), (b"date", b"")]
-    return build_response_head(200, None, fields).removesuffix(b"\r\n\r\n")
 
 
 class ResponseWriter:
@@ -107,7 +99,7 @@ class ResponseWriter:
         await self._send_whole(b"" if self._swallows else body)
 
     async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        """`send` of a 200 known for long: `head` is what `ready_head` made of its headers in its `shape`."""
+        """`send` of a 200 known for long: `head` is `shape.ready_head` of its headers in its `shape`."""
         if self._is_http10 or self._is_head:
             return await self.send(200, headers, body)
         self._settle(200, len(body))
@@ -117,7 +109,11 @@ class ResponseWriter:
         await self._send_whole(body)
 
     async def _send_whole(self, body: bytes) -> None:
-        self._put(body)
+        head = self._head
+        if head is not None and self._backlog is None and len(body) <= _JOIN:
+            self._put_one(head + body)
+        else:
+            self._put(body)
         self.sent += len(body)
         self._left = 0
         if self._backlog is not None:
@@ -262,12 +258,13 @@ class ResponseWriter:
         """What the answer's kind and length mean for its framing and for the connection."""
         assert not self.started, "one answer a request"
         self._swallows = self._is_head or status == 204 or status == 304 or status < 200
-        self.keep_alive = (
-            self.keep_alive
-            and not self._process.is_draining
-            and (self._body.is_complete or self._body.is_drainable(DRAIN_CAP))
-            and (length is not None or not self._is_http10 or self._swallows)
-        )
+        if self.keep_alive:
+            body = self._body
+            self.keep_alive = (
+                not self._process.is_draining
+                and (body.is_complete or body.is_drainable(DRAIN_CAP))
+                and (length is not None or not self._is_http10 or self._swallows)
+            )
         self._is_chunked = length is None and not self._is_http10 and not self._swallows
         self._left = length
         self.status = status
@@ -293,14 +290,19 @@ class ResponseWriter:
             self._keep(parts, 0)
             self._flush()
             return
-        if len(parts) > 1 and size > _JOIN:
-            sent = self.wire.try_send_parts(parts)
-        else:
-            parts = (b"".join(parts),)
-            sent = self.wire.try_send(parts[0])
+        if len(parts) == 1 or size <= _JOIN:
+            return self._put_one(b"".join(parts))
+        sent = self.wire.try_send_parts(parts)
         self._head = None  # not before: what could not be sent at all can be taken back
         if sent < size:
             self._keep(parts, sent)
+
+    def _put_one(self, whole: bytes) -> None:
+        """The same where nothing waits."""
+        sent = self.wire.try_send(whole)
+        self._head = None
+        if sent < len(whole):
+            self._keep((whole,), sent)
 
     def _keep(self, parts: Sequence[bytes], sent: int) -> None:
         """All but the first `sent` bytes."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from trivet_common.http1.response import STATUS_LINES
 
+from .shape import Headers, Shape
 from .wire import Wire
-from .writer import Headers, ResponseWriter, Shape
+from .writer import ResponseWriter
 
 _CONTINUE = STATUS_LINES[100] + b"\r\n"
 

@@ -11,9 +11,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.proxy.fakes_core import FakeLimits, FakeProcess, NewPair, Peer, new_spool, parse
 from trivet_proxy.body import EMPTY, Body
 from trivet_proxy.deadlines import Deadlines
+from trivet_proxy.shape import ready_head
 from trivet_proxy.stall import Stall
 from trivet_proxy.wire import WireClosed
-from trivet_proxy.writer import ResponseWriter, ready_head
+from trivet_proxy.writer import ResponseWriter
 
 
 @pytest.fixture(params=["plain", "tls"])

@@ -28,8 +28,8 @@ __all__ = [
 
 Parse = Callable[[bytes, HeadLimits], RequestHead]
 
-# Fields judged before, from their bytes (all after the request line) to the first head that had them. Browsers
-# send 400 to 1 500 bytes in 10 to 20 fields; whoever sends more is judged each time.
+# Fields judged before, from their bytes (all after the request line) to the first head that had them.
+# Browsers send 400 to 1 500 bytes in 10 to 20 fields; whoever sends more is judged each time.
 _known: Recent[RequestHead] = Recent(512)
 _LONGEST_KNOWN, _MOST_KNOWN = 2048, 32
 
@@ -81,14 +81,13 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
     common = grammar.match_common_request_line(head)
     block = b""
     if common is not None and common[1] in grammar.METHODS:
-        method, target, path, query, minor = common.groups()
-        request, parsed = RequestHead(method, target, path, path, query or b"", minor == b"0"), None
+        method, target, path, query, minor = common.groups(b"")
         if minor == b"1":
             block = head[common.end() :]
             known = _known.find(block)
             if known is not None and len(known.headers) <= limits.headers:
-                request.take_fields(known)
-                return request
+                return known.again(method, target, path, query)
+        request, parsed = RequestHead(method, target, path, path, query, minor == b"0"), None
     else:
         request, parsed = _judge_request_line(head[: head.index(b"\n") + 1])
     lines = count_clean_lines(head)

@@ -61,18 +61,26 @@ class RequestHead:
         """For the error log."""
         return f"{self.method.decode()} {self.host}{self.target.decode()}"
 
-    def take_fields(self, other: "RequestHead") -> None:
-        """Those of a request that had the same ones."""
-        self.headers = other.headers
-        self.host = other.host
-        self.authority = other.authority
-        self.content_length = other.content_length
-        self.chunked = other.chunked
-        self.keep_alive = other.keep_alive
-        self.expects_continue = other.expects_continue
-        self.upgrade = other.upgrade
-        self.hop_by_hop = other.hop_by_hop
-        self.found = other.found
+    def again(self, method: bytes, target: bytes, path: bytes, query: bytes) -> "RequestHead":
+        """Another request with the same fields, of the common form: its raw path is its path."""
+        head = RequestHead.__new__(RequestHead)  # setting defaults first took as long again
+        head.method = method
+        head.target = target
+        head.raw_path = head.path = path
+        head.query = query
+        head.is_http10 = self.is_http10
+        head.headers = self.headers
+        head.host = self.host
+        head.authority = self.authority
+        head.content_length = self.content_length
+        head.chunked = self.chunked
+        head.keep_alive = self.keep_alive
+        head.expects_continue = self.expects_continue
+        head.upgrade = self.upgrade
+        head.hop_by_hop = self.hop_by_hop
+        head.dropped = self.dropped
+        head.found = self.found
+        return head
 
     @property
     def has_body(self) -> bool:

@@ -17,8 +17,8 @@ from trivet_common.http1.response import ResponseHead, body_framing
 
 from ..forwarded import ResponseSieve, response_headers_for_client, sieved
 from ..orders import Order, read_order, without_orders
+from ..shape import Headers, ready_head
 from ..wire import WireClosed
-from ..writer import Headers, ready_head
 from .link import Link
 from .trailers import announced, last_chunk_for, wants_trailers
 

@@ -13,8 +13,8 @@ from .exchange import Exchange
 
 if TYPE_CHECKING:
     from ..request import Request
-    from ..shape import Shape
-    from ..writer import Headers, ResponseWriter
+    from ..shape import Headers, Shape
+    from ..writer import ResponseWriter
     from .pool import PoolDispatch
     from .slots import SlotLink
 

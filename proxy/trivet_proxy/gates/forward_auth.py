@@ -21,7 +21,8 @@ from .subrequest import Answer, ask_for
 
 if TYPE_CHECKING:
     from ..request import Request
-    from ..writer import Headers, ResponseWriter
+    from ..shape import Headers
+    from ..writer import ResponseWriter
 
 _METHOD, _URI = b"x-forwarded-method", b"x-forwarded-uri"
 _OURS = frozenset({_METHOD, _URI})

@@ -13,8 +13,9 @@ from trivet_common.http1.request import RequestHead
 
 from ..body import EMPTY
 from ..request import Request
+from ..shape import Headers
 from ..stall import Stall
-from ..writer import Headers, ResponseWriter
+from ..writer import ResponseWriter
 
 if TYPE_CHECKING:
     from ..resources import Resources
