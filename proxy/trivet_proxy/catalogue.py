@@ -18,7 +18,7 @@ from . import disk
 from .codings import CODINGS
 from .delivery import Delivery, unreadable
 from .open_files import OpenFile
-from .preconditions import Asked, asked_in
+from .preconditions import Asked, Verdict, asked_in, judge
 from .presentation import Presentation
 from .shelf import LARGEST, Entry, Shelf, Variant, identity_of
 from .validators import FileHeaders, Header
@@ -146,12 +146,8 @@ class Catalogue:
         variant = entry.plain if accept is None else entry.best(accept)
         for _ in range(_TRIES):
             if variant.body is not None:
-                if not asked and dress is None and method == _GET:
-                    shape = writer.shape
-                    ready = variant.head if shape is None else variant.head_in(shape)
-                    if ready is not None:
-                        await writer.send_ready(variant.file.full, ready, variant.body)
-                        return None
+                if dress is None and method == _GET and await _is_sent_ready(variant, asked, writer):
+                    return None
                 delivery = Delivery(writer, variant.file, None, variant.body)
                 await delivery.run(method, asked, dress and dress(variant.file.full))
                 return None
@@ -245,6 +241,22 @@ class Catalogue:
 
         coded = {coding: variant(its_name, its, coding) for coding, (its_name, its) in siblings.items()}
         return Entry(variant(name, info), coded)
+
+
+async def _is_sent_ready(variant: Variant, asked: Asked, writer: ResponseWriter) -> bool:
+    """As it was sent before: whole, or unchanged. False: it is to be made for this request."""
+    file, body, shape, status = variant.file, variant.body, writer.shape, 200
+    assert body is not None
+    fields = file.full
+    if asked:
+        if judge(asked, file) is not Verdict.UNCHANGED:
+            return False
+        fields, body, status = file.unchanged, b"", 304
+    ready = variant.head if shape is None and status == 200 else variant.head_in(shape, status)
+    if ready is None:
+        return False
+    await writer.send_ready(fields, ready, body, status)
+    return True
 
 
 def _is_still(opened: OpenFile, variant: Variant) -> bool:

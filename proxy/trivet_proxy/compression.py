@@ -134,8 +134,8 @@ class Compression(WriterStage):
         else:
             await self.next.send(status, fields, body, reason)
 
-    async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        await self.send(200, headers, body)
+    async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
+        await self.send(status, headers, body)
 
     def _packed(self, method: Method, body: bytes) -> bytes:
         kept, name = self._kept, method.coding.name

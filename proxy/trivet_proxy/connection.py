@@ -149,9 +149,12 @@ class Connection:
         head = reader.feed(rest) if rest else None
         is_timed = not self._has_asked  # a new connection's time runs since it was accepted
         was_woken = False
+        # Right after an answer the next request is not here yet, and an attempt that fails is dear.
+        is_early = not is_timed and not rest and not self._resources.is_draining
         crumbs: Crumbs | None = None
         while head is None:
-            data = wire.try_receive()
+            data = None if is_early else wire.try_receive()
+            is_early = False
             if data is None:
                 if not is_timed and reader.is_between_requests:
                     if not await self._is_asked_again(was_woken):
@@ -186,26 +189,25 @@ class Connection:
         """Wait for the first byte of the next request; False when we are leaving."""
         if self._resources.is_draining:
             return False
-        clients = self._clients
         if not was_woken:  # by a byte of a TLS record, which is none of a request: the time runs on
             self._patience.move(self._resources.settings.limits.idle_timeout, "idle_timeout")
-        clients.begin_idle(self)
+        self._clients.begin_idle(self)
         try:
             await self.wire.wait_until_readable()
         finally:
-            clients.end_idle(self)
+            self._clients.end_idle(self)
         return True
 
     def _begin(self, head: RequestHead) -> Request:
         """Everything a request has, before anybody looks at it."""
-        resources, wire = self._resources, self.wire
+        resources = self._resources
         self._clients.requests += 1
         if head.dropped:
             self._omissions.tell_names(head, time.monotonic())
         first = self._reader.take_rest()
         if head.has_body:
             body = Body(
-                head, wire, first, patience=self._patience, limits=resources.settings.limits,
+                head, self.wire, first, patience=self._patience, limits=resources.settings.limits,
                 spool=resources.spool, interim=self._interim,
             )  # fmt: skip
         elif first and head.upgrade is not None:
@@ -213,7 +215,7 @@ class Connection:
         else:
             body, self._rest = EMPTY, first
         self._writer = ResponseWriter(
-            wire, self._stall, resources, body, head.method, head.is_http10, head.keep_alive
+            self.wire, self._stall, resources, body, head.method, head.is_http10, head.keep_alive
         )
         client = self._who(head)
         record = AccessRecord()
@@ -312,8 +314,7 @@ class Connection:
     async def _turn_away(self, error: HttpError) -> None:
         """Answer what is no request. Nothing after it is interpreted (RFC 9112, 9.6; CVE-2024-49768)."""
         if error.why == _TLS_HELLO:
-            self._log_unread(error)  # who speaks TLS would not understand an answer in plain text
-            return
+            return self._log_unread(error)  # who speaks TLS would not understand an answer in plain text
         resources = self._resources
         self._patience.stop()
         writer = ResponseWriter(self.wire, self._stall, resources, EMPTY, b"", False, False)

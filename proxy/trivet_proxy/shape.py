@@ -17,10 +17,11 @@ Headers: TypeAlias = Sequence[Field]
 Shape: TypeAlias = Callable[[Headers], Headers]
 
 
-def ready_head(headers: Headers, length: int) -> bytes:
-    """The head of a 200 up to the value of its Date, for ResponseWriter.send_ready."""
-    fields = [*headers, (b"content-length", b"%d" % length), (b"date", b"")]
-    return build_response_head(200, None, fields).removesuffix(b"\r\n\r\n")
+def ready_head(headers: Headers, length: int, status: int = 200) -> bytes:
+    """The head of a 200 or 304 up to the value of its Date, for ResponseWriter.send_ready."""
+    framing = [(b"content-length", b"%d" % length)] if status == 200 else []
+    head = build_response_head(status, None, [*headers, *framing, (b"date", b"")])
+    return head.removesuffix(b"\r\n\r\n")
 
 
 class OneShape:

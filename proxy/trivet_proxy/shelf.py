@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from .codings import acceptable
 from .open_files import OpenFiles
-from .shape import OneShape, Shape, ready_head
+from .shape import Headers, OneShape, Shape, ready_head
 from .validators import FileHeaders, Header
 
 LARGEST = 64 * 1024  # of a file whose bytes are kept
@@ -40,17 +40,20 @@ class Variant:
         self.identity = identity
         self.body: bytes | None = None
         self.head = b""
-        self._heads: dict[Shape, bytes | None] = {}
+        self._heads: dict[tuple[Shape | None, int], bytes | None] = {}
 
-    def head_in(self, shape: Shape) -> bytes | None:
-        """`head` in a shape of its route, of which there are two at most; None: it cannot be kept."""
+    def head_in(self, shape: Shape | None, status: int) -> bytes | None:
+        """For 200 or 304 in a shape of its route, of which there are two at most; None: it cannot be kept."""
         if isinstance(shape, OneShape):
             return None
-        if shape not in self._heads:
-            fields = shape(self.file.full)
+        key = shape, status
+        if key not in self._heads:
+            fields: Headers = self.file.full if status == 200 else self.file.unchanged
+            if shape is not None:
+                fields = shape(fields)
             is_dated = any(name == b"date" for name, _ in fields)
-            self._heads[shape] = None if is_dated else ready_head(fields, self.file.size)
-        return self._heads[shape]
+            self._heads[key] = None if is_dated else ready_head(fields, self.file.size, status)
+        return self._heads[key]
 
     @property
     def state(self) -> tuple[Identity, list[Header]]:

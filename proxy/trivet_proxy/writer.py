@@ -98,11 +98,11 @@ class ResponseWriter:
         self.start(status, reason, headers, len(body))
         await self._send_whole(b"" if self._swallows else body)
 
-    async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        """`send` of a 200 known for long: `head` is `shape.ready_head` of its headers in its `shape`."""
+    async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
+        """`send` of what is known for long: `head` is `shape.ready_head` of its headers in its `shape`."""
         if self._is_http10 or self._is_head:
-            return await self.send(200, headers, body)
-        self._settle(200, len(body))
+            return await self.send(status, headers, body)
+        self._settle(status, len(body))
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
         self._head = head + date_now() + end
         self.started = True

@@ -83,8 +83,8 @@ class WriterStage(ResponseWriter):
     ) -> None:
         await self.next.send(status, headers, body, reason)
 
-    async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        await self.next.send_ready(headers, head, body)
+    async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
+        await self.next.send_ready(headers, head, body, status)
 
     def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
         self.next.start(status, reason, headers, length)

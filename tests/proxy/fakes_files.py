@@ -44,8 +44,8 @@ class Sent:
         self.sends += 1
         self.is_finished = True
 
-    async def send_ready(self, headers, head, body):
-        await self.send(200, headers, body)
+    async def send_ready(self, headers, head, body, status=200):
+        await self.send(status, headers, body)
 
     def start(self, status, reason, headers, length):
         self.status, self.headers, self.length = status, dict(headers), length

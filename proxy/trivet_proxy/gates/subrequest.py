@@ -70,8 +70,8 @@ class Answer(ResponseWriter):
         self.write(body)
         self.finished = True
 
-    async def send_ready(self, headers: Headers, head: bytes, body: bytes) -> None:
-        await self.send(200, headers, body)
+    async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
+        await self.send(status, headers, body)
 
     def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
         self.started = True
