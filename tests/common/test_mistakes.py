@@ -1157,6 +1157,100 @@ routes:
     "7: unknown key gzip in the route … write compress: true",
 )
 
+# What newcomers from nginx, Caddy and Traefik write into routes
+
+wrong(
+    "words that mean something else in their section",
+    """
+pools: {web: {app: shop}}
+upstreams:
+  a: {servers: ["http://a"], keepalive: 32, weight: 2}
+  b: {server: "http://b"}
+routes:
+  - {path: /a/, pool: web, access_log: off}
+  - {path: /b/, pool: web, log: {access: off}}
+  - {path: /c/, pool: web, rate_limit: {rate: 10/s, zone: x, nodelay: true}}
+  - {path: /d/, pool: web, forward_auth: {url: "http://a", uri: /x, copy_headers: X-User}}
+  - {path: /e/, pool: web, response_headers: {X-Frame-Options: DENY}}
+  - {path: /f/, redirect: {to: /, code: 301}}
+  - {path: /g/, pool: web, encode: gzip, priority: 10, cors: true}
+  - {path: /h/, pool: web, blurb: 1}
+  - {path: /i/, pool: web, response_headers: {set: [X-A: b]}}
+""",
+    "3: unknown key keepalive in upstreams.a … leave it out: connections are kept",
+    "3: unknown key weight in upstreams.a … write servers: [{address:",
+    "4: unknown key server in upstreams.b … write servers: [",
+    "4: upstreams.b: servers is missing",
+    "6: unknown key access_log in the route … write log: FILE (or off)",
+    "7: unknown key access in log … write file: FILE",
+    "8: unknown key nodelay in rate_limit … leave it out",
+    "8: unknown key zone in rate_limit … leave it out",
+    "9: unknown key copy_headers in forward_auth … write copy: [NAME]",
+    "9: unknown key uri in forward_auth … write the path into url",
+    "10: unknown key X-Frame-Options in response_headers … write set: {X-Frame-Options: …}",
+    "11: unknown key code in redirect … write status: 301",
+    "12: unknown key cors in the route … docs/from-nginx.md, 53",
+    "12: unknown key encode in the route … write compress: true",
+    "12: unknown key priority in the route … leave it out: the first route that matches answers",
+    "13: unknown key blurb in the route … the keys here are host, scheme, listener, path, files",
+    "14: response_headers.set: this must be a mapping (key: value), not a list … set: {Name: …}",
+)
+wrong(
+    "true where it takes more than that, and nothing where a door was meant",
+    """
+pools: {web: {app: shop}}
+defaults: {maintenance: on}
+routes:
+  - {path: /a/, pool: web, basic_auth: true}
+  - {path: /b/, pool: web, forward_auth: yes}
+  - {path: /c/, pool: web, strip_prefix: true}
+  - {path: /d/, pool: web, basic_auth: {}}
+  - {path: /e/, pool: web, forward_auth: {}}
+  - {path: /f/, pool: web, basic_auth: off}
+""",
+    "2: defaults.maintenance: this does not say when … write maintenance: {when: maintenance.on}",
+    "4: basic_auth: this does not say which file … write the file, or off",
+    "5: forward_auth: this does not say which url … write the url, or off",
+    "6: strip_prefix: this does not say which … write /c",
+    "7: basic_auth: this asks for nothing … write what is asked, or off",
+    "8: forward_auth: this asks for nothing … write what is asked, or off",
+)
+wrong(
+    "nginx's signs before an expression, and groups that are not there",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path_regex: '~ ^/a', pool: web}
+  - {path_regex: '~* \\.png$', pool: web}
+  - {path_regex: '^/b', redirect: "/{1}"}
+""",
+    '3: path_regex: "~ ^/a": ~ is nginx\'s … write ^/a',
+    "4: path_regex: … ~* is nginx's … write (?i)\\.png$",
+    "5: redirect: {1}: there is no group … write ( ) around what is meant",
+)
+wrong(
+    "a route that is wrong itself takes nothing from those behind it",
+    """
+pools: {web: {app: shop}}
+routes:
+  - {path: /, pool: web, listener: office}
+  - {path: x, pool: web}
+  - {host: "a.example:80", pool: web}
+  - {path: /b/, pool: web}
+""",
+    "3: listener: there is no listener office",
+    '4: path: "x" does not begin with / … write /x',
+    '5: host: "a.example:80" has a port',
+)
+wrong(
+    "a template without quotes within braces",
+    """
+routes:
+  - {path: /, redirect: {host}/x}
+""",
+    '2: within { } and [ ], a value with braces must be quoted … write redirect: "{host}/x"',
+)
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

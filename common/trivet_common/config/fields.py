@@ -14,7 +14,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from . import units
-from .nodes import core_value, described
+from .nodes import Text, core_value, described
 from .problems import Mistake, shown
 
 Json: TypeAlias = dict[str, Any]
@@ -185,6 +185,11 @@ def choice(*words: str) -> Kind:
 
 def is_off(value: Any) -> bool:
     return value is False or (isinstance(value, str) and value in ("off", "false"))
+
+
+def is_on(value: Any) -> bool:
+    """Where it takes more than that."""
+    return value is True or (isinstance(value, Text) and value.plain and value in ("true", "on", "yes"))
 
 
 def _refuse_zero(value: Any) -> None:

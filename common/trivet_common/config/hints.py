@@ -1,8 +1,14 @@
 """What to write instead of a key that is not ours: names of other servers, misplaced keys, misspellings."""
 
 import difflib
+from collections.abc import Callable
 
+from .model_access import ForwardAuthKeys, RateLimitKeys
+from .model_headers import HeaderChanges
+from .model_log import RouteLogKeys
+from .model_rewrite import RedirectKeys
 from .model_routes import RespondKeys, RouteOptions
+from .model_upstreams import UpstreamKeys
 from .outline import homes, keys_of
 from .problems import shown
 from .section import Section
@@ -196,6 +202,58 @@ FOREIGN = {
     "x_forwarded_for": "write trusted_proxies: [networks]; the headers are set by themselves",
 }  # fmt: skip
 
+# What means something else in one section, or is known there only: Caddy's and Traefik's words, too.
+HERE: dict[type[Section], dict[str, str]] = {
+    ForwardAuthKeys: {
+        "address": 'write url: "http://host:port/path"',
+        "auth_response_headers": "write copy: [NAME]",
+        "authresponseheaders": "write copy: [NAME]",
+        "copy_headers": "write copy: [NAME]",
+        "trust_forward_header": "leave it out: trusted_proxies says who is believed",
+        "trustforwardheader": "leave it out: trusted_proxies says who is believed",
+        "uri": 'write the path into url: "http://host:port/path", or path: beside pool:',
+    },
+    RateLimitKeys: {
+        "average": "write rate: 10/s",
+        "delay": "leave it out: requests are never delayed",
+        "events": "write rate: 10/s",
+        "nodelay": "leave it out: requests are never delayed",
+        "period": "write it into rate: 10/s, 400/m or 5000/d",
+        "window": "write it into rate: 10/s, 400/m or 5000/d",
+        "zone": "leave it out: there is no zone to size",
+    },
+    RedirectKeys: {"code": "write status: 301", "regex": "write path_regex: in the route, and {1} in to:"},
+    RouteLogKeys: {"access": "write file: FILE (or log: FILE, log: off)"},
+    RouteOptions: {
+        "access_log": "write log: FILE (or off)",
+        "cache": "write files: {root: FOLDER, cache: 30d}, or response_headers: {set: {Cache-Control: …}}",
+        "cors": "write response_headers: {set: {Access-Control-Allow-Origin: …}}; docs/from-nginx.md, 53",
+        "encode": "write compress: true",
+        "error_log": "leave it out: there is one error log, of the site",
+        "handle_errors": "write errors: {5xx: page.html}",
+        "header": "write response_headers: {set: {Name: value}}, or headers: {Name: value} to match by it",
+        "ipallowlist": "write allow: [networks]",
+        "priority": "leave it out: the first route that matches answers",
+        "rate": "write rate_limit: 10/s",
+        "redir": "write redirect: {to: …}",
+        "rule": "write what it asks in the route: host, path, headers, methods",
+        "uri": "write path: /prefix/",
+        "websocket": "leave it out: an upstream's 101 opens a tunnel",
+        "websockets": "leave it out: an upstream's 101 opens a tunnel",
+    },
+    UpstreamKeys: {
+        "address": 'write servers: ["http://127.0.0.1:9000"]',
+        "backup": 'write servers: [{address: "http://127.0.0.1:9000", backup: true}]',
+        "hash": "leave it out: there is no affinity; write balance: two_choices",
+        "ip_hash": "leave it out: there is no affinity; write balance: two_choices",
+        "keepalive": "leave it out: connections are kept by themselves",
+        "keepalive_timeout": "leave it out: connections are kept by themselves",
+        "server": 'write servers: ["http://127.0.0.1:9000"]',
+        "timeout": "write response_timeout: 60s and read_timeout: 60s",
+        "weight": 'write servers: [{address: "http://127.0.0.1:9000", weight: 2}]',
+    },
+}  # fmt: skip
+
 
 def hint_for_key(key: str, section: type[Section], path: str) -> str:
     """What to write instead of an unknown key of a section that stands at `path`."""
@@ -207,6 +265,11 @@ def hint_for_key(key: str, section: type[Section], path: str) -> str:
         return f"write {name}"
     if section is RouteOptions and "routes" in homes(name):
         return "defaults: takes options only; write it in each route"
+    for kind, known in HERE.items():
+        if issubclass(section, kind) and name in known:
+            return known[name]
+    if issubclass(section, HeaderChanges) and name not in FOREIGN and "-" in key:
+        return f"write set: {{{shown(key)}: …}}"
     if name in FOREIGN:
         return FOREIGN[name]
     if found := _elsewhere(name, path):
@@ -215,7 +278,12 @@ def hint_for_key(key: str, section: type[Section], path: str) -> str:
         return f"write {close[0]}"
     if close := difflib.get_close_matches(name, FOREIGN, n=1, cutoff=0.88):
         return FOREIGN[close[0]]
-    return f"the keys here are {', '.join(keys_of(section))}"
+    return f"the keys here are {', '.join(sorted(keys_of(section), key=_is_inherited(section)))}"
+
+
+def _is_inherited(section: type[Section]) -> Callable[[str], bool]:
+    """A section's own keys come first: of a route what it is for and what it does."""
+    return lambda key: key not in section.__annotations__
 
 
 def close_name(name: str, names: list[str]) -> str:

@@ -35,6 +35,8 @@ def _or_off(key: str) -> Any:
     def widen(value: Any) -> Any:
         if fields.is_off(value):
             return {}
+        if fields.is_on(value):
+            raise Mistake(f"this does not say which {key}", f"write the {key}, or off")
         return {key: value} if isinstance(value, str) else value
 
     return widen

@@ -84,6 +84,8 @@ class MaintenanceKeys(Section):
 
 
 def _maintenance_short(value: Any) -> Any:
+    if fields.is_on(value):
+        raise Mistake("this does not say when", "write maintenance: {when: maintenance.on}")
     if isinstance(value, str) and not fields.is_off(value):
         raise Mistake("this does not say when", f"write maintenance: {{when: maintenance.on, page: {value}}}")
     return None if fields.is_off(value) else value

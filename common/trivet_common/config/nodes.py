@@ -46,7 +46,7 @@ class Node:
         self.folder = folder
         # The text before `${NAME}` was put in, for messages.
         self.written: str | None = None
-        # Whether something wrong was taken out of it.
+        # Whether something in it was wrong, and is said already.
         self.is_cut = False
 
     def __repr__(self) -> str:

@@ -56,6 +56,9 @@ def parse_regex(value: Any) -> Regex:
         )
     if not text.isascii():
         raise Mistake(f'"{shown(text)}" has letters beyond ASCII', "write . for each byte of their UTF-8")
+    if nginx := re.match(r"(~\*?)\s+", text):
+        cure = ("(?i)" if "*" in nginx[1] else "") + text[nginx.end() :]
+        raise Mistake(f'"{shown(text)}": {nginx[1]} is nginx\'s', f"write {shown(cure)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)

@@ -109,9 +109,18 @@ class _Maker:
         elif header is not None and "_" in header:
             self._draft.mistake(loc, "headers with _ are dropped", f"write header:{header.replace('_', '-')}")
 
+    def _says_nothing(self, keys: BasicAuthKeys | ForwardAuthKeys, loc: Loc) -> bool:
+        """Off; an empty mapping could be thought to be a door that is shut."""
+        if keys.model_fields_set:
+            return False
+        node = self._draft.tree.at(loc)
+        if node.value == {} and not node.is_cut:
+            self._draft.mistake(loc, "this asks for nothing", "write what is asked, or off")
+        return True
+
     def _basic_auth(self) -> BasicAuth | None:
         keys, loc = self._written("basic_auth")
-        if keys is None or not keys.model_fields_set:
+        if keys is None or self._says_nothing(keys, loc):
             return None
         assert isinstance(keys, BasicAuthKeys)
         if keys.file is None:
@@ -128,7 +137,7 @@ class _Maker:
 
     def _forward_auth(self) -> ForwardAuth | None:
         keys, loc = self._written("forward_auth")
-        if keys is None or not keys.model_fields_set:
+        if keys is None or self._says_nothing(keys, loc):
             return None
         assert isinstance(keys, ForwardAuthKeys)
         self._check_copied(keys, loc)

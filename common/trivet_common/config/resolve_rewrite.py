@@ -40,6 +40,11 @@ def resolve_prefix(keys: RouteKeys, draft: Draft, loc: Loc) -> str | None:
     where = (*loc, "strip_prefix")
     prefix = keys.strip_prefix.rstrip("/")
     _check_use(keys, draft, where)
+    if prefix == "true":
+        draft.mistake(
+            where, "this does not say which", f"write {shown((keys.path or '').rstrip('/') or '/api')}"
+        )
+        return None
     try:
         judge_path(keys.strip_prefix)
     except Mistake as mistake:

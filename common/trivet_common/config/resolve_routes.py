@@ -31,7 +31,10 @@ def resolve_routes(
     """Every route, in order. Mistakes are reported; what is returned then is not to be used."""
     routes: dict[str, Route] = {}
     for index, keys in enumerate(site.routes or ()):
+        before = draft.findings.mistake_count
         route = _RouteMaker(index, keys, site, draft).make(pools, upstreams)
+        if draft.findings.mistake_count > before and draft.tree.has("routes", index):
+            draft.tree.at(("routes", index)).is_cut = True
         # Ids name routes in logs: two that share their first host and path are told apart.
         unique = route.id if route.id not in routes else f"{route.id}#{index + 1}"
         routes[unique] = replace(route, id=unique)

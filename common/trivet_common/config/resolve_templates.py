@@ -53,7 +53,8 @@ def _group_fault(number: int, groups: int | None) -> tuple[str, str] | None:
     if groups is None:
         return f"{{{number}}} needs path_regex", "add one with a group, for example path_regex: ^/(.*)$"
     if not 1 <= number <= min(groups, 9):
-        has = f"there {'is one group' if groups == 1 else f'are {groups} groups'}, and {{1}} is the first"
+        several = f"there {'is one group' if groups == 1 else f'are {groups} groups'}, and {{1}} is the first"
+        has = several if groups else "there is no group"
         return f"{{{number}}}: {has}", "write ( ) around what is meant"
     return None
 

@@ -113,10 +113,10 @@ def _mapping_hint(loc: Loc, value: object) -> str:
         return f"indent {loc[1]}: deeper, to stand below the pool's name"
     if loc[:1] == ("pools",) and len(loc) <= 2:
         return "write pools: {web: {app: module:callable}}"
-    if loc[:1] == ("routes",):
+    if loc[:1] == ("routes",) and len(loc) <= 2:
         return "write for example - {path: /, pool: web}"
     section = section_at(loc)
-    first = next(iter(section.model_fields), "key") if section else "key"
+    first = next(iter(keys_of(section)), "key") if section else "Name"
     return f"write for example {loc[-1]}: {{{first}: …}}"
 
 

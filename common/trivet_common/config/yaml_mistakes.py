@@ -21,6 +21,8 @@ _BRACES_IN_FLOW = re.compile(r"""\{.*?([\w.-]+):\s*([^\s"',{}\[\]]+\{\w+\}[^\s"'
 _IPV6 = re.compile(r"(?:([\w.-]+):|-)\s+(\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](?::\d+)?)")
 _NO_SPACE = re.compile(r"^\s*(?:-\s+)?([A-Za-z_][\w-]*):([^\s/].*|/[^/].*)$")
 _TEMPLATE = re.compile(_VALUE + r"(\{\w+\}\S.*)$")
+# Of a flow mapping: `{path: /, redirect: {host}/x}`.
+_TEMPLATE_IN_FLOW = re.compile(r"""[{,]\s*([\w.-]+):\s*(\{\w+\}[^\s"',{}\[\]]+)""")
 _AFTER_QUOTE = re.compile(_VALUE + r"""(("[^"]*"|'[^']*')\s*\S.*)$""")
 
 # What the parser says, and what we say.
@@ -73,7 +75,7 @@ def _trap(number: int, line: str) -> Diagnosis | None:
     if address := _IPV6.search(line):
         key = f"{address[1]}: " if address[1] else ""
         return number, "an address that begins with [ must be quoted", f'write {key}"{shown(address[2])}"'
-    for pattern in (_ENV_IN_FLOW, _BRACES_IN_FLOW):
+    for pattern in (_ENV_IN_FLOW, _TEMPLATE_IN_FLOW, _BRACES_IN_FLOW):
         if braces := pattern.search(line):
             key = f"{braces[1]}: " if braces[1] else ""
             what = "${…}" if "${" in braces[2] else "a value with braces"
