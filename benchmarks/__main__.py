@@ -24,7 +24,10 @@ OVERHEAD = 3.0  # seconds that a measurement takes beside its load: start, first
 
 
 def main(arguments: list[str]) -> int:
-    options = _options().parse_args(arguments)
+    parser = _options()
+    options = parser.parse_args(arguments)
+    if options.readme and (options.names or options.stacks or options.access_log != "on"):
+        parser.error("--readme shows what it shows: it goes with --rounds and --seconds only")
     rows = list(chosen(options))
     found = peers.find(options.venv, options.python)
     for needed in ("wrk", "nginx"):
@@ -43,6 +46,7 @@ def main(arguments: list[str]) -> int:
         run(results, rows, options.rounds, options.seconds, found)
     except KeyboardInterrupt:
         print("\nended early; what there is until here:", file=sys.stderr)
+        options.readme = False  # half a run replaces no whole one
     about["load_after"] = os.getloadavg()[0]
     report(results, about, options)
     return 1 if any(results.error(row) for row in rows) else 0
@@ -90,7 +94,7 @@ def report(results: Results, about: dict[str, Any], options: argparse.Namespace)
     run = Record(results, about, options.rounds, options.seconds)
     if options.json:
         record.write(run, options.json)
-    if options.readme and results.samples:
+    if options.readme:
         path = readme.RESULTS / f"{run.day}.json"
         record.write(run, path, with_shares=False)
         for file in [path, *readme.publish(record.read(path), path)]:

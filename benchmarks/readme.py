@@ -38,6 +38,7 @@ SHOWN = {
     "staticvarious": ("trivet", "nginx"),
     "unchanged": ("trivet", "nginx"),
     "idle": ("trivet", "nginx+gunicorn"),
+    "wide": ("trivet", "nginx+gunicorn"),
     "start": ("trivet", "nginx+gunicorn"),
 }  # fmt: skip
 TOOLS = ("trivet", "py-spy")  # whose versions are no part of the comparison

@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks.__main__ import _options, chosen
+from benchmarks.__main__ import _options, chosen, main
 from benchmarks.figures import Row
 from benchmarks.goals import cells
+from benchmarks.readme import wanted
 from benchmarks.scenarios import SCENARIOS
 
 
@@ -40,3 +41,14 @@ def test_unknown_names_are_refused(arguments: tuple[str, ...], capsys: pytest.Ca
         rows(*arguments)
     assert ended.value.code == 2
     assert "is unknown; there are" in capsys.readouterr().err.replace("unknown: apache", "apache is unknown")
+
+
+def test_the_readme_is_made_of_all_that_it_shows() -> None:
+    assert {(row.scenario, row.stack) for row in rows("--readme")} == set(wanted())
+
+
+@pytest.mark.parametrize("more", [["hello"], ["--stacks", "trivet"], ["--access-log", "both"]])
+def test_the_readme_is_not_made_of_a_part(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--readme", *more])
+    assert "--rounds and --seconds only" in capsys.readouterr().err
