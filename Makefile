@@ -1,9 +1,9 @@
 # make demo    serve the two example sites        make test    the tests (under 3 minutes)
 # make drills  the long tests                     make check   format, lint, types
 # make test-deploy  units, images and manifests, started for real (root; what is missing is skipped, by name)
-# make bench  Trivet beside its peers (BENCH="hello flask --rounds 5"; without, all: over an hour)
+# make bench  Trivet beside its peers (BENCH="hello flask --rounds 5"; without, all: fifty minutes)
 # make bench-goals  what the goals of issue 8 need: seven minutes on a quiet machine
-# make bench-readme  what README.md shows; its plots and tables are made anew: a quarter of an hour
+# make bench-readme  what README.md shows; its plots and tables are made anew: 18 minutes
 # make fuzz    a million spoilt requests (SEED=, INPUTS=, CONNECTIONS=)
 
 PYTHON ?= python3
