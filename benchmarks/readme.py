@@ -79,7 +79,7 @@ def _short(run: Record, path: Path) -> Iterator[str]:
     folder = PLOTS.relative_to(ROOT)
     yield from ("", f"![CPU a request, Trivet beside the usual stack]({folder}/overview.svg)", "")
     yield from beside(run.results)
-    yield from ("", f"![CPU a request of a Flask page, all stacks]({folder}/flask.svg)", "")
+    yield from ("", f"![CPU a request of a Flask page, by stack]({folder}/flask.svg)", "")
     yield from goals(run.results)
     yield from ("", "**Where Trivet loses**, by this run:", "", *losses(run.results, FULL))
 
