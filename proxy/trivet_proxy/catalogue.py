@@ -302,7 +302,7 @@ def _survey(name: bytes, has_siblings: bool, open_file: Open) -> tuple[os.stat_r
 
 def _look(name: bytes, open_file: Open) -> os.stat_result:
     fd, info = _open(name, open_file)
-    os.close(fd)
+    disk.let_go(fd)
     return info
 
 
@@ -311,9 +311,9 @@ def _open(name: bytes, open_file: Open) -> tuple[int, os.stat_result]:
     try:
         return fd, os.fstat(fd)
     except BaseException:
-        os.close(fd)
+        disk.let_go(fd)
         raise
 
 
 def _close(opened: tuple[int, os.stat_result]) -> None:
-    os.close(opened[0])
+    disk.let_go(opened[0])

@@ -210,7 +210,7 @@ async def stat(fd: int, device: int) -> os.stat_result:
     if file_systems.known(device) is not Kind.REMOTE:
         return os.fstat(fd)
     own = os.dup(fd)
-    return await ask(own, partial(os.fstat, own), partial(os.close, own))
+    return await ask(own, partial(os.fstat, own), partial(let_go, own))
 
 
 def close(fd: int, device: int) -> None:
@@ -218,7 +218,19 @@ def close(fd: int, device: int) -> None:
     if file_systems.known(device) is Kind.REMOTE:
         _closer.close(fd)
     else:
+        let_go(fd)
+
+
+def let_go(fd: int) -> None:
+    """Close what was only read: what a file system complains of then (FUSE, NFS) costs no answer.
+
+    The descriptor is gone, whatever close(2) reports.
+    """
+    try:
         os.close(fd)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise  # closed twice: its number may be another's by now
 
 
 async def run(work: Callable[[], Result]) -> Result:
@@ -265,7 +277,7 @@ def _is_memory(fd: int) -> bool:
 async def _read_in_thread(fd: int, count: int, offset: int, lane: Lane | None) -> list[bytes]:
     own = os.dup(fd)  # its number must mean this file for as long as the thread reads
     work = partial(_read_through, own, count, offset, lane is None)
-    after = partial(os.close, own)
+    after = partial(let_go, own)
     return await (ask(own, work, after) if lane is None else lane.run(work, after))
 
 

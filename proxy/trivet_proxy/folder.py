@@ -140,7 +140,7 @@ class Folder:
     def close(self) -> None:
         root, self._root = self._root, -1
         if root >= 0:
-            os.close(root)
+            disk.let_go(root)
 
     def __del__(self) -> None:
         # A reload drops the whole site, and with it the last reference from a request still running.
@@ -160,7 +160,7 @@ class Folder:
         self._is_asked = True
         try:
             root = os.dup(self._root)
-            self._take(await disk.ask(root, partial(self._find, root), partial(os.close, root), _close))
+            self._take(await disk.ask(root, partial(self._find, root), partial(disk.let_go, root), _close))
         except TimeoutError:
             raise
         except OSError as problem:
@@ -205,14 +205,14 @@ def _open(path: Path) -> _Opened:
         info = os.fstat(root)
         inside = (os.fsencode(path), os.fsencode(os.path.realpath(path)))
     except BaseException:
-        os.close(root)
+        disk.let_go(root)
         raise
     return _Opened(root, (info.st_dev, info.st_ino), inside)
 
 
 def _close(found: _Opened | None) -> None:
     if found is not None:
-        os.close(found.root)
+        disk.let_go(found.root)
 
 
 class Pinned:
@@ -231,12 +231,12 @@ class Pinned:
         try:
             file_systems.learn(fd)  # something may be mounted below the root
         except BaseException:
-            os.close(fd)
+            disk.let_go(fd)
             raise
         return fd
 
     def close(self) -> None:
-        os.close(self.fd)
+        disk.let_go(self.fd)
 
 
 class SingleFile:

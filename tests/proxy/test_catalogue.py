@@ -340,3 +340,42 @@ async def test_a_remote_file_is_looked_at_in_threads_only(place, monkeypatch):
     assert (await place.get(b"a.txt")).body == b"first"
     assert looked
     assert not any(looked)
+
+
+class Complaining:
+    """close(2) of what was opened here, on a file system that has something to say then."""
+
+    def __init__(self, monkeypatch, number):
+        self._number = number
+        self._close = os.close
+        self.times = 0
+        monkeypatch.setattr("trivet_proxy.disk.os.close", self.close)
+
+    def close(self, fd):
+        self._close(fd)
+        self.times += 1
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINTR, errno.EAGAIN, errno.EDQUOT])
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_file_system_that_complains_when_a_file_is_closed_costs_no_answer(
+    place, monkeypatch, number, is_known
+):
+    large = os.urandom(LARGEST + 1)
+    place.write("large", large)
+    place.is_known = is_known
+    with monkeypatch.context() as patch:
+        complaining = Complaining(patch, number)
+        assert (await place.get(b"a.txt")).body == b"first"
+        assert (await place.get(b"large")).body == large
+        assert complaining.times >= 3
+    # EAGAIN of a close was taken for a lookup that would have to wait, and asked again in a thread.
+    assert bool(place.elsewhere) is not is_known
+
+
+async def test_what_is_closed_twice_is_no_complaint_of_a_file_system(monkeypatch):
+    fd = os.open("/", os.O_RDONLY)
+    disk.let_go(fd)
+    with pytest.raises(OSError, match="descriptor"):
+        disk.let_go(fd)

@@ -44,7 +44,12 @@ class Trace:
     @property
     def has_struck(self) -> bool:
         """Whether the call was made so often that it failed."""
-        return "(INJECTED)" in self.text
+        return self.strikes > 0
+
+    @property
+    def strikes(self) -> int:
+        """How often: strace counts the calls of each thread for itself."""
+        return self.text.count("(INJECTED)")
 
     def calls(self) -> Counter[str]:
         return Counter(name for name in _CALL.findall(self.text) if name not in _NEVER)

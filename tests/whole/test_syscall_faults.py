@@ -167,7 +167,7 @@ class Drill:
         elif died and os.strerror(getattr(errno, fault.error)) not in self._logged_since(logged):
             problems.append(f"died without a word: {died}")
         if not died:
-            problems += self._leaks(fault)
+            problems += self._leaks(fault, trace.strikes)
         seen = "BAD" if problems else f"{outcome}, died" if died else outcome
         self.outcomes[f"{combination.process} {fault.call}"][seen] += 1
         if problems:
@@ -262,13 +262,15 @@ class Drill:
             self._get_to_know()
         return [title for _, title in gone]
 
-    def _leaks(self, fault: Fault) -> list[str]:
+    def _leaks(self, fault: Fault, strikes: int) -> list[str]:
+        # Still open, and so is its other end, only because the call was not made (faults.py).
+        left_open = strikes if fault.call == "close" else 0
         extra = self.quiet.extra()
-        if any(sum(held.values()) > 1 for held in extra.values()):
+        if any(sum(held.values()) > left_open for held in extra.values()):
             extra = self.quiet.extra(3.0)  # longer than a lingering close
         self.quiet.forgive(extra)
-        if fault.call == "close" and all(sum(held.values()) == 1 for held in extra.values()):
-            return []  # still open, and so is its other end, only because the call was not made (faults.py)
+        if all(sum(held.values()) <= left_open for held in extra.values()):
+            return []
         return [f"leaked: {extra}"] if extra else []
 
     def _logged_since(self, start: int) -> str:

@@ -251,13 +251,13 @@ def _list(root: Pinned, folder: bytes, path: bytes, is_hidden: Callable[[bytes],
         try:
             return os.fstat(fd)
         finally:
-            os.close(fd)
+            disk.let_go(fd)
 
     fd = root.open(folder.rstrip(b"/"))
     try:
         return listing.render(path, listing.read(fd, is_hidden, look), has_parent=bool(folder))
     finally:
-        os.close(fd)
+        disk.let_go(fd)
 
 
 def _never(name: bytes) -> bool:
