@@ -34,7 +34,7 @@ WITHOUT = {"common": {"trio"}, "backend": {"trio"}}
 # A room imports only from floors below its own, within its package. A folder is one room here.
 FLOORS = {
     "common": """
-        certificates foreign http1
+        certificates foreign http1 inflow
         channel config forking inherited log_target loop notify peers pool pulse
         access_log asking binding control logs
         children listeners reloads

@@ -10,6 +10,7 @@ import contextlib
 import socket
 from collections.abc import Iterable
 
+from trivet_common import inflow
 from trivet_common.children import Child
 from trivet_common.listeners import Listeners
 
@@ -43,6 +44,12 @@ class Custody:
         for index in [index for index, child in self._lent.items() if child is gone]:
             del self._lent[index]
             self.lend(index, siblings)
+
+    def end_inflow(self) -> None:
+        """All are leaving: accepted by the kernel is from now on only who will be by us."""
+        for listener in self._listeners.every():
+            if not listener.is_borrowed:
+                inflow.end(listener.socket)
 
     def shut(self, index: int) -> None:
         """Process `index` accepts no more, as all are leaving: refuse whoever comes now.

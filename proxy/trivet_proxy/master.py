@@ -216,6 +216,10 @@ class ProxyMaster(Master):
             f"{connections} connections, {waiting} waiting, {sum(row.requests for row in rows)} requests"
         )
 
+    def drain(self) -> None:
+        self._custody.end_inflow()
+        super().drain()
+
     def succeeded(self) -> None:
         self._listeners.lend()
 

@@ -22,6 +22,11 @@ class FakeChild:
 @dataclass
 class FakeSocket:
     is_shut: bool = False
+    has_inflow: bool = True
+    family = socket.AF_INET
+
+    def setsockopt(self, level, option, value):
+        self.has_inflow = False
 
     def shutdown(self, how):
         assert how == socket.SHUT_RDWR
@@ -80,3 +85,10 @@ def test_own_sockets_are_shut_one_by_one_shared_ones_after_the_last():
         custody.shut(0)
         custody.shut(1)
         assert [sock.is_shut for sock in sockets] == after_both
+
+
+def test_when_all_leave_nobody_new_comes_in_but_where_others_serve_too():
+    for kind, count, goes_on in (("tcp", 2, False), ("tcp", 1, False), ("fd", 1, True)):
+        listeners = listeners_of(kind, count)
+        Custody(listeners, 2).end_inflow()
+        assert [one.socket.has_inflow for one in listeners.every()] == [goes_on] * count

@@ -5,6 +5,7 @@ Owns the threads and their visits. Knows neither processes nor what the applicat
 
 import http.client
 import re
+import ssl
 import threading
 import time
 from collections import Counter
@@ -47,7 +48,9 @@ class Browser:
         """Raises OSError or http.client.HTTPException when no whole answer came."""
         try:
             headers = {} if self._keeps else {"Connection": "close"}
-            self._connection.request(method, path, body, headers)
+            if self._connection.sock is None:
+                self._connection.connect()  # apart: a handshake that is cut keeps its name
+            self._send(method, path, body, headers)
             answer = self._connection.getresponse()
             whole = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         except BaseException:
@@ -56,6 +59,13 @@ class Browser:
         if not self._keeps:
             self._connection.close()
         return whole
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> None:
+        try:
+            self._connection.request(method, path, body, headers)
+        except ssl.SSLEOFError as error:
+            # What CPython calls EPIPE and ECONNRESET of SSL_write_ex, which returns 0 and not -1.
+            raise BrokenPipeError("sent over TLS to who has closed") from error
 
     def connect_is_refused(self) -> bool:
         """Whether nobody listens there any more."""
@@ -108,9 +118,13 @@ class Crowd:
     def failures(self) -> list[Visit]:
         return [visit for visit in self.visits if visit.outcome != "200"]
 
+    def keeps(self, visit: Visit) -> bool:
+        """Whether its client keeps its connection."""
+        return _keeps(int(visit.mark.split("-")[0]))
+
     def _run(self, number: int) -> None:
         method = ("GET", "POST")[number % 2]
-        browser = Browser(self._address, keeps=number % 4 < 2, timeout=self._timeout)
+        browser = Browser(self._address, keeps=_keeps(number), timeout=self._timeout)
         visits = self._visits[number]
         while not self._is_over.is_set():
             visit = _visit(browser, method, f"{number}-{len(visits)}")
@@ -118,6 +132,10 @@ class Crowd:
             refused = visit.outcome == "ConnectionRefusedError"
             time.sleep(max(self._pause, 0.01 if refused else 0.0))
         browser.close()
+
+
+def _keeps(number: int) -> bool:
+    return number % 4 < 2
 
 
 def _visit(browser: Browser, method: str, mark: str) -> Visit:

@@ -98,11 +98,12 @@ def test_who_comes_while_it_leaves_is_served_or_refused(tmp_path: Path) -> None:
             _ends(site, 1.5 + 2 * MARGIN)
         assert asked.answer() == "200 1.5"
         # The server may close a kept connection at any moment between two requests (RFC 9112, 9.5).
-        # Over TLS it may be shut within its handshake.
-        closed = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "SSLEOFError"}
+        closed = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError"}
         assert set(crowd.outcomes()) <= {"200", "ConnectionRefusedError", "503 draining"} | closed
         lost = [visit for visit in crowd.failures() if visit.outcome in closed]
-        assert len(lost) <= 8, lost
+        assert len(lost) <= 4, lost
+        # But who comes anew is let in and answered, or is not let in: no handshake is cut, of TCP or of TLS.
+        assert [visit for visit in lost if not crowd.keeps(visit)] == []
 
 
 @pytest.mark.parametrize(
