@@ -4,18 +4,22 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.whole.crowd import Browser, Crowd
+from tests.whole.crowd import Browser, Crowd, Visit
 from tests.whole.drills import seconds
-from tests.whole.record import APPLICATION, Record
+from tests.whole.record import APPLICATION, Record, Run
 from tests.whole.running import running, wait_until
 from trivet_common.pool.queue_board import read_queue_board
 
 pytestmark = pytest.mark.slow
+
+UNREAD = 0.9  # seconds: a little less than until they are taken back
 
 CONFIG = """
 proxy: {processes: 2}
@@ -72,38 +76,62 @@ def _stands_still(pid: int) -> bool:
 @pytest.mark.drill
 @pytest.mark.parametrize("threads", [1, 3])
 def test_workers_that_stop_and_go_on_all_the_time(tmp_path: Path, threads: int) -> None:
-    """Each for about as long as it takes until its requests are taken back, so that both come in any order.
+    """Some for less time than it takes until their requests are taken back, more of them for longer.
 
     One that is stopped again and again without a moment to read is killed by its master, which is as good.
     """
     config = CONFIG.replace("WORKERS", "4").replace("THREADS", str(threads))
     chance = random.Random(1)
-    with running(tmp_path, config, marks=APPLICATION) as site, Crowd(site.address, 24) as crowd:
-        stopped: dict[int, float] = {}
-        stops = 0
+    # With a pause: who is stopped is idle more often than not, and then its next request is unread.
+    with running(tmp_path, config, marks=APPLICATION) as site, Crowd(site.address, 24, pause=0.2) as crowd:
+        first = set(site.pids("trivet: worker "))
+        stops: list[Stop] = []
+        stopped: dict[int, Stop] = {}
         until = time.monotonic() + seconds(30.0)
         while time.monotonic() < until or stopped:
-            for pid in [pid for pid, at in stopped.items() if at <= time.monotonic()]:
-                del stopped[pid]
+            for pid in [pid for pid, stop in stopped.items() if stop.until <= time.monotonic()]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+                stops.append(stopped.pop(pid)._replace(until=time.monotonic()))
             free = [pid for pid in site.pids("trivet: worker ") if pid not in stopped]
-            if len(free) > 1 and time.monotonic() < until:
+            if len(free) > 2 and time.monotonic() < until:
+                victim, now = chance.choice(free), time.monotonic()
                 with suppress(ProcessLookupError):
-                    os.kill(victim := chance.choice(free), signal.SIGSTOP)
-                stopped[victim] = time.monotonic() + chance.uniform(0.8, 1.6)
-                stops += 1
+                    os.kill(victim, signal.SIGSTOP)
+                stopped[victim] = Stop(victim, now, now + chance.uniform(0.8, 2.2))
             time.sleep(chance.uniform(0.01, 0.3))
         wait_until(lambda: read_queue_board(site.run_dir / "web" / "queue.board"), 5)
         rows = read_queue_board(site.run_dir / "web" / "queue.board")
         returns = sum(row.counts.returns for row in rows)
-    times = Record(tmp_path).times_run()
+        killed = len(first - set(site.pids("trivet: worker ")))
+    record = Record(tmp_path)
+    times = record.times_run()
+    elsewhere = _run_elsewhere(crowd.visits, record.runs, stops)
     print(
-        f"\n{threads} threads: {len(times)} requests, {stops} stops, {returns} taken back, {crowd.outcomes()}"
+        f"\n{threads} threads: {len(times)} requests, {len(stops)} stops, {killed} killed, "
+        f"{returns} taken back, {elsewhere} after a second, {crowd.outcomes()}"
     )
     assert set(crowd.outcomes()) == {"200"}
     assert set(times.values()) == {1}
-    assert returns > 10
+    # What a killed worker had not read is run elsewhere too, and proves nothing.
+    proofs = elsewhere - killed * threads
+    assert proofs >= len(stops) / 4
+    assert returns >= elsewhere
+
+
+class Stop(NamedTuple):
+    """Of a worker, from when to when."""
+
+    pid: int
+    since: float
+    until: float
+
+
+def _run_elsewhere(visits: Iterable[Visit], runs: Iterable[Run], stops: Iterable[Stop]) -> int:
+    """How many requests were taken from a worker that stood still: none had gone on before they were run."""
+    sent = {visit.mark: visit.sent for visit in visits}
+    late = [run for run in runs if run.mark in sent and run.begin - sent[run.mark] > UNREAD]
+    return sum(not any(sent[run.mark] < stop.until <= run.begin for stop in stops) for run in late)
 
 
 def _answers(browser: Browser, pid: int) -> bool:
