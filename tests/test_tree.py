@@ -64,7 +64,7 @@ FLOORS = {
     """,  # noqa: E501
     "proxy/dispatch": """
         link slot_wire standstill tally terms trailers
-        answer slots upload
+        answer slots upload waiting
         queue
         pool
         handover

@@ -7,74 +7,45 @@ where it is, for whichever process needs it. Knows nothing of what a request doe
 from __future__ import annotations
 
 import select
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import trio
-from trio.lowlevel import Abort, ParkingLot, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import ParkingLot, reschedule, wait_task_rescheduled
 
 from trivet_common.http1.reasons import refuse
 
 from ..deadlines import Deadlines
+from . import waiting
 from .slots import SlotLink, Slots
 from .tally import Tally
 from .terms import QueueLimits
+from .waiting import RETRY_AFTER, Place, Waiting
 
-# RFC 9110, 10.2.3: seconds. A queue that is full now is seldom empty in less.
-_RETRY_AFTER = ((b"retry-after", b"1"),)
 # Slots handed out at most before other tasks get a turn.
 _BURST = 64
 
 
-class Claimant(Protocol):
-    """What waits: it can say whether its client is still there, and begin on a slot without waiting.
-
-    `note_queued` comes before `begin`, and before the error that ends the waiting; in seconds.
-    """
+class Claimant(waiting.Claimant, Protocol):
+    """It can begin on a slot without waiting; `note_queued` comes before that."""
 
     @property
     def client_fd(self) -> int: ...
-    def is_gone(self) -> bool: ...
-    def note_queued(self, seconds: float) -> None: ...
     def begin(self, link: SlotLink) -> None: ...
 
 
-class _Place:
-    """One request's place in the line."""
-
-    __slots__ = ("_expire", "claimant", "error", "is_waiting", "since", "task")
-
-    def __init__(self, claimant: Claimant, expire: Callable[[_Place, str], None]) -> None:
-        self.claimant = claimant
-        self.since = time.monotonic()
-        self.task: Task = current_task()
-        self.is_waiting = True
-        self.error: Exception | None = None
-        self._expire = expire
-
-    def expire(self, why: str) -> None:
-        """Its time is over (Deadlines)."""
-        self._expire(self, why)
-
-
-class Queue:
+class Queue(Waiting):
     """`wait` returns once `begin` was called with a slot; the caller's request is then under way."""
 
     def __init__(self, slots: Slots, deadlines: Deadlines, limits: QueueLimits, tally: Tally) -> None:
-        self.limits = limits
-        self.waiting = 0
+        super().__init__(limits, deadlines)
         self._slots = slots
-        self._deadlines = deadlines
         self._tally = tally
         # Those that had a slot already and lost it through no fault of theirs stand before all others.
-        self._again: deque[_Place] = deque()
-        self._line: deque[_Place] = deque()
+        self._again: deque[Place[Claimant]] = deque()
+        self._line: deque[Place[Claimant]] = deque()
         self._reader = ParkingLot()
-
-    def __repr__(self) -> str:
-        return f"<Queue waiting={self.waiting} of {self.limits.limit}>"
 
     @property
     def oldest_since(self) -> float | None:
@@ -86,8 +57,8 @@ class Queue:
         """`is_again`: it had a slot already. Raises HttpError queue_full, queue_timeout or client_left."""
         if self.waiting >= self.limits.limit and not is_again:
             self._tally.full += 1
-            raise refuse("queue_full", headers=_RETRY_AFTER)
-        place = _Place(claimant, self._expire)
+            raise refuse("queue_full", headers=RETRY_AFTER)
+        place = Place(claimant, self)
         (self._again if is_again else self._line).append(place)
         self.waiting += 1
         deadline = self._deadlines.start(self.limits.timeout, place, "queue_timeout")
@@ -96,8 +67,8 @@ class Queue:
             await wait_task_rescheduled(lambda _: self._abandon(place))
         finally:
             deadline.stop()
-            # A void deadline may stand in its heap until its time comes: it must not keep the request, its
-            # body and the board of a worker that is gone.
+            # The place may stand in the line, and its void deadline in a heap, until their time comes: they
+            # must not keep the request, its body and the board of a worker that is gone.
             del place.claimant, place.task
         if place.error is not None:
             raise place.error
@@ -149,7 +120,7 @@ class Queue:
             self._start(place, link)
         return True
 
-    def _start(self, place: _Place, link: SlotLink) -> None:
+    def _start(self, place: Place[Claimant], link: SlotLink) -> None:
         error: Exception | None = None
         self._stop_waiting(place)
         try:
@@ -160,7 +131,7 @@ class Queue:
         place.error = error
         reschedule(place.task)
 
-    def _first(self) -> _Place | None:
+    def _first(self) -> Place[Claimant] | None:
         for line in (self._again, self._line):
             while line:
                 if line[0].is_waiting:
@@ -168,27 +139,10 @@ class Queue:
                 line.popleft()
         return None
 
-    def _places(self) -> Iterator[_Place]:
+    def _places(self) -> Iterator[Place[Claimant]]:
         for line in (self._again, self._line):
             yield from [place for place in line if place.is_waiting]
 
-    def _expire(self, place: _Place, why: str) -> None:
-        if place.is_waiting:
-            self._tally.expired += 1
-            self._leave(place, refuse(why, headers=_RETRY_AFTER))
-
-    def _leave(self, place: _Place, error: Exception) -> None:
-        """Wake its task with the reason why it gets no slot."""
-        if place.is_waiting:
-            self._stop_waiting(place)
-            place.error = error
-            reschedule(place.task)
-
-    def _abandon(self, place: _Place) -> Abort:
-        self._stop_waiting(place)
-        return Abort.SUCCEEDED
-
-    def _stop_waiting(self, place: _Place) -> None:
-        place.is_waiting = False
-        self.waiting -= 1
-        place.claimant.note_queued(time.monotonic() - place.since)
+    def _expire(self, place: Place[Claimant], why: str) -> None:
+        self._tally.expired += 1
+        self._leave(place, refuse(why, headers=RETRY_AFTER))

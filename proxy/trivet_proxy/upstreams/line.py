@@ -6,77 +6,39 @@ it already. Knows no connection.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import wait_task_rescheduled
 
 from trivet_common.http1.reasons import refuse
 
 from ..deadlines import Deadlines
 from ..dispatch.terms import QueueLimits
+from ..dispatch.waiting import RETRY_AFTER, Claimant, Place, Waiting
 from .balance import Refusal
 from .server import Server
-
-# RFC 9110, 10.2.3: seconds. As a pool's.
-RETRY_AFTER = ((b"retry-after", b"1"),)
-
-
-class Claimant(Protocol):
-    """What waits. `note_queued` is told how long it did, in seconds, also before an error that ends it."""
-
-    def is_gone(self) -> bool: ...
-    def note_queued(self, seconds: float) -> None: ...
-
 
 Choose = Callable[[], Server | Refusal]
 
 
-class _Place:
-    __slots__ = (
-        "_expire",
-        "choose",
-        "claimant",
-        "error",
-        "is_again",
-        "is_waiting",
-        "server",
-        "since",
-        "task",
-    )
+class _Place(Place[Claimant]):
+    __slots__ = ("choose", "is_again", "server")
 
-    def __init__(
-        self, claimant: Claimant, choose: Choose, is_again: bool, expire: Callable[[_Place, str], None]
-    ) -> None:
-        self.claimant = claimant
+    def __init__(self, claimant: Claimant, line: Line, choose: Choose, is_again: bool) -> None:
+        super().__init__(claimant, line)
         self.choose = choose
         self.is_again = is_again
-        self.since = time.monotonic()
-        self.task: Task = current_task()
-        self.is_waiting = True
         self.server: Server | None = None
-        self.error: Exception | None = None
-        self._expire = expire
-
-    def expire(self, why: str) -> None:
-        """Its time is over (Deadlines)."""
-        self._expire(self, why)
 
 
-class Line:
+class Line(Waiting):
     """`wait` returns a server that the request has entered; `serve` is called whenever one may have room."""
 
     def __init__(self, limits: QueueLimits, deadlines: Deadlines) -> None:
-        self.limits = limits
-        self.waiting = 0
-        self.newcomers = 0  # of these, those that had no server yet: they take any
-        self._deadlines = deadlines
+        super().__init__(limits, deadlines)
+        self.newcomers = 0  # of those that wait, those that had no server yet: they take any
         self._places: deque[_Place] = deque()
-
-    def __repr__(self) -> str:
-        return f"<Line waiting={self.waiting} of {self.limits.limit}>"
 
     async def wait(self, claimant: Claimant, choose: Choose, *, is_again: bool) -> Server | None:
         """None: no server is left that would do. Raises HttpError queue_full, queue_timeout, client_left.
@@ -87,7 +49,7 @@ class Line:
             raise refuse(
                 "queue_full", "Every connection is in use and the queue is full.", headers=RETRY_AFTER
             )
-        place = _Place(claimant, choose, is_again, self._expire)
+        place = _Place(claimant, self, choose, is_again)
         (self._places.appendleft if is_again else self._places.append)(place)
         self.waiting += 1
         self.newcomers += not is_again
@@ -106,7 +68,7 @@ class Line:
             if not place.is_waiting:
                 continue
             if place.claimant.is_gone():
-                self._end(place, refuse("client_left"))
+                self._leave(place, refuse("client_left"))
                 continue
             found = place.choose()
             if found is Refusal.FULL:
@@ -116,33 +78,20 @@ class Line:
             if isinstance(found, Server):
                 found.enter()
                 place.server = found
-            self._end(place, None)
+            self._leave(place, None)
 
     def drop_gone(self) -> None:
         """Take out everybody whose client has left."""
         for place in list(self._places):
             if place.is_waiting and place.claimant.is_gone():
-                self._end(place, refuse("client_left"))
+                self._leave(place, refuse("client_left"))
 
-    def _expire(self, place: _Place, why: str) -> None:
-        if place.is_waiting:
-            self._end(
-                place,
-                refuse(why, "No connection became free within the queue's timeout.", headers=RETRY_AFTER),
-            )
+    def _expire(self, place: Place[Claimant], why: str) -> None:
+        detail = "No connection became free within the queue's timeout."
+        self._leave(place, refuse(why, detail, headers=RETRY_AFTER))
 
-    def _end(self, place: _Place, error: Exception | None) -> None:
-        self._stop_waiting(place)
-        place.error = error
-        reschedule(place.task)
-
-    def _abandon(self, place: _Place) -> Abort:
-        self._stop_waiting(place)
-        return Abort.SUCCEEDED
-
-    def _stop_waiting(self, place: _Place) -> None:
-        place.is_waiting = False
-        self.waiting -= 1
+    def _stop_waiting(self, place: Place[Claimant]) -> None:
+        assert isinstance(place, _Place)
+        super()._stop_waiting(place)
         self.newcomers -= not place.is_again
         self._places.remove(place)
-        place.claimant.note_queued(time.monotonic() - place.since)

@@ -20,9 +20,10 @@ from trivet_common.http1.reasons import refuse
 
 from ..deadlines import Deadlines
 from ..dispatch.terms import QueueLimits
+from ..dispatch.waiting import RETRY_AFTER, Claimant
 from ..forwarded import ResponseSieve
 from .balance import PICKS, Refusal, choose
-from .line import RETRY_AFTER, Claimant, Line
+from .line import Line
 from .names import Address, Names
 from .server import Server
 from .tls_client import client_context, wrapping
