@@ -64,7 +64,7 @@ def ask(words: Words, settings: Settings) -> Question:
     headers = _headers(words.headers)
     if not any(name.lower() == "host" for name, _ in headers):
         headers = [("Host", authority), *headers]
-    target = quote(found["target"] or "/", safe="%/?:@!$&'()*+,;=-._~[]")
+    target = quote(found["target"] or "/", safe="%/?:@!$&'()*+,;=-._~[]", errors="surrogateescape")
     target = target if target.startswith("/") else f"/{target}"
     text = f"{words.method} {target} HTTP/1.1\r\n" + "".join(
         f"{name}: {value}\r\n" for name, value in headers

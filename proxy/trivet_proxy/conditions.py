@@ -97,7 +97,9 @@ def _header(field: FieldMatch) -> Condition:
     def holds_if_trusted(request: Request) -> bool:
         return holds(request) if request.client.is_trusted else field.is_absent
 
-    return Condition(f"header {_written(field)}", holds_if_trusted if is_claim(name) else holds)
+    if is_claim(name):
+        return Condition(f"header {_written(field)}, said by one of trusted_proxies", holds_if_trusted)
+    return Condition(f"header {_written(field)}", holds)
 
 
 def _parameter(field: FieldMatch) -> Condition:

@@ -34,6 +34,7 @@ def asked(url: str, method: str = "GET", **rest: Any) -> Question:
         ("/a", "GET http://localhost/a", "127.0.0.1:8000"),
         ("/a?b=c#d", "GET http://localhost/a?b=c", "127.0.0.1:8000"),
         ("/ä b", "GET http://localhost/%C3%A4%20b", "127.0.0.1:8000"),
+        ("/a\udcff", "GET http://localhost/a%FF", "127.0.0.1:8000"),  # a byte that is no text, as argv has it
         ("http://a.example", "GET http://a.example/", "127.0.0.1:8000"),
         ("http://a.example?x", "GET http://a.example/?x", "127.0.0.1:8000"),
         ("https://a.example/x", "GET https://a.example/x", "127.0.0.1:8001"),

@@ -125,7 +125,7 @@ def test_what_costs_too_much_is_refused() -> None:
 def test_each_is_said_as_it_is_written() -> None:
     match = Match(
         path_regex=parse_regex("^/a"),
-        headers=(FieldMatch("x-a"), FieldMatch("x-b", "1")),
+        headers=(FieldMatch("x-a"), FieldMatch("x-b", "1"), FieldMatch("x-ssl-client-verify", "SUCCESS")),
         query=(FieldMatch("q", is_absent=True), FieldMatch("r", parse_regex("^x"))),
         clients=parse_networks(["10.0.0.0/8", "unix"]),
     )
@@ -134,6 +134,7 @@ def test_each_is_said_as_it_is_written() -> None:
         "client 10.0.0.0/8, unix",
         "header x-a: true",
         "header x-b: 1",
+        "header x-ssl-client-verify: SUCCESS, said by one of trusted_proxies",
         "query q: false",
         "query r: ~^x",
         "path_regex ^/a",
