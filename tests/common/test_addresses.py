@@ -128,6 +128,21 @@ def test_trust(peer: str | None, trusted: bool) -> None:
     assert parse_networks(["private", "2001:db8::/32"]).trusts(peer) is trusted
 
 
+@pytest.mark.parametrize(
+    ("word", "peer"),
+    [
+        ("::ffff:10.0.0.0/104", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
+        ("::ffff:0:0/96", "192.0.2.7"),
+    ],
+)
+def test_an_ipv4_network_in_ipv6_form_is_that_ipv4_network(word: str, peer: str) -> None:
+    """Peers are known by IPv4 addresses: as IPv6 it would hold nobody, without a word."""
+    assert parse_networks([word]).trusts(peer)
+    assert not parse_networks([word]).trusts("2001:db8::1")
+
+
 def test_nobody_is_trusted_by_default_and_unix_by_name_only() -> None:
     assert not parse_networks([]).trusts("127.0.0.1")
     assert not parse_networks([]).trusts(None)

@@ -146,7 +146,7 @@ def parse_networks(words: list[str]) -> TrustedProxies:
         if word == "private":
             networks += [ipaddress.ip_network(text) for text in PRIVATE]
         elif word != "unix":
-            networks.append(parse_network(word))
+            networks.append(_plain(parse_network(word)))
     return TrustedProxies(tuple(networks), "unix" in words)
 
 
@@ -165,6 +165,14 @@ def parse_network(word: str) -> Network:
         message = f'"{shown(word)}" is neither a network nor "private" nor "unix"'
         raise Mistake(message, "write for example 10.0.0.0/8, 192.0.2.7 or private") from None
     raise Mistake(f'"{shown(word)}" has bits set beyond its mask', f"write {right}")
+
+
+def _plain(network: Network) -> Network:
+    """An IPv4 network that is written as IPv6 (::ffff:10.0.0.0/104): clients are known by IPv4 addresses."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return parse_network(f"{mapped}/{network.prefixlen - 96}")
 
 
 def is_numeric(host: str) -> bool:

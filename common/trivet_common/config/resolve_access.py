@@ -221,15 +221,7 @@ def _places_of(word: str) -> list[Network | None]:
         return [None]
     if word in ("off", "any", "*", "none"):
         raise Mistake(f'"{word}" is not a network', "write all, or off in the place of the list")
-    return [_plain(network) for network in parse_networks([word]).networks]
-
-
-def _plain(network: Network) -> Network:
-    """An IPv4 network that is written as IPv6 (::ffff:10.0.0.0/104): clients are known by IPv4 addresses."""
-    mapped = getattr(network.network_address, "ipv4_mapped", None)
-    if mapped is None or network.prefixlen < 96:
-        return network
-    return parse_network(f"{mapped}/{network.prefixlen - 96}")
+    return list(parse_networks([word]).networks)
 
 
 def _is_target(path: str) -> bool:
