@@ -42,6 +42,15 @@ def has_slash(route: Route) -> bool:
     return is_prefix and not has_regex and not route.internal
 
 
+def may_share(one: CompiledRoute, other: CompiledRoute) -> bool:
+    """Whether a request may come to both, as far as hosts and paths tell."""
+    if one.hosts and other.hosts and not any(_meet(this, that) for this in one.hosts for that in other.hosts):
+        return False
+    if one.path is None or other.path is None:
+        return True
+    return _is_path(one.path, other.path) or _is_path(other.path, one.path)
+
+
 def why_not(route: CompiledRoute, request: Request) -> str | None:
     """What it asks that is not so: of scheme, host and path the first, else all. None: it matches."""
     head = request.head
@@ -66,3 +75,13 @@ def _is_host(pattern: str, host: str) -> bool:
 
 def _is_path(wanted: bytes, path: bytes) -> bool:
     return path.startswith(wanted) if wanted.endswith(b"/") else path == wanted
+
+
+def _meet(this: str, that: str) -> bool:
+    """Whether two hosts, or patterns, have a name in common."""
+    if this == that:
+        return True
+    return any(
+        wide.startswith("*.") and narrow.removeprefix("*").endswith(wide[1:])
+        for wide, narrow in ((this, that), (that, this))
+    )

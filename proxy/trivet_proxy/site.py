@@ -35,7 +35,7 @@ from .handlers.upstream import unreachable_handler, upstream_handler
 from .internal_routes import InternalRoutes, answer_nothing
 from .keeper import Keeper
 from .kept_assets import KeptAssets, place_of_assets
-from .matching import compile_match, has_slash
+from .matching import compile_match, has_slash, may_share
 from .note import log_line
 from .orders import NEXT
 from .request import Request
@@ -175,7 +175,9 @@ class _Builder:
         for place, route in enumerate(self._settings.routes):
             routes[place].obeys = bool(internal)
             if route.files is not None and route.files.passes_on:
-                routes[place].rest = Router(routes[place + 1 :])
+                # Of a thousand routes each would have a router of all that follow.
+                behind = (other for other in routes[place + 1 :] if may_share(routes[place], other))
+                routes[place].rest = Router(behind)
         site = Site(
             self._settings, Router(routes), internal, self._dispatches, self._upstreams, self._keepers,
             self._resources, errors,

@@ -12,6 +12,7 @@ from trivet_common.config.model import LimitKeys
 from trivet_common.config.resolve_options import limits_of
 from trivet_common.http1.errors import HttpError
 from trivet_proxy import router
+from trivet_proxy.matching import may_share
 from trivet_proxy.router import CompiledRoute, Router
 
 LIMITS = limits_of(LimitKeys())
@@ -150,6 +151,42 @@ REQUEST_PATHS = [
 def test_the_index_agrees_with_reading_from_the_top(specs, host, path):
     routes = compile_routes(*specs)
     assert Router(routes).find(Head(host, path)) is read_from_the_top(routes, Head(host, path))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    specs=st.lists(st.tuples(st.sampled_from(HOST_NAMES), st.sampled_from(PATHS)), max_size=12),
+    host=st.sampled_from(["a.x", "b.x", "x", "z.x", "q.a.x", "q.b.x", "c", "d", ""]),
+    path=st.sampled_from(REQUEST_PATHS),
+)
+def test_what_may_follow_a_route_is_all_that_does(specs, host, path):
+    """`fallback: next` looks at those only that share a host and a path with it."""
+    routes = compile_routes(*specs)
+    for place, route in enumerate(routes):
+        if host_matches(route.hosts, host) and route.path is not None and path.startswith(route.path):
+            behind = routes[place + 1 :]
+            few = [other for other in behind if may_share(route, other)]
+            assert Router(few).find(Head(host, path)) is Router(behind).find(Head(host, path))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (("a.x", "/"), ("b.x", "/"), False),
+        (("a.x", "/"), ("", "/"), True),
+        (("*.x", "/"), ("a.x", "/"), True),
+        (("*.x", "/"), ("x", "/"), False),
+        (("*.x", "/"), ("*.a.x", "/"), True),
+        (("a.x", "/a/"), ("a.x", "/b/"), False),
+        (("a.x", "/a/"), ("a.x", "/"), True),
+        (("a.x", "/a/"), ("a.x", "/a/b"), True),
+        (("a.x", "/a/"), ("a.x", None), True),
+    ],
+)
+def test_what_may_share_a_request(one, other, expected):
+    first, second = compile_routes(one, other)
+    assert may_share(first, second) is expected
+    assert may_share(second, first) is expected
 
 
 def test_a_deep_path_costs_no_more_than_the_deepest_prefix():
