@@ -1,4 +1,4 @@
-"""What becomes of a route's answers: pages for errors, maintenance, interception and compression.
+"""What becomes of a route's answers: pages for errors and maintenance, interception and compression.
 
 One build of a site: what several routes share is made once. What is off is not there.
 """
@@ -14,7 +14,6 @@ from trivet_common.config.settings_errors import ErrorPage
 
 from .compression import PackedBodies, compressing
 from .error_choice import ErrorChoice, read_page
-from .gates.maintenance import Flag, maintenance_gate
 from .interception import intercepting
 from .route import Handler
 
@@ -24,18 +23,16 @@ LARGEST_FILE = 1024 * 1024
 
 
 class Answering:
-    """`complain(where, text)` is told of pages that cannot be read, `warn(text)` of what happens later."""
+    """`complain(where, text)` is told of pages that cannot be read."""
 
-    def __init__(self, complain: Callable[[str, str], None], warn: Callable[[str], None]) -> None:
+    def __init__(self, complain: Callable[[str, str], None]) -> None:
         self._complain = complain
-        self._warn = warn
         self._read = cache(read_page)
         self._packed = PackedBodies()
         self._choices: dict[tuple[tuple[ErrorPage, ...], Path | None], ErrorChoice | None] = {}
-        self._flags: dict[Path, Flag] = {}
 
     def __repr__(self) -> str:
-        return f"<Answering {self._packed!r}, flags {list(self._flags.values())}>"
+        return f"<Answering {self._packed!r}>"
 
     def choice(self, route: Route) -> ErrorChoice | None:
         maintenance = route.maintenance
@@ -51,16 +48,6 @@ class Answering:
         if key not in self._choices:
             self._choices[key] = self._read_choice(pages, closed, where)
         return self._choices[key]
-
-    def closed(self, route: Route, handler: Handler) -> Handler:
-        """Before all that asks who a client is."""
-        maintenance = route.maintenance
-        if maintenance is None:
-            return handler
-        flag = self._flags.get(maintenance.when)
-        if flag is None:
-            flag = self._flags[maintenance.when] = Flag(maintenance.when, self._warn)
-        return maintenance_gate(maintenance, flag, handler)
 
     def changed(self, route: Route, handler: Handler) -> Handler:
         """The innermost: what `handler` answers."""

@@ -15,12 +15,13 @@ from .buckets import Buckets
 from .gates.basic_auth import basic_auth_gate
 from .gates.doorkeeping import doorkeeping_gate
 from .gates.forward_auth import forward_auth_gate
+from .gates.maintenance import Flag, maintenance_gate
 from .gates.rate_limit import rate_gate
 from .passwords import Passwords
 from .route import Handler
 
 if TYPE_CHECKING:
-    from trivet_common.config import Upstream
+    from trivet_common.config import Route, Upstream
 
     from .resources import Resources
 
@@ -46,14 +47,20 @@ class Gating:
         self._ask_pool = ask_pool
         self._ask_upstream = ask_upstream
         self._passwords: dict[Path, Passwords] = {}
+        self._flags: dict[Path, Flag] = {}
 
     def __repr__(self) -> str:
-        return f"<Gating {len(self._passwords)} files of passwords>"
+        return f"<Gating {len(self._passwords)} files of passwords, flags {list(self._flags.values())}>"
 
-    def guarded(self, access: Access | None, handler: Handler) -> Handler:
+    def guarded(self, route: Route, handler: Handler) -> Handler:
         """Raises OSError where there is no place to count."""
-        if access is None:
-            return handler
+        if route.access is not None:
+            handler = self._asking_who(route.access, handler)
+        if route.maintenance is not None:
+            handler = maintenance_gate(route.maintenance, self._flag(route.maintenance.when), handler)
+        return handler
+
+    def _asking_who(self, access: Access, handler: Handler) -> Handler:
         # The innermost first; what is cheap stands before what is dear.
         if access.forward_auth is not None:
             asks = self._asks(access.forward_auth)
@@ -78,6 +85,12 @@ class Gating:
             found = self._passwords[settings.file] = Passwords(
                 settings.file, self._resources.error_log.warning
             )
+        return found
+
+    def _flag(self, when: Path) -> Flag:
+        found = self._flags.get(when)
+        if found is None:
+            found = self._flags[when] = Flag(when, self._resources.error_log.warning)
         return found
 
     def _shared_buckets(self) -> Buckets:

@@ -163,7 +163,7 @@ class _Builder:
         self._complaints = Complaints(resources.error_log.warning)
         self._shelf = Shelf()
         self._keepers: list[Keeper] = []
-        self._answering = Answering(self._report, resources.error_log.warning)
+        self._answering = Answering(self._report)
         self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream)
 
     def build(self) -> Site:
@@ -221,7 +221,7 @@ class _Builder:
 
     def _guarded(self, route: Route, handler: Handler) -> Handler:
         try:
-            return shaped(route, self._answering.closed(route, self._gating.guarded(route.access, handler)))
+            return shaped(route, self._gating.guarded(route, handler))
         except OSError as error:
             problem = f"its requests cannot be counted in {self._run.buckets}: {error.strerror}"
             self._judge(route, problem)
