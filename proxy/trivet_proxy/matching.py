@@ -48,6 +48,8 @@ def may_share(one: CompiledRoute, other: CompiledRoute) -> bool:
         return False
     if one.path is None or other.path is None:
         return True
+    if one.path + b"/" == other.path or other.path + b"/" == one.path:
+        return True  # `/x` is sent to `/x/`
     return _is_path(one.path, other.path) or _is_path(other.path, one.path)
 
 
