@@ -111,6 +111,9 @@ class Queue(Waiting):
             place = self._first()
             if place is None:
                 return True
+            # Every process that waits is woken by every token, and nearly always one of them gets it.
+            if not self._slots.has_token():
+                return False
             if place.claimant.is_gone():
                 self._leave(place, refuse("client_left"))
                 continue

@@ -150,6 +150,13 @@ class Slots:
                 return None
         return None
 
+    def has_token(self) -> bool:
+        """Whether `try_claim` is worth while: reading an empty FIFO raises, which is four times as dear."""
+        if self._fifo is None:
+            return False
+        self.is_starved = False
+        return not self._fifo.is_empty()
+
     async def wait_for_token(self) -> None:
         """Until there may be one. Every process that waits here is woken by every token."""
         if self._fifo is None or self.is_starved:
