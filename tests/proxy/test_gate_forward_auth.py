@@ -64,6 +64,24 @@ class Gate:
         return asked, sent
 
 
+@pytest.mark.parametrize(
+    ("target", "uri"),
+    [
+        ("/private/x?b=%2f", b"/private/x?b=%2f"),
+        ("//private//x", b"/private/x"),
+        ("/%70rivate/x?a", b"/private/x?a"),
+        ("/private%2Fx", b"/private/x"),
+        ("/a%20b%3Fc", b"/a%20b%3Fc"),
+        ("/caf%c3%a9", b"/caf%C3%A9"),
+    ],
+)
+async def test_a_path_is_asked_about_as_it_is_matched(target: str, uri: bytes) -> None:
+    """However it is spelt: rules for /private/ must hold for all that leads there."""
+    gate = Gate(Service())
+    await gate.pass_through(path=target)
+    assert b"\r\nx-forwarded-uri: " + uri + b"\r\n" in gate.service.heads[0]
+
+
 async def test_what_is_asked() -> None:
     gate = Gate(Service())
     await gate.pass_through(

@@ -12,8 +12,9 @@ import trio
 from trivet_common.config.settings_access import ForwardAuth
 from trivet_common.http1.errors import HttpError, Source
 from trivet_common.http1.reasons import refuse
+from trivet_common.http1.request import RequestHead
 
-from ..locations import one_slash
+from ..locations import encode_path, one_slash
 from ..route import CompiledRoute, Handler
 from ..stall import Stall
 from ..templates import Template
@@ -78,7 +79,7 @@ class _Gate:
         """Its answer, good or not. Raises HttpError where there is none."""
         asked = ask_for(request, self._target, self._route, self._host)
         asked.hidden |= _OURS
-        asked.added += ((_METHOD, request.asked.method), (_URI, request.asked.target))
+        asked.added += ((_METHOD, request.asked.method), (_URI, _uri_of(request.asked)))
         stall = Stall(writer.wire, request.resources.deadlines)
         answer = Answer(writer.wire, stall, request.resources)
         try:
@@ -115,6 +116,18 @@ class _Gate:
         request.added = kept + copied
         said = dict(reversed(copied))
         request.user = next((said[name] for name in _USERS if said.get(name)), request.user)
+
+
+def _uri_of(head: RequestHead) -> bytes:
+    """The path that was matched, and not another spelling of it.
+
+    A service that has rules for /private/ knows nothing of //private/ or /%70rivate/, which lead to the same
+    files here (CVE-2021-32637).
+    """
+    if head.raw_path == head.path:
+        return head.target
+    path = encode_path(head.path)
+    return path + b"?" + head.query if head.query else path
 
 
 def _as_failure(error: HttpError) -> HttpError:
