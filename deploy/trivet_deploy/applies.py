@@ -13,6 +13,7 @@ from trivet_common.config import HeaderChanges, Pool, Route, Settings, Upstream
 from trivet_common.config.placeholders import has_placeholders
 from trivet_common.config.units import duration_text, size_text
 from trivet_common.http1.errors import HttpError
+from trivet_common.http1.reasons import REASONS
 from trivet_proxy.locations import local_location
 from trivet_proxy.request import Request
 from trivet_proxy.templates import HeaderTemplate, Template
@@ -54,6 +55,8 @@ def _does(route: Route, settings: Settings, request: Request) -> Lines:
         yield "404: the route is internal, and reached by orders of an application only"
     elif route.pool is not None:
         yield _pool(settings.pools[route.pool])
+        if request.head.upgrade is not None:
+            yield f"501 why=upgrade: {REASONS['upgrade'].meaning}"
         if route.mount and route.path:
             yield f"mounted: SCRIPT_NAME is {route.path.removesuffix('/')}"
     elif route.upstream is not None:
@@ -109,7 +112,8 @@ def _tells(route: Route, settings: Settings, request: Request) -> Lines:
     if route.pool is None and route.upstream is None:
         return
     client = request.client
-    trusted = ", as a trusted proxy says" if client.is_trusted else ""
+    is_said = client.is_trusted and request.head.get(settings.client_ip.lower().encode()) is not None
+    trusted = ", as a trusted proxy says" if is_said else ""
     yield f"X-Forwarded-For: {client.forwarded_for or '(none)'}{trusted}"
     yield f"X-Forwarded-Proto: {client.scheme}"
 

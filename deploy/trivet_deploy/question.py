@@ -19,6 +19,7 @@ from trivet_proxy.forwarded import client_of
 from trivet_proxy.request import Request
 
 from .refusal import USAGE, Refusal
+from .words import printable
 
 _URL = re.compile(r"(?:(?P<scheme>https?)://(?P<authority>[^/?#]*))?(?P<target>[/?][^#]*)?(?:#.*)?\Z")
 _UNIX = "unix"
@@ -54,15 +55,16 @@ def ask(words: Words, settings: Settings) -> Question:
     """Raises Refusal for words that are none, and HttpError for a request that is refused."""
     found = _URL.match(words.url)
     if not found or not (found["target"] or found["authority"]):
-        raise Refusal(f"{words.url} is no URL; write for example https://shop.example/path or /path", USAGE)
+        shown = printable(words.url)
+        raise Refusal(f"{shown} is no URL; write for example {_example(shown)} or /path", USAGE)
     scheme, authority = found["scheme"], found["authority"]
     listen = _listener(words.listener, scheme, authority, settings)
     notes = []
-    if authority is None:
-        authority = "localhost"
-        notes.append(f"no host is named: {authority} was supposed")
     headers = _headers(words.headers)
     if not any(name.lower() == "host" for name, _ in headers):
+        if authority is None:
+            authority = "localhost"
+            notes.append(f"no host is named: {authority} was supposed")
         headers = [("Host", authority), *headers]
     target = quote(found["target"] or "/", safe="%/?:@!$&'()*+,;=-._~[]", errors="surrogateescape")
     target = target if target.startswith("/") else f"/{target}"
@@ -81,6 +83,18 @@ def ask(words: Words, settings: Settings) -> Question:
         )
         client.scheme = scheme
     return Question(Request(head, EMPTY, client, _ID, AccessRecord(), None), listen, tuple(notes))  # type: ignore[arg-type]
+
+
+def _example(text: str) -> str:
+    """What was meant, as far as it can be told: no scheme, or ws."""
+    rest = re.sub(r"\Aws(s?)://", r"http\1://", text)
+    if rest != text:
+        return rest
+    return (
+        f"http://{rest}"
+        if re.match(r"[\w-]+(\.[\w-]+)+(:[0-9]+)?(/|\Z)", rest)
+        else "https://shop.example/path"
+    )
 
 
 def _listener(word: str | None, scheme: str | None, authority: str | None, settings: Settings) -> Listen:

@@ -172,3 +172,18 @@ def test_lines(route: dict[str, Any], url: str, expected: dict[str, list[str]], 
 def test_where_nothing_answers_nothing_applies() -> None:
     settings = from_mapping({"routes": [{"path": "/a", "respond": "x"}]}, environ={})
     assert applies(explain(ask(Words("GET", "/b"), settings), settings), settings) == {}
+
+
+def test_headers_that_decide() -> None:
+    """An Upgrade to a pool, and an address that a trusted proxy says or does not say."""
+    site = SITE | {"trusted_proxies": "127.0.0.1", "routes": [{"path": "/", "pool": "web"}]}
+    settings = from_mapping(site, base=Path("/"), environ={})
+
+    def told(*headers: str) -> dict[str, list[str]]:
+        return applies(explain(ask(Words("GET", "/", headers), settings), settings), settings)
+
+    assert told()["tells"][0] == "X-Forwarded-For: 127.0.0.1"
+    said = told("X-Forwarded-For: 192.0.2.7")["tells"][0]
+    assert said == "X-Forwarded-For: 192.0.2.7, 127.0.0.1, as a trusted proxy says"
+    assert len(told()["does"]) == 1
+    assert told("Connection: upgrade", "Upgrade: websocket")["does"][1].startswith("501 why=upgrade: A pool")

@@ -1,5 +1,6 @@
 """What is typed, as the request that the proxy would see: who asks, where, and what is no question at all."""
 
+import re
 from typing import Any
 
 import pytest
@@ -69,7 +70,8 @@ def test_a_header_is_believed_as_the_proxy_believes_it() -> None:
     assert asked("/", headers=headers).request.client.address == "127.0.0.1"
     trusted = asked("/", headers=headers, client="10.0.0.1").request.client
     assert (trusted.address, trusted.scheme) == ("203.0.113.7", "https")
-    assert asked("/", headers=("Host: b.example",)).request.head.host == "b.example"
+    named = asked("/", headers=("Host: b.example",))
+    assert (named.request.head.host, named.notes) == ("b.example", ())
 
 
 def test_a_scheme_that_no_listener_speaks_is_supposed() -> None:
@@ -81,6 +83,21 @@ def test_a_scheme_that_no_listener_speaks_is_supposed() -> None:
 @pytest.mark.parametrize("url", ["", "a.example/x", "ftp://a.example/", "#x", "http://"])
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(Refusal, match="is no URL"):
+        asked(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("a.example/x?y", "http://a.example/x?y"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("wss://a.example/x", "https://a.example/x"),
+        ("x", "https://shop.example/path"),
+        ("a.example\x1b/", "https://shop.example/path"),
+    ],
+)
+def test_what_was_meant(url: str, meant: str) -> None:
+    with pytest.raises(Refusal, match=re.escape(f"write for example {meant} or /path")):
         asked(url)
 
 
