@@ -167,31 +167,38 @@ def _open_file(path: Path) -> int:
     """Raises LogError."""
     # O_NONBLOCK: a FIFO without a reader is an error, not a stop; no effect on files.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    is_open_to_all = _is_open_to_all(path.parent)
+    owners, whose = _who_may_put_it(path.parent)
     try:
-        # Where anyone may write, a link would let anyone choose which of our files is written to, and a file
+        # Where others may write, a link would let them choose which of our files is written to, and a file
         # that was there before us would be read by whoever put it there.
-        fd = os.open(path, flags | (os.O_NOFOLLOW if is_open_to_all else 0), 0o640)
+        fd = os.open(path, flags | (os.O_NOFOLLOW if owners is not None else 0), 0o640)
     except OSError as error:
         reasons = {
             errno.ENXIO: "a pipe without a reader, or a socket",
-            errno.ELOOP: "a link, in a folder anyone may write to",
+            errno.ELOOP: f"a link, in a folder {whose}" if whose else "a link that leads to itself",
         }
         reason = reasons.get(error.errno or 0, error.strerror)
         raise LogError(f"{path}: cannot be opened for the log ({reason})") from error
-    if is_open_to_all and os.fstat(fd).st_uid != os.geteuid():
+    found = os.fstat(fd)
+    if owners is not None and (found.st_uid not in owners or found.st_nlink > 1):
         os.close(fd)
-        raise LogError(
-            f"{path}: cannot be opened for the log (another user's, in a folder anyone may write to)"
-        )
+        raise LogError(f"{path}: cannot be opened for the log (another user's, in a folder {whose})")
     return fd
 
 
-def _is_open_to_all(folder: Path) -> bool:
+def _who_may_put_it(folder: Path) -> tuple[set[int] | None, str]:
+    """Whose file it may be, where others than we could have put it there; None where nobody could."""
     try:
-        return bool(folder.stat().st_mode & stat.S_IWOTH)
+        found = folder.stat()
     except OSError:
-        return False  # opening will say what is wrong
+        return None, ""  # opening will say what is wrong
+    ours = os.geteuid()
+    if found.st_mode & stat.S_IWOTH:
+        return {ours}, "anyone may write to"
+    if ours == 0 and found.st_uid != 0:
+        # The application's own folder of logs, in Debian's nginx (CVE-2016-1247): who owns it became root.
+        return {0, found.st_uid}, "that is not root's"
+    return None, ""
 
 
 def _kind(fd: int) -> _Kind:

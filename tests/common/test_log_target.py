@@ -216,6 +216,27 @@ def test_a_link_counts_only_where_nobody_else_could_have_put_it(tmp_path: Path) 
     tmp_path.chmod(0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is asked to write in the folders of others")
+def test_root_follows_no_link_in_a_folder_of_another_user(tmp_path: Path) -> None:
+    """Whoever owns the application's folder of logs could choose what root appends to (CVE-2016-1247)."""
+    folder, precious = tmp_path / "logs", tmp_path / "precious"
+    folder.mkdir()
+    precious.write_bytes(b"")
+    os.chown(folder, 65534, 65534)
+    (folder / "link").symlink_to(precious)
+    with pytest.raises(LogError, match=r"\(a link, in a folder that is not root's\)"):
+        LogTarget(folder / "link")
+    os.link(precious, folder / "hard")
+    with pytest.raises(LogError, match="another user's, in a folder that is not root's"):
+        LogTarget(folder / "hard")
+    # What is of that user, or new, is a log as ever.
+    (folder / "theirs").write_bytes(b"")
+    os.chown(folder / "theirs", 65534, 65534)
+    for name in ("theirs", "new"):
+        LogTarget(folder / name).close()
+    assert precious.read_bytes() == b""
+
+
 def test_a_forked_child_does_not_write_what_waits_in_its_parent(tmp_path: Path) -> None:
     target = LogTarget(tmp_path / "log")
     target.add(b"once\n")
