@@ -221,7 +221,10 @@ def _believed_chain(peer: str | None, head: RequestHead, settings: Trust) -> tup
 
 @lru_cache(maxsize=1024)
 def parse_hop(text: bytes) -> str | None:
-    """The address of an X-Forwarded-For entry, with or without a port (Azure writes one), or None."""
+    """The address of an X-Forwarded-For entry, with or without a port (Azure writes one), or None.
+
+    IPv4 also where a dual-stack proxy maps it: one client has one name, for rules, logs and fail2ban.
+    """
     entry = text.strip(b" \t").decode("latin-1")
     if entry.startswith("["):
         entry = entry[1:].partition("]")[0]
@@ -230,9 +233,10 @@ def parse_hop(text: bytes) -> str | None:
     if "%" in entry or len(entry) > 45:
         return None
     try:
-        return str(ip_address(entry))
+        address = ip_address(entry)
     except ValueError:
         return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _last(head: RequestHead, name: bytes) -> bytes:

@@ -263,6 +263,14 @@ def test_what_is_no_address(text):
     assert parse_hop(text) is None
 
 
+@pytest.mark.parametrize(
+    "text", [b"192.0.2.7", b"192.0.2.7:80", b"::ffff:192.0.2.7", b"[::ffff:c000:207]:80"]
+)
+def test_a_client_has_one_name(text):
+    """A dual-stack proxy writes IPv4 as IPv6: the log then named somebody whom no ban was for."""
+    assert parse_hop(text) == "192.0.2.7"
+
+
 # On the way back.
 
 
