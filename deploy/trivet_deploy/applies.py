@@ -62,7 +62,12 @@ def _does(route: Route, settings: Settings, request: Request) -> Lines:
     elif route.upstream is not None:
         yield from _upstream(route.upstream)
     elif route.files is not None:
-        yield _file(place_of(route.files, route, request))
+        place = place_of(route.files, route, request)
+        folder = os.path.dirname(place)
+        if route.files.listing and request.head.path.endswith(b"/") and not os.path.isfile(place):
+            yield f"list of folder {folder} ({'there' if os.path.isdir(folder) else 'not there'})"
+        else:
+            yield _file(place)
         if (kept := kept_place_of(route, request, settings)) is not None:
             yield f"{_file(kept)}, kept of an earlier tree"
         if route.files.fallback is not None:
@@ -185,4 +190,6 @@ LINES: tuple[tuple[str, Callable[[Route, Settings, Request], Lines]], ...] = (
 )
 # The gates stand before that, too.
 _GATES = ("maintenance", "access", "answers", "errors", "log")
-_SLASH = (*(row for row in LINES if row[0] in _GATES), ("does", _does_slash))
+_SLASH = tuple(
+    (name, _does_slash if name == "does" else lines) for name, lines in LINES if name in (*_GATES, "does")
+)

@@ -25,7 +25,7 @@ def live(route: Route | None, asked: str, run_dir: Path) -> Iterator[str]:
     if route is not None and route.pool is not None:
         yield from _pool(route.pool, told["pools"].get(route.pool))
     if route is not None and route.upstream is not None:
-        yield from _servers((proxy.get("upstreams") or {}).get(route.upstream.name) or {})
+        yield from _servers((proxy.get("upstreams") or {}).get(route.upstream.name))
     yield from (f"no answer: {problem}" for problem in told["problems"])
 
 
@@ -42,10 +42,13 @@ def _pool(name: str, pool: dict[str, Any] | None) -> Iterator[str]:
     yield f"queue: {queue.get('waiting') or 0} waiting{oldest}"
 
 
-def _servers(servers: dict[str, dict[str, str]]) -> Iterator[str]:
+def _servers(servers: dict[str, dict[str, str]] | None) -> Iterator[str]:
     """Of each server: in which processes it is left out. Each process finds that out for itself."""
-    if not servers:
+    if servers is None:
         yield "servers: no process has said anything of them yet"
+        return
+    if not servers:
+        yield "servers: no address of them is known"
     for name, standings in servers.items():
         out = sorted(index for index, standing in standings.items() if standing != "in")
         what = "up" if not out else "left out" if len(out) == len(standings) else "left out by some processes"

@@ -85,6 +85,8 @@ def _proxy_lines(proxy: Answer | None) -> Iterator[Line]:
 def _server_lines(upstreams: Answer) -> Iterator[Line]:
     """Of those that some processes do not ask for now; each finds out for itself."""
     for name, servers in upstreams.items():
+        if not servers:
+            yield Line(f"upstream {printable(name)}: no address of its servers is known", True)
         for server, standings in servers.items():
             out = sum(standing != "in" for standing in standings.values())
             if out:

@@ -60,8 +60,9 @@ def by_server(said: dict[int, Standings]) -> dict[str, dict[str, dict[str, str]]
     found: dict[str, dict[str, dict[str, str]]] = {}
     for index, standings in sorted(said.items()):
         for name, servers in standings.items():
+            upstream = found.setdefault(name, {})
             for server, standing in servers.items():
-                found.setdefault(name, {}).setdefault(server, {})[str(index)] = standing
+                upstream.setdefault(server, {})[str(index)] = standing
     return found
 
 

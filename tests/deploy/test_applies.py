@@ -41,6 +41,8 @@ ROWS: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
         {"does": ["file ./b.txt (not there)", "else ./a.txt"]},
     ),
     ({"path": "/", "files": "."}, "/", {"does": ["file ./index.html (not there)"]}),
+    ({"path": "/", "files": {"root": ".", "listing": True}}, "/", {"does": ["list of folder . (there)"]}),
+    ({"path": "/x/", "respond": "a", "log": "off"}, "/x", {"does": ["redirect 308 to /x/:"]}),
     ({"path": "/x", "file": "a.txt"}, "/x", {"does": ["file ./a.txt (there)"]}),
     ({"path_regex": "^/(.*)$", "redirect": "/b/{1}"}, "/ä", {"does": ["redirect 302 to /b/%C3%A4"]}),
     (
@@ -187,3 +189,8 @@ def test_headers_that_decide() -> None:
     assert said == "X-Forwarded-For: 192.0.2.7, 127.0.0.1, as a trusted proxy says"
     assert len(told()["does"]) == 1
     assert told("Connection: upgrade", "Upgrade: websocket")["does"][1].startswith("501 why=upgrade: A pool")
+
+
+def test_what_only_lacks_its_slash_is_told_in_the_same_order() -> None:
+    settings = from_mapping(SITE | {"routes": [{"path": "/x/", "respond": "a"}]}, base=Path("/"), environ={})
+    assert list(applies(explain(ask(Words("GET", "/x"), settings), settings), settings)) == ["does", "log"]

@@ -51,6 +51,8 @@ def test_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     earlier = TOLD | {"proxy": {"processes": []}}
     assert "servers: no process has said anything of them yet" in said(monkeypatch, UPSTREAM_ROUTE, earlier)
+    lost = TOLD | {"proxy": {"processes": [], "upstreams": {"app": {}}}}
+    assert "servers: no address of them is known" in said(monkeypatch, UPSTREAM_ROUTE, lost)
 
 
 def test_no_route(monkeypatch: pytest.MonkeyPatch) -> None:

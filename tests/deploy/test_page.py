@@ -164,11 +164,13 @@ def test_a_path_cannot_drive_the_terminal() -> None:
 
 def test_servers_that_are_left_out_are_said() -> None:
     upstreams = {
-        "app": {"http://a:1": {"0": "in"}, "http://b:1": {"0": "out", "1": "in"}, "c\x1b": {"0": "trial"}}
+        "app": {"http://a:1": {"0": "in"}, "http://b:1": {"0": "out", "1": "in"}, "c\x1b": {"0": "trial"}},
+        "lost": {},
     }
     proxy = {"processes": [], "upstreams": upstreams}
     lines = page.lines({"asked": "x", "serve": None, "proxy": proxy, "pools": {}, "problems": []})
     assert lines[1:] == [
         ("upstream app: http://b:1 is left out by 1 of 2 processes", False),
         ("upstream app: c\\x1b is left out by 1 of 1 process", True),
+        ("upstream lost: no address of its servers is known", True),
     ]

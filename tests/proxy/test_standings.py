@@ -44,4 +44,4 @@ def test_rubbish(told: bytes) -> None:
 
 def test_by_server() -> None:
     said = {1: {"app": {"a": "in"}}, 0: {"app": {"a": "out", "b": "in"}, "other": {}}}
-    assert by_server(said) == {"app": {"a": {"0": "out", "1": "in"}, "b": {"0": "in"}}}
+    assert by_server(said) == {"app": {"a": {"0": "out", "1": "in"}, "b": {"0": "in"}}, "other": {}}
