@@ -137,6 +137,9 @@ class Compression(WriterStage):
     async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
         await self.send(status, headers, body)
 
+    def start_ready(self, headers: Headers, head: bytes, length: int, status: int = 200) -> None:
+        self.start(status, None, headers, length)
+
     def _packed(self, method: Method, body: bytes) -> bytes:
         kept, name = self._kept, method.coding.name
         packed = kept.get(name, body) if kept is not None else None

@@ -32,18 +32,27 @@ _GET = b"GET"
 
 
 class Delivery:
-    """One answer. `body`: all bytes of the file, where they are at hand; else they are read from `opened`."""
+    """One answer. `body`: all bytes of the file, where they are at hand; else they are read from `opened`.
 
-    __slots__ = ("_body", "_file", "_opened", "_writer")
+    `ready`: the head of its plain 200, for ResponseWriter.start_ready.
+    """
+
+    __slots__ = ("_body", "_file", "_opened", "_ready", "_writer")
 
     def __init__(
-        self, writer: ResponseWriter, file: FileHeaders, opened: OpenFile | None, body: bytes | None = None
+        self,
+        writer: ResponseWriter,
+        file: FileHeaders,
+        opened: OpenFile | None,
+        body: bytes | None = None,
+        ready: bytes | None = None,
     ) -> None:
         assert opened is not None or body is not None
         self._writer = writer
         self._file = file
         self._opened = opened
         self._body = body
+        self._ready = ready
 
     async def run(self, method: bytes, asked: Asked, headers: list[Header] | None = None) -> None:
         """`method` is GET or HEAD. `headers`: those of the 200, in the place of the file's own."""
@@ -62,6 +71,10 @@ class Delivery:
                 return await self._send_spans(spans, full)
         if method != _GET:
             self._writer.start(200, None, full, file.size)
+            return await self._writer.finish()
+        if self._ready is not None and headers is None and file.size > SMALL:
+            self._writer.start_ready(full, self._ready, file.size)
+            await self._send_piece(0, file.size)
             return await self._writer.finish()
         await self._send_one(200, full, (0, file.size))
 

@@ -100,13 +100,8 @@ class ResponseWriter:
 
     async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
         """`send` of what is known for long: `head` is `shape.ready_head` of its headers in its `shape`."""
-        if self._is_http10 or self._is_head:
-            return await self.send(status, headers, body)
-        self._settle(status, len(body))
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self._head = head + date_now() + end
-        self.started = True
-        await self._send_whole(body)
+        self.start_ready(headers, head, len(body), status)
+        await self._send_whole(b"" if self._swallows else body)
 
     async def _send_whole(self, body: bytes) -> None:
         head = self._head
@@ -133,6 +128,15 @@ class ResponseWriter:
             fields.append(_CHUNKED)
         self._add_own(fields)
         self._head = build_response_head(status, reason, fields)
+        self.started = True
+
+    def start_ready(self, headers: Headers, head: bytes, length: int, status: int = 200) -> None:
+        """`start`, as `send_ready` is `send`."""
+        if self._is_http10 or self._is_head:
+            return self.start(status, None, headers, length)
+        self._settle(status, length)
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self._head = head + date_now() + end
         self.started = True
 
     def write(self, piece: bytes) -> None:
@@ -270,10 +274,7 @@ class ResponseWriter:
         self.status = status
 
     def _add_own(self, fields: list[tuple[bytes, bytes]]) -> None:
-        for name, _ in fields:
-            if name == b"date":  # the origin's stays (RFC 9110, 6.6.1)
-                break
-        else:
+        if b"date" not in dict(fields):  # the origin's stays (RFC 9110, 6.6.1)
             fields.append((b"date", date_now()))
         if not self.keep_alive:
             fields.append(_CLOSE)
@@ -288,8 +289,7 @@ class ResponseWriter:
         if self._backlog is not None and self._backlog.size:
             self._head = None
             self._keep(parts, 0)
-            self._flush()
-            return
+            return self._flush()
         if len(parts) == 1 or size <= _JOIN:
             return self._put_one(b"".join(parts))
         sent = self.wire.try_send_parts(parts)

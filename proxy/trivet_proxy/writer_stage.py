@@ -89,6 +89,9 @@ class WriterStage(ResponseWriter):
     def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
         self.next.start(status, reason, headers, length)
 
+    def start_ready(self, headers: Headers, head: bytes, length: int, status: int = 200) -> None:
+        self.next.start_ready(headers, head, length, status)
+
     def write(self, piece: bytes) -> None:
         self.next.write(piece)
 

@@ -47,6 +47,9 @@ class Sent:
     async def send_ready(self, headers, head, body, status=200):
         await self.send(status, headers, body)
 
+    def start_ready(self, headers, head, length, status=200):
+        self.start(status, None, headers, length)
+
     def start(self, status, reason, headers, length):
         self.status, self.headers, self.length = status, dict(headers), length
 

@@ -73,6 +73,9 @@ class Answer(ResponseWriter):
     async def send_ready(self, headers: Headers, head: bytes, body: bytes, status: int = 200) -> None:
         await self.send(status, headers, body)
 
+    def start_ready(self, headers: Headers, head: bytes, length: int, status: int = 200) -> None:
+        self.start(status, None, headers, length)
+
     def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
         self.started = True
         self.status, self.reason, self.headers = status, reason, headers
