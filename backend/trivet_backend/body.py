@@ -41,7 +41,7 @@ def read_body(
         return io.BytesIO(first), framing
     if head.expects_continue and not framing.is_complete:
         link.send(_CONTINUE)
-    if claimed is not None and b"trivet-stream" in claimed.said:
+    if claimed is not None and b"trivet-stream" in claimed.orders:
         return _arriving(link, framing, first, limits.body_timeout, alarm), framing
     return _spooled(link, framing, first, limits), framing
 

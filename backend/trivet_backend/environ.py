@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from trivet_backend.proxys_head import ClaimedHead
+from trivet_backend.proxys_head import ClaimedHead, RegularsHead
 from trivet_backend.regulars import Field, Fields, Regulars
 from trivet_common.http1.request import RequestHead
 
@@ -108,30 +108,31 @@ class EnvironBuilder:
 
         trivet-* is read of a ClaimedHead only.
         """
-        claimed = head if isinstance(head, ClaimedHead) else None
-        if claimed is None or claimed.regular is None:
-            environ = self._read(head, peer, claimed)
-        else:
-            environ = claimed.regular.template.copy()
+        if isinstance(head, RegularsHead):
+            environ = head.template.copy()
             environ["HTTP_X_REQUEST_ID"] = request_id
             if head.content_length is not None:
                 environ["CONTENT_LENGTH"] = str(head.content_length)
+        else:
+            environ = self._read(head, peer)
         environ["REQUEST_METHOD"] = head.method.decode("latin-1")
         environ["RAW_URI"] = environ["REQUEST_URI"] = head.target.decode("latin-1")
-        environ["QUERY_STRING"] = head.query.decode("latin-1")
-        raw_path = head.raw_path
-        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        if head.query:
+            environ["QUERY_STRING"] = head.query.decode("latin-1")
+        path = head.raw_path
+        if b"%" in path:
+            path = unquote_to_bytes(path)
         environ["PATH_INFO"] = path.decode("latin-1")
         environ["wsgi.input"] = body
         environ["trivet.request_id"] = request_id
-        if claimed is not None:
-            environ["trivet.queued"] = claimed.queued
-            mount = claimed.said.get(b"trivet-mount")
-            if mount is not None:
-                _mount(environ, head, mount.decode("latin-1").rstrip("/"))
+        if isinstance(head, ClaimedHead):
+            if head.queued:
+                environ["trivet.queued"] = head.queued
+            if b"trivet-mount" in head.orders:
+                _mount(environ, head, head.orders[b"trivet-mount"].decode("latin-1").rstrip("/"))
         return environ
 
-    def _read(self, head: RequestHead, peer: Peer, claimed: ClaimedHead | None) -> Environ:
+    def _read(self, head: RequestHead, peer: Peer) -> Environ:
         """What the fields say."""
         environ = self._base.copy()
         if head.is_http10:
@@ -141,11 +142,11 @@ class EnvironBuilder:
             environ.pop(_variable(name.decode("latin-1")), None)
         if head.authority:
             environ["HTTP_HOST"] = head.authority.decode("latin-1")
-        if claimed is None:
-            self._place(environ, peer, self._client_variable)
-        else:
+        if isinstance(head, ClaimedHead):
             self._place(environ, peer, "HTTP_X_REAL_IP")
-            _take_user(environ, claimed.said)
+            _take_user(environ, head.orders)
+        else:
+            self._place(environ, peer, self._client_variable)
         return environ
 
     def _template(self, fields: list[Field], said: Fields) -> Environ:

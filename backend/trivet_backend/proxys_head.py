@@ -6,7 +6,7 @@ believed by its uid: to judge it again finds nothing new, and was a quarter of w
 
 import re
 
-from trivet_backend.regulars import LONGEST, Field, Fields, Regular, Regulars, cut_lines
+from trivet_backend.regulars import Field, Fields, Regular, Regulars, cut_lines
 from trivet_common.http1.collector import HeadLimits
 from trivet_common.http1.request import RequestHead, parse_request_head
 from trivet_common.http1.target import decode_path
@@ -23,7 +23,7 @@ _match_line = re.compile(rb"([A-Z]+) (([!->@-~]+)\??([!-~]*)) HTTP/1\.1(?=\r\nho
 _match_varying = re.compile(
     rb"\r\nx-request-id: ([!-~]+)"
     rb"(?:\r\ncontent-length: (0|[1-9][0-9]{0,18})|(\r\ntransfer-encoding: chunked))?"
-    rb"\r\ntrivet-claim: ([0-9]{1,19}) ([0-9]{1,20}) ([0-9]{1,19})"
+    rb"\r\ntrivet-claim: ([0-9]{1,19}) ([0-9]{1,19}) ([0-9]{1,19})"
     rb"(?:\r\ntrivet-queued: ([0-9]{1,11}))?"
     rb"((?:\r\ntrivet-(?:takes|mount|timeout|user|stream): [^\r\n]*)*)\r\n\r\n"
 ).fullmatch
@@ -32,16 +32,15 @@ _match_varying = re.compile(
 class ClaimedHead(RequestHead):
     """A request of our own proxy, with what it says to the slot alone.
 
-    `said`: its fields by name, of several the last. `queued` is in seconds.
+    `orders`: these fields by name, of several the last; all fields may be among them. `queued` is in seconds.
     """
 
-    __slots__ = ("claim", "queued", "regular", "request_id", "said")
+    __slots__ = ("claim", "orders", "queued", "request_id")
 
     claim: Claim
+    orders: Fields
     queued: float
     request_id: bytes
-    said: Fields
-    regular: Regular | None
 
     @classmethod
     def of(cls, head: RequestHead) -> "ClaimedHead":
@@ -57,16 +56,17 @@ class ClaimedHead(RequestHead):
         self.claim = Claim.parse(said.get(b"trivet-claim", b""))
         self.queued = int(queued) / 1000 if queued.isdigit() and len(queued) < 12 else 0.0
         self.request_id = said.get(b"x-request-id", b"")
-        self.said = said
-        self.regular = None
+        self.orders = said
 
 
 class RegularsHead(ClaimedHead):
-    """One of a regular client: `headers` and `said` are only what its requests have in common."""
+    """One of a regular client: what its fields say is in the template."""
 
-    __slots__ = ()
+    __slots__ = ("template",)
 
-    # What our proxy never says.
+    # What our proxy never says, or nobody asks for.
+    headers: list[Field] = []
+    authority = b""
     is_http10 = False
     keep_alive = True
     expects_continue = False
@@ -80,13 +80,14 @@ class RegularsHead(ClaimedHead):
         self.request_id, length, coding, number, nonce, sent, queued, _ = varying
         path = self.raw_path
         self.path = decode_path(path) if b"%" in path or b"//" in path else path
-        self.headers, self.said, _ = regular
-        self.regular = regular
-        self.authority = self.said[b"host"]
-        self.claim = Claim(int(number), int(nonce) & 0xFFFFFFFFFFFFFFFF, int(sent))
+        self.orders, self.template = regular
+        self.claim = Claim(int(number), int(nonce), int(sent))
         self.queued = int(queued) / 1000 if queued else 0.0
         self.content_length = int(length) if length else None
         self.chunked = coding is not None
+
+    def get(self, name: bytes) -> bytes | None:
+        return self.orders.get(name)
 
 
 class ProxysHeads:
@@ -103,8 +104,8 @@ class ProxysHeads:
         end = head.find(_STEADY_END)
         varying = _match_varying(head, end)
         if line is not None and varying is not None:
-            steady = head[line.end() : end] + varying[8]
-            if len(steady) <= LONGEST and (regular := self._regulars[steady]) is not None:
+            regular = self._regulars[head[line.end() : end] + varying[8]]
+            if regular is not None:
                 return RegularsHead(line.groups(), varying.groups(), regular)
         return parse_strangers(head, limits)
 

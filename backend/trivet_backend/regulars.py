@@ -14,6 +14,7 @@ Field = tuple[bytes, bytes]
 GENERATION = 256
 LONGEST = 2048
 _MOST_FIELDS = 32
+_ORDERS = frozenset({b"trivet-takes", b"trivet-mount", b"trivet-timeout", b"trivet-user", b"trivet-stream"})
 # What is another one in each request, and what would have to be judged. Our proxy says the first after the
 # steady fields and the second never; in somebody's head that has them here, each may stand twice.
 _NOT_STEADY = frozenset({
@@ -23,10 +24,9 @@ _NOT_STEADY = frozenset({
 
 
 class Regular(NamedTuple):
-    """`template`: of the environ. Slots of all threads share each of these: nobody changes them."""
+    """Slots of all threads share one: nobody changes it. Fields are not kept: they would be most of it."""
 
-    fields: list[Field]
-    said: Fields
+    orders: Fields  # what the proxy says to the slot
     template: dict[str, Any]
 
 
@@ -43,6 +43,8 @@ class Regulars(dict[bytes, Regular | None]):
 
     def __missing__(self, steady: bytes) -> Regular | None:
         """Threads may do this at the same time: then an entry is lost, or a generation early forgotten."""
+        if len(steady) > LONGEST:
+            return None
         older = self._older
         regular = older[steady] if steady in older else self._make(steady)
         if len(self) >= GENERATION:
@@ -53,10 +55,14 @@ class Regulars(dict[bytes, Regular | None]):
 
     def _make(self, steady: bytes) -> Regular | None:
         fields = cut_lines(steady.split(b"\r\n")[1:])
-        if len(fields) > _MOST_FIELDS or not _NOT_STEADY.isdisjoint(name.lower() for name, _ in fields):
-            return None
         said = dict(fields)
-        return Regular(fields, said, self._template(fields, said))
+        names = b" ".join(said)
+        if len(fields) > _MOST_FIELDS or not _NOT_STEADY.isdisjoint(said) or names != names.lower():
+            return None
+        orders = {name: said[name] for name in _ORDERS.intersection(said)}
+        if len(orders) < steady.count(b"\r\ntrivet-"):
+            return None  # one stands twice
+        return Regular(orders, self._template(fields, said))
 
 
 def cut_lines(lines: list[bytes]) -> list[Field]:

@@ -263,7 +263,7 @@ class Slot:
         if not head.has_body:
             link.send(_STALE)
             return rest
-        if b"trivet-stream" in head.said or head.expects_continue:
+        if b"trivet-stream" in head.orders or head.expects_continue:
             link.send(_STALE)  # the rest of the body may come in an hour, or never
             self._links.part(link)
             return b""
@@ -287,8 +287,8 @@ class Slot:
         timeout, queued, request_id = self._timeout, 0.0, b""
         if claimed is not None:
             queued, request_id = claimed.queued, claimed.request_id
-            if b"trivet-timeout" in claimed.said:
-                timeout = said_timeout(claimed.said, timeout)
+            if b"trivet-timeout" in claimed.orders:
+                timeout = said_timeout(claimed.orders, timeout)
         elif link.peer.is_believed:
             request_id = dict(head.headers).get(b"x-request-id", b"")
         if not request_id:

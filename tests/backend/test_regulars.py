@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trivet_backend.environ import OUR_PROXY, EnvironBuilder
@@ -111,7 +111,7 @@ HEADS = st.builds(
     st.one_of(st.just(b""), st.just(b""), FIELDS),
 )  # fmt: skip
 ATTRIBUTES = [
-    *(name for name in RequestHead.__slots__ if name != "headers"),
+    *(name for name in RequestHead.__slots__ if name not in ("headers", "authority")),
     *("claim", "queued", "request_id", "has_body"),
 ]
 
@@ -125,12 +125,10 @@ def seen(environs: EnvironBuilder, parse: Any, head: bytes) -> Any:
     if not isinstance(parsed, ClaimedHead):
         return environs.build(parsed, OUR_PROXY, BODY, "1f")
     # What a slot asks for by name.
-    asked = [
-        parsed.said.get(b"trivet-" + name) for name in (b"timeout", b"stream", b"takes", b"user", b"mount")
-    ]
+    asked = [parsed.get(b"trivet-" + name) for name in (b"timeout", b"stream", b"takes", b"user", b"mount")]
     what = {name: getattr(parsed, name) for name in ATTRIBUTES}
     environ = environs.build(parsed, OUR_PROXY, BODY, parsed.request_id.decode("latin-1"))
-    return what, asked, parsed.get(b"trivet-takes"), environ
+    return what, asked, environ
 
 
 ENVIRONS = builder()
@@ -148,6 +146,7 @@ def test_what_is_remembered_says_what_the_head_says(head: bytes) -> None:
 def test_a_head_as_our_proxy_writes_it_is_remembered(
     usual: bytes, framing: bytes, queued: bytes, tail: bytes
 ) -> None:
+    assume(all((usual + tail).count(b"\r\n%b:" % name) < 2 for name in NAMES if name.startswith(b"trivet-")))
     head = b"POST /shop/x HTTP/1.1\r\nhost: a" + usual + b"\r\nx-request-id: 1f" + framing
     parsed = ProxysHeads(ENVIRONS.regulars).parse(
         head + b"\r\ntrivet-claim: 7 8 9" + queued + tail + b"\r\n\r\n", LIMITS

@@ -39,8 +39,10 @@ def count(frame, event, argument):
         calls += 1
 
 def application(environ, start_response):
+    global calls
     body = b"Hello, world!\\n"
     if environ["QUERY_STRING"] == "begin":
+        calls = 0
         sys.setprofile(count)
     elif environ["QUERY_STRING"] == "end":
         sys.setprofile(None)

@@ -169,7 +169,10 @@ async def tallied(folder: Path, budget: Budget, behind: Behind) -> Tally:
 
 
 def test_the_workers_calls(tmp_path: Path) -> None:
-    """The application counts for itself what its thread calls between two of its requests."""
+    """The application counts for itself what its thread calls between two of its requests.
+
+    Timers only add to it: where a machine crawls, it is counted again.
+    """
     budget = BUDGETS["pool"]
     with (
         running(tmp_path, site_files(tmp_path, 9)) as site,
@@ -178,12 +181,17 @@ def test_the_workers_calls(tmp_path: Path) -> None:
         ask_for = asker(client)
         for _ in range(WARM):
             ask_for(b"/hello")
-        ask_for(b"/hello?begin")
-        for _ in range(COUNTED - 1):
-            ask_for(b"/hello")
-        found = re.search(rb"(\d+) calls\n$", ask_for(b"/hello?end"))
+        calls = min(calls_of_the_worker(ask_for) for _ in range(3))
+    assert calls <= budget.worker_calls
+
+
+def calls_of_the_worker(ask_for: Callable[[bytes], bytes]) -> int:
+    ask_for(b"/hello?begin")
+    for _ in range(COUNTED - 1):
+        ask_for(b"/hello")
+    found = re.search(rb"(\d+) calls\n$", ask_for(b"/hello?end"))
     assert found is not None
-    assert round(int(found[1]) / COUNTED) <= budget.worker_calls
+    return round(int(found[1]) / COUNTED)
 
 
 def asker(client: socket.socket) -> Callable[[bytes], bytes]:
