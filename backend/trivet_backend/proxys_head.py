@@ -73,6 +73,7 @@ class RegularsHead(ClaimedHead):
     upgrade = None
     hop_by_hop = frozenset()
     host = ""
+    found = None
     dropped: list[bytes] = []
 
     def __init__(self, line: tuple[bytes, ...], varying: tuple[bytes, ...], regular: Regular) -> None:

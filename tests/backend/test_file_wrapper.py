@@ -28,9 +28,7 @@ def send(
         return FileWrapper(filelike, 8192)
 
     link = FakeLink()
-    head = request_head("/", method=method)
-    if takes:
-        head.headers.append((b"trivet-takes", b"file"))
+    head = request_head("/", *([("trivet-takes", "file")] if takes else []), method=method)
     answer(application, {}, Response(link, FakeLog(), head, "id", True, is_claimed))
     assert filelike.closed
     return link

@@ -111,7 +111,7 @@ HEADS = st.builds(
     st.one_of(st.just(b""), st.just(b""), FIELDS),
 )  # fmt: skip
 ATTRIBUTES = [
-    *(name for name in RequestHead.__slots__ if name not in ("headers", "authority")),
+    *(name for name in RequestHead.__slots__ if name not in ("headers", "authority", "found")),
     *("claim", "queued", "request_id", "has_body"),
 ]
 
