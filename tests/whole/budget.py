@@ -89,7 +89,7 @@ BUDGETS = {
         "/hello",
         HELLO,
         switches=2,
-        calls=112,
+        calls=115,
         system_calls={"epoll_wait": 2, "epoll_ctl": 2, "recvfrom": 2, "poll": 1, "sendto": 2, "read": 1},
         worker_calls=42,
         worker_system_calls={"epoll_wait": 1, "recvfrom": 1, "sendto": 1, "write": 1},

@@ -1,6 +1,7 @@
 """The budget of one warm request (budget.py): task switches and Python calls, in proxy and worker."""
 
 import re
+import secrets
 import select
 import socket
 import sys
@@ -101,9 +102,10 @@ async def front_in_this_process(folder: Path) -> AsyncIterator[tuple[str, int]]:
 async def ask(client: socket.socket, idle: int, budget: Budget, behind: Behind, times: int) -> None:
     """Each request when the proxy waits for it and the slot is idle again: no race to count."""
     request = REQUEST % budget.path.encode()
-    for number in range(times):
+    for _ in range(times):
         if budget.is_new:
-            request = REQUEST.replace(b"0123456789abcdef", b"%d.%d" % (times, number)) % budget.path.encode()
+            cookie = secrets.token_hex(8).encode()
+            request = REQUEST.replace(b"0123456789abcdef", cookie) % budget.path.encode()
         while not select.select([idle], [], [], 0)[0]:  # no method of the FIFO's: it would be counted
             await trio.sleep(0.001)
         await trio.testing.wait_all_tasks_blocked()
