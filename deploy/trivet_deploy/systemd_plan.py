@@ -59,10 +59,6 @@ class Plan(NamedTuple):
     binds_itself: bool = False  # an address that no socket unit can stand for
     reaches_out: bool = False  # upstreams over TCP
 
-    @property
-    def has_home(self) -> bool:
-        return bool(self.reads_home or self.writes_home)
-
 
 def plan(site: Site, command: Path | None = None) -> Plan:
     """Raises Refusal where one unit cannot do it."""

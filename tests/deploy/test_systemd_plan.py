@@ -80,7 +80,6 @@ pools:
     wanted = ("ann/venv", "flags", "pages", "static")
     assert set(found.reads_home) == {tmp_path / "homes" / name for name in wanted}
     assert found.writes == (tmp_path / "elsewhere", tmp_path / "logs")
-    assert found.has_home
 
 
 def test_upstreams_over_tcp_need_a_network(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from .problems import Mistake, shown
 from .settings_match import Regex
 
 LONGEST_REGEX = 512  # characters
-MOST_GROUPS = 9  # that templates can name
 # A text is at most so long. An expression that may take more than _STEPS for it is given a shorter one.
 LONGEST_TEXTS = (8192, 4096, 2048, 1024)
 # About 30 ms: less than a page of most applications, for the worst that can be sent.
