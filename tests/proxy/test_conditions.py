@@ -122,6 +122,19 @@ def test_what_costs_too_much_is_refused() -> None:
     assert raised.value.status == 431
 
 
+def test_many_values_are_no_longer_together_than_one_may_be() -> None:
+    """The steps of an expression are bounded for one text: thirty headers were thirty such texts."""
+    regex = parse_regex("^a+$")
+    with pytest.raises(HttpError) as raised:
+        asks(header("x-a", regex), Request(Head(headers=[(b"x-a", b"b" * 300)] * 30)))
+    assert raised.value.status == 431
+    with pytest.raises(HttpError) as raised:
+        asks(parameter("a", regex), Request(Head(query=b"&".join([b"a=" + b"b" * 300] * 30))))
+    assert raised.value.status == 414
+    assert asks(header("x-a", regex), Request(Head(headers=[(b"x-a", b"b" * 100)] * 3 + [(b"x-a", b"a")])))
+    assert asks(header("x-a", "1"), Request(Head(headers=[(b"x-a", b"b" * 300)] * 30 + [(b"x-a", b"1")])))
+
+
 def test_each_is_said_as_it_is_written() -> None:
     match = Match(
         path_regex=parse_regex("^/a"),
