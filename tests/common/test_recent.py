@@ -115,6 +115,16 @@ def test_what_is_long_or_odd_is_judged_each_time(block: bytes) -> None:
     assert len(request._known) == 0
 
 
+def test_a_line_is_not_remembered_with_its_fields() -> None:
+    """It may be as long as a head: a thousand of 30 KiB were 60 MiB. And it is nobody else's business."""
+    block = b"Host: a.example\r\n\r\n"
+    first = parse_request_head(b"PUT /" + b"a" * 30_000 + b"?secret HTTP/1.1\r\n" + block, LIMITS)
+    assert len(first.target) == 30_008
+    known = request._known.find(block)
+    assert known is not None
+    assert (known.method, known.target, known.raw_path, known.path, known.query) == (b"", b"", b"", b"", b"")
+
+
 def test_a_smaller_limit_holds_for_known_fields() -> None:
     head = LINES[0] + b"Host: a.example\r\n" + b"X-A: b\r\n" * 9 + b"\r\n"
     parse_request_head(head, HeadLimits(32 * 1024, 10))

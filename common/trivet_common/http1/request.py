@@ -82,7 +82,7 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
     block = b""
     if common is not None and common[1] in grammar.METHODS:
         method, target, path, query, minor = common.groups(b"")
-        if minor == b"1":
+        if minor == b"1" and len(head) - common.end() <= _LONGEST_KNOWN:
             block = head[common.end() :]
             known = _known.find(block)
             if known is not None and len(known.headers) <= limits.headers:
@@ -99,10 +99,11 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
     if len(request.headers) != lines - 2:
         raise _explain(head, request, parsed)  # llhttp and we do not count alike: believe neither
     judge_fields(request, parsed)
-    if block and len(block) <= _LONGEST_KNOWN and lines - 2 <= _MOST_KNOWN and not request.dropped:
+    if block and lines - 2 <= _MOST_KNOWN and not request.dropped:
         # Here the fields' meaning does not depend on the line. What is dropped is told each time it comes.
         request.found = {}
-        _known.keep(block, request)
+        # Without its line: a target may be as long as a head, and is nobody else's business.
+        _known.keep(block, request.again(b"", b"", b"", b""))
     return request
 
 
