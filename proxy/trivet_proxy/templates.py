@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
-from .locations import encode_path, encode_rest
+from .locations import encode_path, encode_rest, one_slash
 
 if TYPE_CHECKING:
     from .request import Request
@@ -123,9 +123,12 @@ def _one_value(name: str) -> Value:
 
 
 def _uri(request: Request) -> bytes:
-    """Path and query as they came, so that nothing is encoded twice."""
+    """Path and query as they came, so that nothing is encoded twice.
+
+    But with one slash in front: who follows the `next` of `/login?next={uri}` would come to //evil.example.
+    """
     head = request.head
-    raw: bytes = head.raw_path if head.raw_path.startswith(b"/") else b"/"  # OPTIONS * has no path
+    raw: bytes = one_slash(head.raw_path) if head.raw_path.startswith(b"/") else b"/"  # OPTIONS * has no path
     return raw + b"?" + head.query if head.query else raw
 
 

@@ -94,6 +94,14 @@ def test_no_group_leads_to_another_host(text: str, group: bytes, filled: bytes) 
     assert Template(text).fill(FakeRequest(groups=(group, b"b@c"))) == filled
 
 
+def test_a_uri_names_no_host():
+    """Whoever is sent to log in goes on to {uri} afterwards."""
+    request = FakeRequest(FakeHead(raw_path=b"//evil.example/*/", query=b""))
+    assert Template("/login?next={uri}").fill(request) == b"/login?next=/evil.example/*/"
+    assert HeaderTemplate("{uri}").fill(request) == b"/evil.example/*/"
+    assert Template("{uri}").fill(FakeRequest(FakeHead(raw_path=b"/*//x", query=b""))) == b"/*//x"
+
+
 def test_a_header_keeps_its_own_text():
     request = FakeRequest(groups=(b'a "b"\r\n',))
     template = HeaderTemplate('{"a": "{1}", "b": "{nothing}"}; <{uri}>')
