@@ -255,7 +255,7 @@ class _Builder:
         if route.redirect is not None:
             return redirect_handler(route.redirect.to, route.redirect.status)
         if route.respond is not None:
-            return respond_handler(route.respond)
+            return respond_handler(route.respond, self._answering.choice(route))
         if route.health is not None:
             return self._health(route.health)
         return self._files(order, route)

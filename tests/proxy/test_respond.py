@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from trivet_common.config.settings import Respond
+from trivet_common.config.settings_errors import ErrorPage
+from trivet_proxy.error_choice import ErrorChoice
 from trivet_proxy.handlers.respond import respond_handler
 
 
@@ -34,3 +38,24 @@ async def test_answers(respond, expected):
         writer = FakeWriter()
         await handler(object(), writer)
         assert writer.sent == expected
+
+
+async def test_a_bare_error_has_the_page_of_its_status():
+    pages = ErrorChoice([ErrorPage(4, json='{"error": "{reason}", "id": "{request_id}"}')], lambda path: b"")
+    request = SimpleNamespace(request_id="x1")
+
+    async def said(respond):
+        writer = FakeWriter()
+        await respond_handler(respond, pages)(request, writer)
+        return writer.sent
+
+    status, headers, body = await said(Respond(404, b"", None, (("X-A", "1"),)))
+    assert (status, body) == (404, b'{"error": "Not Found", "id": "x1"}\n')
+    assert {(b"x-a", b"1"), (b"content-type", b"application/json")} <= set(headers)
+    assert await said(Respond(503, b"", None, ())) == (503, [], b"")
+    assert await said(Respond(204, b"", None, ())) == (204, [], b"")
+    assert await said(Respond(404, b"no", "text/plain", ())) == (
+        404,
+        [(b"content-type", b"text/plain")],
+        b"no",
+    )

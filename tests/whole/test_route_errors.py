@@ -56,6 +56,9 @@ routes:
     pool: web
     maintenance: {when: shop.on, page: closed.html, except: [10.0.0.0/8], retry_after: 2m}
   - {path: /only, pool: web}
+  - {path: /gone, respond: 404}
+  - {path: /said, respond: {status: 404, body: "own words"}}
+  - {path: /teapot, respond: 418}
 pools: {web: {app: hello, workers: 1, threads: 4, timeout: 5s}}
 """
 NOTHING = (
@@ -92,6 +95,7 @@ OURS = [
     ("/dead/", 502, "text/plain; charset=utf-8", b"Sorry: 502 upstream_refused."),
     ("/only/crash", 404, "text/html; charset=utf-8", page(404, "Not Found", "no_route", "one.two")),
     ("/both/crash", 500, "text/plain; charset=utf-8", b"Sorry: 500 app_error."),
+    ("/gone", 404, "text/html; charset=utf-8", page(404, "Not Found", "respond", "one.two")),
 ]
 
 
@@ -109,6 +113,10 @@ def test_json(site: Site) -> None:
     answer = get(site, "/static/x")
     assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
     assert json.loads(answer.body) == {"status": 404, "text": "Not Found", "id": "one.two"}
+
+
+def test_what_respond_says_itself_stays(site: Site) -> None:
+    assert (get(site, "/said").body, get(site, "/teapot").body) == (b"own words", b"")
 
 
 def test_off_is_trivets_own(site: Site) -> None:
