@@ -133,29 +133,35 @@ class _Fuzz:
 
 
 def _fault(verdict: Verdict, outcome: Outcome, runs: list[Run]) -> str:
-    run_ones = [request for request in verdict.requests if request.target != b"*"]
-    expected = [ran(one.method, one.target, one.body) for one in run_ones]
+    asked = list(zip(verdict.requests, verdict.heads, strict=True))
+    statuses = [_status(one, head) for one, head in asked]
+    answered = zip(asked, statuses, outcome.answers, strict=False)
+    run_ones = [(*pair, answer) for pair, status, answer in answered if status == 200]
+    expected = [ran(one.method, one.target, one.body) for one, _, _ in run_ones]
     if [run.ran for run in runs] != expected:
         return f"expected {verdict}, but {[run.ran for run in runs]} were run"
-    statuses = [404 if one.target == b"*" else 200 for one in verdict.requests]
-    if verdict.status:
+    is_told = verdict.status and verdict.why != "bad_head:tls"  # who speaks TLS is not answered in plain text
+    if is_told:
         # `*` is below no route: nobody reads the body that has the fault in it.
         is_unread = (verdict.why or "").startswith("bad_body") and outcome.statuses[-1:] == [404]
         statuses.append(404 if is_unread else verdict.status)
     if outcome.statuses != statuses or outcome.rest:
         return f"expected {verdict}, but the answers are {outcome}"
-    if outcome.end == "open" or (verdict.status and outcome.answers[-1].headers["connection"] != "close"):
+    if outcome.end == "open" or (is_told and outcome.answers[-1].headers["connection"] != "close"):
         return f"expected {verdict} and an end, but {outcome}"
-    answers = [
-        answer for answer, one in zip(outcome.answers, verdict.requests, strict=False) if one.target != b"*"
-    ]
-    heads = [head for head in verdict.heads if head.target != b"*"]
-    for one, head, run, answer in zip(run_ones, heads, runs, answers, strict=True):
+    for (one, head, answer), run in zip(run_ones, runs, strict=True):
         if answer.body != (b"" if one.method == b"HEAD" else answer_of(run.ran)):
             return f"{one} got the answer {answer}"
         if fault := _fields_fault(one, head, run):
             return f"{one}: {fault}"
     return ""
+
+
+def _status(request: Request, head: RequestHead) -> int:
+    """`*` is below no route, and a pool switches no protocols: neither is run."""
+    if request.target == b"*":
+        return 404
+    return 501 if head.upgrade is not None else 200
 
 
 def _fields_fault(request: Request, head: RequestHead, run: Run) -> str:
