@@ -43,7 +43,7 @@ class Response:
     """The response to one request. `keep`: the connection may serve another afterwards."""
 
     __slots__ = (
-        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_ended", "_is_head",
+        "_has_body", "_head", "_head_sent", "_is_chunked", "_is_claimed", "_is_ended",
         "_left", "_link", "_log", "_request", "_request_id", "_too_much", "alarm", "code", "is_broken",
         "iterable", "keep",
     )  # fmt: skip
@@ -64,7 +64,6 @@ class Response:
         self._log = log
         self._request = request
         self._request_id = request_id
-        self._is_head = request.method == b"HEAD"
         self._is_claimed = is_claimed
         self.keep = keep
         self.is_broken = False  # it was begun and will not be ended as it should be
@@ -97,7 +96,7 @@ class Response:
         elif self._head is not None:
             raise ResponseError("start_response was called twice, without exc_info")
         self._head, self.code, self._left = judge_head(status, headers)
-        self._has_body = not self._is_head and self.code not in _WITHOUT_BODY
+        self._has_body = self.code not in _WITHOUT_BODY and self._request.method != b"HEAD"
         return self.write
 
     def write(self, data: bytes, /) -> None:
@@ -195,7 +194,7 @@ class Response:
         """An answer of our own in place of one of which nothing was sent."""
         self.code = code
         self._head = f"HTTP/1.1 {code} {reason_and_fields}content-type: text/plain; charset=utf-8\r\n"
-        self._left, self._has_body = None, not self._is_head
+        self._left, self._has_body = None, self._request.method != b"HEAD"
         try:
             self._send_only(body)
         except ClientLeft:

@@ -1,6 +1,8 @@
 """What is remembered of a client says what its head says; bounded, and nobody's environ is another's."""
 
 import io
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -220,6 +222,32 @@ def test_who_comes_again_is_remembered_through_a_flood() -> None:
         environ_of(environs, request(STEADY + b"\r\nx-made-up: %d" % number))
         if number % (GENERATION // 2) == 0:
             assert environs.regulars[STEADY] is known
+
+
+def test_threads_that_meet_in_a_flood_read_what_was_said() -> None:
+    environs = builder()
+    wrong: list[dict[str, Any]] = []
+
+    def serve(which: int) -> None:
+        for number in range(4 * GENERATION):
+            made_up = number * (1 + which % 2)  # some are the same client's
+            environ = environ_of(environs, request(STEADY + b"\r\nx-made-up: %d" % made_up))
+            if environ["HTTP_X_MADE_UP"] != str(made_up) or environ["HTTP_COOKIE"] != "a=b":
+                wrong.append(environ)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=serve, args=(which,)) for which in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        sys.setswitchinterval(before)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+    assert len(environs.regulars) <= GENERATION + len(threads)
 
 
 @pytest.mark.parametrize(
