@@ -7,6 +7,8 @@ request line, no claim and no body. A flood of made-up clients makes the memory 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from trivet_common.http1.recent import Recent
+
 Fields = dict[bytes, bytes]
 Field = tuple[bytes, bytes]
 
@@ -30,34 +32,28 @@ class Regular(NamedTuple):
     template: dict[str, Any]
 
 
-class Regulars(dict[bytes, Regular | None]):
+class Regulars(Recent[Regular]):
     """`regulars[steady]`: the regular of these lines, each with CRLF before it; None where they have none."""
 
-    def __init__(self, template: Callable[[list[Field], Fields], dict[str, Any]]) -> None:
-        super().__init__()
-        self._template = template
-        self._older: dict[bytes, Regular | None] = {}
+    __slots__ = ("_template",)
 
-    def __repr__(self) -> str:
-        return f"<Regulars {len(self)}+{len(self._older)}>"
+    def __init__(self, template: Callable[[list[Field], Fields], dict[str, Any]]) -> None:
+        super().__init__(GENERATION)
+        self._template = template
 
     def __missing__(self, steady: bytes) -> Regular | None:
-        """Threads may do this at the same time: then an entry is lost, or a generation early forgotten."""
-        if len(steady) > LONGEST:
+        if len(steady) > LONGEST or steady.count(b"\r\n") > _MOST_FIELDS:
             return None
-        older = self._older
-        regular = older[steady] if steady in older else self._make(steady)
-        if len(self) >= GENERATION:
-            self._older = dict(self)
-            self.clear()
-        self[steady] = regular
+        regular = super().__missing__(steady)
+        if regular is None and (regular := self._make(steady)) is not None:
+            self.keep(steady, regular)
         return regular
 
     def _make(self, steady: bytes) -> Regular | None:
         fields = cut_lines(steady.split(b"\r\n")[1:])
         said = dict(fields)
         names = b" ".join(said)
-        if len(fields) > _MOST_FIELDS or not _NOT_STEADY.isdisjoint(said) or names != names.lower():
+        if not _NOT_STEADY.isdisjoint(said) or names != names.lower():
             return None
         orders = {name: said[name] for name in _ORDERS.intersection(said)}
         if len(orders) < steady.count(b"\r\ntrivet-"):

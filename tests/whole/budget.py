@@ -74,7 +74,7 @@ BUDGETS = {
         "/static/one.txt",
         FILE,
         switches=1,
-        calls=64,
+        calls=61,
         system_calls={"epoll_wait": 1, "epoll_ctl": 1, "recvfrom": 1, "sendto": 1},
     ),
     "file, new fields": Budget(
@@ -89,7 +89,7 @@ BUDGETS = {
         "/hello",
         HELLO,
         switches=2,
-        calls=115,
+        calls=108,
         system_calls={"epoll_wait": 2, "epoll_ctl": 2, "recvfrom": 2, "poll": 1, "sendto": 2, "read": 1},
         worker_calls=42,
         worker_system_calls={"epoll_wait": 1, "recvfrom": 1, "sendto": 1, "write": 1},
@@ -98,7 +98,7 @@ BUDGETS = {
         "/behind",
         HELLO,
         switches=2,
-        calls=134,
+        calls=130,
         system_calls={"epoll_wait": 2, "epoll_ctl": 2, "recvfrom": 2, "poll": 1, "sendto": 2},
     ),
 }

@@ -8,30 +8,32 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
-    """Two generations of so many: what is asked for moves to the young one; when that is full, the old one is
-    forgotten. Cheaper than a list in order of use, and as good. What is given to `keep` must never change."""
+class Recent(dict[bytes, "Value | None"], Generic[Value]):
+    """`recent[key]`: what was kept; None, and no KeyError, for what is not known or not any more.
 
-    __slots__ = ("_old", "_size", "_young")
+    The dict is the young one of two generations. What is asked for moves there; when it is full, the old one
+    is forgotten: cheaper than a list in order of use, and as good. What is kept must never change. Threads
+    may share it: where two find it full at once, a generation is forgotten early.
+    """
+
+    __slots__ = ("_old", "_size")
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._size = size
-        self._young: dict[bytes, Value] = {}
-        self._old: dict[bytes, Value] = {}
+        self._old: dict[bytes, Value | None] = {}
 
     def __repr__(self) -> str:
-        return f"<Recent {len(self)} of {2 * self._size}>"
+        return f"<{type(self).__name__} {len(self)} and {len(self._old)} of {self._size}>"
 
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def find(self, key: bytes) -> Value | None:
-        found = self._young.get(key)
-        if found is None and (found := self._old.pop(key, None)) is not None:
+    def __missing__(self, key: bytes) -> Value | None:
+        found = self._old.get(key)
+        if found is not None:
             self.keep(key, found)
         return found
 
     def keep(self, key: bytes, value: Value) -> None:
-        if len(self._young) >= self._size:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        if len(self) >= self._size:
+            self._old = dict(self)
+            self.clear()
+        self[key] = value

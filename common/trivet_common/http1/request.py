@@ -84,7 +84,7 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
         method, target, path, query, minor = common.groups(b"")
         if minor == b"1" and len(head) - common.end() <= _LONGEST_KNOWN:
             block = head[common.end() :]
-            known = _known.find(block)
+            known = _known[block]
             if known is not None and len(known.headers) <= limits.headers:
                 return known.again(method, target, path, query)
         request, parsed = RequestHead(method, target, path, path, query, minor == b"0"), None

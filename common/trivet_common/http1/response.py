@@ -106,7 +106,7 @@ class ResponseReader:
 
 def parse_response_head(head: bytes) -> ResponseHead:
     """`head` ends with its empty line. Pure but for what it remembers; raises HttpError upstream_bad."""
-    known = _known.find(head)
+    known = _known[head]
     if known is not None:
         return known
     response = _judge_status_line(head)
