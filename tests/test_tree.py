@@ -79,7 +79,7 @@ FLOORS = {
         roster visit
     """,
     "proxy/gates": """
-        basic_auth doorkeeping headers maintenance rate_limit rewrite subrequest
+        basic_auth doorkeeping headers maintenance rate_limit rewrite subrequest vouching
         forward_auth
     """,
     "proxy/handlers": "files health pool redirect respond tunnel upstream",  # none knows another

@@ -17,6 +17,7 @@ from .gates.doorkeeping import doorkeeping_gate
 from .gates.forward_auth import forward_auth_gate
 from .gates.maintenance import Flag, maintenance_gate
 from .gates.rate_limit import rate_gate
+from .gates.vouching import vouching_gate
 from .passwords import Passwords
 from .route import Handler
 
@@ -40,12 +41,17 @@ class Gating:
         buckets: Path,
         ask_pool: Callable[[str], Handler],
         ask_upstream: Callable[[Upstream, float], Handler],
+        vouched: frozenset[bytes] = frozenset(),
     ) -> None:
-        """`buckets`: where all processes count. `ask_*` make who answers for them, in so many seconds."""
+        """`buckets`: where all processes count. `ask_*` make who answers for them, in so many seconds.
+
+        `vouched`: headers that some route of the site has of a service, and none of a client.
+        """
         self._resources = resources
         self._buckets = buckets
         self._ask_pool = ask_pool
         self._ask_upstream = ask_upstream
+        self._vouched = vouched
         self._passwords: dict[Path, Passwords] = {}
         self._flags: dict[Path, Flag] = {}
 
@@ -56,6 +62,8 @@ class Gating:
         """Raises OSError where there is no place to count."""
         if route.access is not None:
             handler = self._asking_who(route.access, handler)
+        if self._vouched and (route.pool is not None or route.upstream is not None):
+            handler = vouching_gate(self._vouched, handler)
         if route.maintenance is not None:
             handler = maintenance_gate(route.maintenance, self._flag(route.maintenance.when), handler)
         return handler

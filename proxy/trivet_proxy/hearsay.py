@@ -18,9 +18,11 @@ OURS_PREFIXES = (b"trivet-", b"x-accel-", b"x-sendfile")
 # A proxy in front of us may say these; a client may not.
 PEERS = frozenset(
     b"x-client-ip true-client-ip cf-connecting-ip x-cluster-client-ip fastly-client-ip fly-client-ip "
-    b"x-original-forwarded-for x-remote-user x-remote-addr x-client-cert x-client-verify".split()
+    b"x-original-forwarded-for x-remote-user x-remote-addr x-client-cert x-client-verify "
+    # Of services that log people in, believed by applications: Authelia, Authentik, oauth2-proxy.
+    b"remote-user remote-groups remote-name remote-email x-webauth-user".split()
 )
-PEERS_PREFIXES = (b"x-forwarded-", b"x-ssl-")
+PEERS_PREFIXES = (b"x-forwarded-", b"x-ssl-", b"x-auth-request-", b"x-authentik-")
 
 
 def is_claim(name: bytes) -> bool:

@@ -24,6 +24,7 @@ from .dispatch.pool import PoolDispatch
 from .dispatch.terms import Terms
 from .error_choice import ErrorChoice
 from .folder import Folder
+from .gates.vouching import vouched_names
 from .gating import Gating, is_private
 from .handlers.files import file_handler, files_handler
 from .handlers.health import Readiness, live_handler, ready_handler
@@ -164,7 +165,8 @@ class _Builder:
         self._shelf = Shelf()
         self._keepers: list[Keeper] = []
         self._answering = Answering(self._report)
-        self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream)
+        vouched = vouched_names(route.access for route in settings.routes)
+        self._gating = Gating(resources, self._run.buckets, self._ask_pool, self._ask_upstream, vouched)
 
     def build(self) -> Site:
         internal = self._internal_routes()

@@ -13,6 +13,9 @@ from trivet_proxy.hearsay import is_claim
         (b"x-ssl-client-verify", True),
         (b"x-remote-user", True),
         (b"x-original-url", True),
+        (b"remote-user", True),
+        (b"x-auth-request-user", True),
+        (b"x-authentik-groups", True),
         (b"trivet-claim", True),
         # What a client says of itself, and of its connection.
         (b"x-api-key", False),
