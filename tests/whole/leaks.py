@@ -38,15 +38,17 @@ class Quiet:
     def __repr__(self) -> str:
         return f"<Quiet {self._held} {self._files}>"
 
-    def extra(self, seconds: float = 1.0) -> dict[str, Held]:
+    def extra(self, seconds: float = 1.0, most: int = 0) -> dict[str, Held]:
         """Descriptors by process, names by folder; empty when nothing is held beyond the quiet.
 
-        Looks again until nothing is, for so many seconds: what ends needs a moment.
+        Looks again until nothing is, or `most` in each, for so many seconds: what ends needs a moment.
         """
         until = time.monotonic() + seconds
-        while (found := self._extra_now()) and time.monotonic() < until:
+        while True:
+            found = self._extra_now()
+            if all(sum(held.values()) <= most for held in found.values()) or time.monotonic() >= until:
+                return found
             time.sleep(0.005)
-        return found
 
     def forgive(self, extra: dict[str, Held]) -> None:
         """Take what was found as a part of the quiet from now on."""
