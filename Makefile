@@ -29,7 +29,7 @@ drills: slow long
 
 slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -m "slow and not drill" -n 3 --dist loadfile --no-loadscope-reorder \
-	  tests/backend tests/whole tests/endurance
+	  tests/whole tests/endurance tests/backend tests/deploy tests/proxy
 
 long: $(VENV)/.dev
 	@TRIVET_DRILL_SECONDS=$(DRILL_SECONDS) $(BIN)/python -m pytest -q -m drill -s

@@ -60,7 +60,7 @@ def test_what_the_application_prints_is_logged_with_pool_worker_and_pid(pool: Po
     assert f"[web w1 {pool.pids()[0]}] slow begins" in pool.log()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_worker_that_is_gone_is_replaced(pool: PoolProcess, signum: int) -> None:
     pool.write()
     pool.start()
@@ -228,7 +228,7 @@ def test_term_lets_a_request_finish(pool: PoolProcess) -> None:
     assert answers[0].startswith(b"one ")
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_int_leaves_at_once(pool: PoolProcess, threads: int) -> None:
     pool.write(workers=1, threads=threads)
     pool.start()
@@ -241,7 +241,7 @@ def test_int_leaves_at_once(pool: PoolProcess, threads: int) -> None:
     asking.join(PATIENCE)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_workers_leave_when_their_master_is_killed(pool: PoolProcess, threads: int) -> None:
     pool.write(threads=threads)
     pool.start()
@@ -251,7 +251,7 @@ def test_workers_leave_when_their_master_is_killed(pool: PoolProcess, threads: i
         until(lambda pid=pid: not is_alive(pid), 2)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_request_outlives_its_master(pool: PoolProcess, threads: int) -> None:
     pool.write(workers=1, threads=threads)
     pool.start()
@@ -264,7 +264,7 @@ def test_a_request_outlives_its_master(pool: PoolProcess, threads: int) -> None:
     assert answers[0].startswith(b"one ")
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_long_request_does_not_keep_its_worker_when_the_master_is_gone(
     pool: PoolProcess, threads: int
 ) -> None:

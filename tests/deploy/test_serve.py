@@ -189,7 +189,7 @@ def test_an_application_that_does_not_load_ends_the_first_start(service: Service
     assert service.is_empty(), list(service.folder.rglob("*"))
 
 
-@pytest.mark.parametrize("what", ["proxy", "pool web"])
+@pytest.mark.parametrize("what", ["proxy", pytest.param("pool web", marks=pytest.mark.slow)])
 def test_a_master_that_is_killed_is_started_again(service: Service, what: str) -> None:
     service.start()
     old = service.pid_of(what)
@@ -205,6 +205,7 @@ def test_a_master_that_is_killed_is_started_again(service: Service, what: str) -
     assert service.is_empty(), list(service.folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_at_once(service: Service) -> None:
     first = service.start()
     first.kill()
@@ -250,6 +251,7 @@ def test_development_renews_what_changes(service: Service) -> None:
     assert service.is_empty(), list(service.folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_more_workers_and_fewer_by_signal_and_what_they_do(service: Service) -> None:
     process = service.start()
 
@@ -274,6 +276,7 @@ def test_more_workers_and_fewer_by_signal_and_what_they_do(service: Service) -> 
     assert service.trivet("stop", "site.yaml").returncode == 0
 
 
+@pytest.mark.slow
 def test_halves_one_by_one(service: Service) -> None:
     commands = [service._command(half, "site.yaml") for half in ("backend", "proxy")]
     with (service.folder / "said").open("w") as said:

@@ -165,6 +165,7 @@ def test_who_is_stopped_with_a_lock_is_passed_by_and_who_is_killed_frees_it(
     assert buckets.try_take([Draw(7, 10 * MS, 100 * MS)]) == 0
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_all_the_time_let_neither_more_nor_less_through(path: Path) -> None:
     """Eight at it, one killed every 20 ms: what came through is what the clock allows."""
     counted = path.with_suffix(".count")

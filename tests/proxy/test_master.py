@@ -341,7 +341,10 @@ def test_new_clients_are_refused_while_the_old_ones_are_finished(start):
     assert running.process.wait(5) == 0
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "signum",
+    [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGQUIT))],
+)
 def test_leaving(start, signum):
     running = start()
     pids = [process["pid"] for process in running.wait_until_ready().values()]

@@ -43,7 +43,7 @@ def streamed():
 """
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_child_that_comes_back_from_the_view_ends_there(tmp_path: Path, threads: int) -> None:
     with running(tmp_path, CONFIG % threads, forks=FORKS) as site:
         (worker,) = site.pids("worker")

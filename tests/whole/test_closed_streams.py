@@ -19,7 +19,7 @@ def app(environ, start_response):
 """
 
 
-@pytest.mark.parametrize("closed", [">&- 2>&- <&-", "<&-"])
+@pytest.mark.parametrize("closed", [">&- 2>&- <&-", pytest.param("<&-", marks=pytest.mark.slow)])
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(tmp_path: Path, closed: str) -> None:
     (tmp_path / "app.py").write_text(APP)
     with socket.create_server(("127.0.0.1", 0)) as taken:

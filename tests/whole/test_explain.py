@@ -156,6 +156,7 @@ routes: [{path: /, upstream: app}]
 """
 
 
+@pytest.mark.slow
 def test_servers_that_are_left_out_are_said(tmp_path: Path) -> None:
     """Nobody listens on those ports. Each process finds out for itself."""
     with running(tmp_path, UPSTREAM) as site:

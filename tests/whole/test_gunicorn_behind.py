@@ -9,7 +9,7 @@ from tests.whole.strangers import free_port, module, stranger, try_flask_site
 from tests.whole.talking import EXAMPLES, Talk, ask
 
 
-@pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.parametrize("kind", ["unix", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_flask_on_gunicorn_behind_us(tmp_path: Path, kind: str) -> None:
     port = free_port()
     bind = f"unix:{tmp_path}/g.sock" if kind == "unix" else f"127.0.0.1:{port}"

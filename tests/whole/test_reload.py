@@ -78,6 +78,7 @@ class Slow:
                 self.outcomes[type(error).__name__] += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reloads", "clients"), [(2, 8), pytest.param(RELOADS, CLIENTS, marks=pytest.mark.drill)]
 )
@@ -169,6 +170,7 @@ def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     assert set(_served(crowd)) == {"r0"}
 
 
+@pytest.mark.slow
 def test_a_broken_release_leaves_the_old_one(tmp_path: Path) -> None:
     with (
         running(tmp_path, CONFIG, release=_release("r0")) as site,

@@ -197,6 +197,7 @@ def test_by_password(folder: Path, server: ThreadingHTTPServer) -> None:
     assert "secret" not in site.said() + "".join(lines)
 
 
+@pytest.mark.slow
 def test_the_file_of_passwords_changes_and_goes(folder: Path, server: ThreadingHTTPServer) -> None:
     with started(folder, config(server, "basic_auth: users")) as site:
 
@@ -224,7 +225,7 @@ def test_the_file_of_passwords_changes_and_goes(folder: Path, server: ThreadingH
         wait_until(lambda: status("secret") == 200)
 
 
-@pytest.mark.parametrize("who", ["url", "pool"])
+@pytest.mark.parametrize("who", ["url", pytest.param("pool", marks=pytest.mark.slow)])
 def test_by_the_word_of_another(folder: Path, server: ThreadingHTTPServer, who: str) -> None:
     asks = f'url: "{url(server)}/auth?x=1"' if who == "url" else "pool: web, path: /auth"
     options = f"forward_auth: {{{asks}, copy: [Remote-User, Remote-Groups]}}"

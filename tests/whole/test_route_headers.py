@@ -309,7 +309,9 @@ routes:
 """
 
 
-@pytest.mark.parametrize("format", ["trivet", "combined", "json"])
+@pytest.mark.parametrize(
+    "format", ["trivet", *(pytest.param(one, marks=pytest.mark.slow) for one in ("combined", "json"))]
+)
 def test_logs_of_routes(tmp_path: Path, format: str) -> None:
     text = LOGS.replace("FORMAT", format)
 
@@ -368,6 +370,7 @@ def test_a_log_of_a_route_where_the_sites_is_off(tmp_path: Path) -> None:
         assert len(logged(tmp_path / "own.log", 1)) == 1
 
 
+@pytest.mark.slow
 def test_lost_lines_of_a_routes_log_are_told(tmp_path: Path) -> None:
     (tmp_path / "full.log").symlink_to("/dev/full")
     config = "proxy: {processes: 1}\nlog: {access: off}\nroutes: [{path: /, respond: x, log: full.log}]\n"

@@ -110,7 +110,7 @@ def test_who_comes_while_it_leaves_is_served_or_refused(tmp_path: Path) -> None:
     ("signals", "what"),
     [
         ([signal.SIGTERM, signal.SIGTERM], "loop=1"),
-        ([signal.SIGINT], "sleep=20"),
+        pytest.param([signal.SIGINT], "sleep=20", marks=pytest.mark.slow),
     ],
 )
 def test_at_once(tmp_path: Path, signals: list[signal.Signals], what: str) -> None:
@@ -124,7 +124,9 @@ def test_at_once(tmp_path: Path, signals: list[signal.Signals], what: str) -> No
         assert asked.answer() in ("RemoteDisconnected", "ConnectionResetError")
 
 
-@pytest.mark.parametrize(("what", "threads"), [("sleep=20", 1), ("loop=1", 2)])
+@pytest.mark.parametrize(
+    ("what", "threads"), [pytest.param("sleep=20", 1, marks=pytest.mark.slow), ("loop=1", 2)]
+)
 def test_a_request_that_does_not_end(tmp_path: Path, what: str, threads: int) -> None:
     with running(tmp_path, _config("1s", threads), sleeper=SLEEPER) as site:
         asked = Asked(site, what)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.whole.drills import seconds
+from tests.whole.drills import kinds, seconds
 from tests.whole.faults import Fault, failing, traced, why_no_faults
 from tests.whole.leaks import KEPT_TO_SLOTS, Quiet
 from tests.whole.running import Site, running, wait_until
@@ -264,7 +264,8 @@ class Drill:
     def _deaths(self) -> list[str]:
         gone = self.processes.items() - self.site.processes().items()
         if gone:
-            wait_until(lambda: len(self.site.processes()) == len(self.processes), 10, "all processes again")
+            # By their titles: a child that was just forked still has its parent's.
+            wait_until(lambda: kinds(self.site) == self._kinds, 10, "all processes again")
             self._get_to_know()
         return [title for _, title in gone]
 
@@ -284,6 +285,7 @@ class Drill:
         site = self.site
         self.pids = {"proxy": site.pids(" process ")[0], "worker": site.pids("worker web")[0]}
         self.processes = site.processes()
+        self._kinds = kinds(site)
         for kind in KINDS.values():
             self.ask(kind)
         self.quiet = Quiet(self.processes, [site.folder / "spool", site.folder / "static"])

@@ -133,7 +133,9 @@ def test_balance_and_weight(tmp_path: Path) -> None:
         assert shares(site, 40) == {"_A_": 10, "_B_": 30}
 
 
-@pytest.mark.parametrize("balance", ["two_choices", "least_connections"])
+@pytest.mark.parametrize(
+    "balance", ["two_choices", pytest.param("least_connections", marks=pytest.mark.slow)]
+)
 def test_a_busy_server_gets_less(tmp_path: Path, balance: str) -> None:
     with (
         serving("_A_", "_B_") as (busy, idle),
@@ -172,9 +174,9 @@ def test_unix_socket(tmp_path: Path) -> None:
     ("tls", "status"),
     [
         ("{ca: ca.pem}", 200),
-        ("{ca: ca.pem, name: other.example}", 502),
+        pytest.param("{ca: ca.pem, name: other.example}", 502, marks=pytest.mark.slow),
         ("{}", 502),
-        ("{verify: false}", 200),
+        pytest.param("{verify: false}", 200, marks=pytest.mark.slow),
     ],
 )
 def test_tls(tmp_path: Path, tls: str, status: int) -> None:
@@ -284,8 +286,8 @@ def test_fall(tmp_path: Path) -> None:
     ("retry", "statuses"),
     [
         ("off", {200, 502}),
-        ("{attempts: 2, on: [connect]}", {200, 502}),
-        ("{attempts: 1, on: [connect, 502]}", {200, 502}),
+        pytest.param("{attempts: 2, on: [connect]}", {200, 502}, marks=pytest.mark.slow),
+        pytest.param("{attempts: 1, on: [connect, 502]}", {200, 502}, marks=pytest.mark.slow),
         ("{attempts: 2, on: [502]}", {200}),
     ],
 )
@@ -313,6 +315,7 @@ def test_what_follows_an_upgrade_that_is_not_granted_is_the_next_request(tmp_pat
             assert talk.answer().status == 502
 
 
+@pytest.mark.slow
 def test_a_reload_forgets_nothing_about_what_has_not_changed(tmp_path: Path) -> None:
     upstream = "{servers: [_A_, _B_], balance: round_robin, fall: 1}"
     with serving("_A_", "_B_") as (bad, good), site_of(tmp_path, upstream, bad, good) as site:
@@ -333,8 +336,10 @@ def test_a_reload_forgets_nothing_about_what_has_not_changed(tmp_path: Path) -> 
     ("route", "asked", "lines"),
     [
         ('upstream: "HERE"', "/", []),
-        ('upstream: "HERE"', "/upgrade", ["Connection: upgrade", "Upgrade: x"]),
-        ('respond: x, forward_auth: "HERE/auth"', "/", []),
+        pytest.param(
+            'upstream: "HERE"', "/upgrade", ["Connection: upgrade", "Upgrade: x"], marks=pytest.mark.slow
+        ),
+        pytest.param('respond: x, forward_auth: "HERE/auth"', "/", [], marks=pytest.mark.slow),
     ],
 )
 def test_an_upstream_that_leads_back_here_is_asked_eight_times(

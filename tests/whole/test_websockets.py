@@ -72,7 +72,7 @@ def echoing(folder: Path, server: str = "uvicorn") -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=["uvicorn", pytest.param("hypercorn", marks=pytest.mark.slow)])
 def site(
     request: pytest.FixtureRequest, over: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -196,6 +196,7 @@ def test_silence_has_an_end(site: Site) -> None:
     assert lines(site, "/idle/ws")[-1]["why"] == "tunnel_timeout"
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_tunnels_no_longer_than_for_requests(tmp_path: Path) -> None:
     with echoing(tmp_path) as site:
 
@@ -211,6 +212,7 @@ def test_a_stop_waits_for_tunnels_no_longer_than_for_requests(tmp_path: Path) ->
         assert lines(site, "/ws")[-1]["why"] == "draining"
 
 
+@pytest.mark.slow
 def test_a_reload_leaves_tunnels_alone(tmp_path: Path) -> None:
     with echoing(tmp_path) as site:
 
