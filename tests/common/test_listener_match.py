@@ -137,3 +137,36 @@ def test_what_is_no_way_around_is_not_one(folder: Path, routes: str) -> None:
 def test_who_asks_and_does_not_require_is_no_guard(folder: Path) -> None:
     head = HEAD.replace("required", "optional")
     assert warnings(folder, "routes: [{path: /, files: public}]\n", head) == []
+
+
+HTTPS = """
+routes:
+  - {scheme: http, redirect: "https://{host}{uri}"}
+  - {scheme: https, path: /a/, respond: a}
+  - {path: /, respond: b}
+"""
+CIRCLE = [
+    "3: redirect: all requests are http here: behind somebody who speaks https this leads in a circle",
+    "4: scheme: no listener speaks https, and nobody is trusted to say that a client does",
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("listen: 80", CIRCLE),
+        ("listen: [80, {address: 81, scheme: https}]", []),
+        ("trusted_proxies: 10.0.0.0/8", []),
+        ("trusted_proxies: unix", []),
+    ],
+)
+def test_what_nobody_can_ask_over_https(folder: Path, head: str, expected: list[str]) -> None:
+    said = [str(one) for one in read(folder, HTTPS, head).warnings]
+    assert [line.partition("; write trusted_proxies: [networks]")[0] for line in said] == [
+        f"{folder}/trivet.yaml:{line}" for line in expected
+    ]
+
+
+def test_a_site_that_only_sends_to_https_is_in_no_circle(folder: Path) -> None:
+    routes = '\nroutes: [{scheme: http, redirect: "https://{host}{uri}"}]'
+    assert read(folder, routes, "listen: 80").warnings == ()

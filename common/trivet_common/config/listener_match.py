@@ -6,7 +6,7 @@ only routes that name it.
 
 from collections.abc import Iterator
 
-from .addresses import Listen, parse_listen
+from .addresses import Listen, TrustedProxies, parse_listen
 from .draft import Draft
 from .hints import close_name
 from .matching import hosts_cover, path_covers
@@ -45,6 +45,22 @@ def check_names(listeners: tuple[ListenKeys, ...], draft: Draft, loc: Loc) -> No
         taken.add(keys.name or keys.address)
 
 
+def warn_of_no_https(
+    listeners: tuple[Listen, ...], trusted: TrustedProxies, routes: tuple[Route, ...], draft: Draft
+) -> None:
+    """Where every request is one over http, whatever the client used: what is for https is never reached."""
+    if trusted != TrustedProxies() or any(listen.scheme == "https" for listen in listeners):
+        return
+    cure = "write trusted_proxies: [networks] for who speaks https in front, or tls: below a listener"
+    for index, route in enumerate(routes):
+        if route.scheme == "https":
+            what = "no listener speaks https, and nobody is trusted to say that a client does"
+            draft.warning(("routes", index, "scheme"), what, cure)
+        elif route.scheme == "http" and _is_to_itself(route) and route is not routes[-1]:
+            what = "all requests are http here: behind somebody who speaks https this leads in a circle"
+            draft.warning(("routes", index, "redirect"), what, cure)
+
+
 def warn_of_other_ways(listeners: tuple[Listen, ...], routes: tuple[Route, ...], draft: Draft) -> None:
     """Where a certificate is required, and what is served there is served elsewhere without one."""
     for index, guarded in enumerate(listeners):
@@ -68,6 +84,10 @@ def warn_of_other_ways(listeners: tuple[Listen, ...], routes: tuple[Route, ...],
                 "without a certificate",
                 f"write listener: {shown(guarded.name or guarded.address)} in what it is to protect",
             )
+
+
+def _is_to_itself(route: Route) -> bool:
+    return route.redirect is not None and route.redirect.to.startswith("https://{host}")
 
 
 def _reached(listen: Listen, routes: tuple[Route, ...]) -> Iterator[Route]:

@@ -12,7 +12,7 @@ from .cores import available_cores
 from .draft import Draft
 from .exposure import check_exposure
 from .fields import count
-from .listener_match import warn_of_other_ways
+from .listener_match import warn_of_no_https, warn_of_other_ways
 from .model import SiteKeys
 from .model_routes import RouteKeys
 from .problems import Mistake, Place
@@ -50,6 +50,7 @@ class SiteResolver:
         listen = self._listen()
         if draft.checks_front and not draft.findings.mistake_count:
             warn_of_other_ways(listen, routes, draft)
+            warn_of_no_https(listen, self._trusted(), routes, draft)
         settings = Settings(
             file=file,
             name=name,
