@@ -210,7 +210,9 @@ def explain(
 ) -> int:  # fmt: skip
     """Say which route of FILE answers a request, why no earlier one does, and everything that applies.
 
-    Nothing is asked but the file, and with --live the masters. trivet explain POST https://shop.example/api
+    No request is sent: the file is read, and with --live the masters are asked. URL may be a path alone.
+
+    Example: trivet explain POST https://shop.example/api -H 'X-Api-Version: 1'
     """
     from . import explain as room
     from .question import Words

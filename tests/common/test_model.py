@@ -321,3 +321,23 @@ def test_applications(app: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     pools = {"web": {"app": app, "directory": str(tmp_path)}}
     assert site_of(pools=pools).pools["web"].app == app
+
+
+@pytest.mark.parametrize(
+    ("routes", "lines"),
+    [
+        ([{"path": "/a/", "redirect": "/a/"}, {"path": "/b/", "redirect": "/b/x?y"}], [0, 1]),
+        ([{"host": "old.example", "redirect": "/new"}], [0]),
+        ([{"path": "/", "redirect": "{uri}"}], [0]),
+        ([{"path": "/a", "redirect": "/a/"}, {"path": "/b/", "redirect": "/c/"}], []),
+        ([{"path": "/b/x", "respond": "x"}, {"path": "/b/", "redirect": "/b/x"}], []),
+        ([{"path": "/b/", "redirect": "/b/{1}", "path_regex": "^/b/x(.*)$"}], []),
+        ([{"path": "/", "headers": {"Cookie": False}, "redirect": "/login"}, {"respond": "x"}], []),
+        ([{"path": "/", "redirect": "https://a.example/"}], []),
+    ],
+)
+def test_a_redirect_to_itself_is_a_warning(routes: list[dict[str, Any]], lines: list[int]) -> None:
+    said = from_mapping({"routes": routes}, environ={}).warnings
+    assert [(one.where, "leads to this route again" in one.message) for one in said] == [
+        (f"routes.{line}", True) for line in lines
+    ]

@@ -89,6 +89,22 @@ def warn_of_lone_paths(routes: tuple[Route, ...], draft: Draft) -> None:
         )
 
 
+def warn_of_circles(routes: tuple[Route, ...], draft: Draft) -> None:
+    """A redirect to what the same route answers: browsers give up after twenty of them."""
+    for index, route in enumerate(routes):
+        if route.redirect is None or route.match is not None:
+            continue
+        path = route.redirect.to.partition("?")[0]
+        is_taken = any(path_covers(other.path, path) for other in routes[:index])
+        is_same = path.startswith("/") and "{" not in path and path_covers(route.path, path) and not is_taken
+        if is_same or path in ("{uri}", "{path}"):
+            draft.warning(
+                ("routes", index, "redirect"),
+                f"{shown(route.redirect.to)} leads to this route again",
+                "write another address, or a route for it before this one",
+            )
+
+
 def _continues(route: Route, routes: tuple[Route, ...]) -> bool:
     """Whether what is below has a route of its own, or goes to the same place anyway."""
     below = f"{route.path}/"
