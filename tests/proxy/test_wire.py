@@ -1,6 +1,8 @@
 import errno
 import os
 import socket
+import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,46 @@ async def test_sees_that_the_peer_left_behind_unread_bytes(new_pair: NewPair, pi
     assert wire.has_input()
     wire.close()
     assert wire.has_hung_up()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_whatever_a_peer_has_sent_or_ended_is_input(family: int) -> None:
+    """A kept connection with input is thrown away: what lies there is no answer to the next request."""
+    ends = {
+        "nothing": (lambda peer: None, False),
+        "a byte": (lambda peer: peer.send(b"x"), True),
+        "its side": (lambda peer: peer.shutdown(socket.SHUT_WR), True),
+        "all": (lambda peer: peer.close(), True),
+        "all, with what we sent unread": (lambda peer: peer.close(), True),
+        "reset": (reset, True),
+    }
+    for what, (end, is_input) in ends.items():
+        ours, peer = connected(family)
+        wire = Wire(ours)
+        if "unread" in what:
+            wire.try_send(b"x")
+        assert not wire.has_input()
+        end(peer)
+        until = time.monotonic() + TIME  # the loop device may be a moment late
+        while is_input and not wire.has_input() and time.monotonic() < until:
+            await trio.lowlevel.checkpoint()
+        assert wire.has_input() == is_input, what
+        wire.close()
+        assert wire.has_input()
+        peer.close()
+
+
+def reset(peer: socket.socket) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def connected(family: int) -> tuple[socket.socket, socket.socket]:
+    if family == socket.AF_UNIX:
+        return socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
 
 
 async def test_abort_resets_where_close_ends() -> None:
