@@ -103,3 +103,29 @@ def test_a_thousand_routes_are_read_soon() -> None:
     began = time.thread_time()
     from_mapping({"routes": routes}, environ={})
     assert time.thread_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("routes", "is_slow"),
+    [
+        ([{"path_regex": f"{number}(.*)x{number}$"} for number in range(20)], True),
+        ([{"path_regex": f"^/{number}/([^/]+)/x$"} for number in range(20)], False),
+        ([{"path_regex": f"{number}(.*)x{number}$", "path": f"/{number}/"} for number in range(20)], False),
+        ([{"path_regex": f"{number}(.*)x$", "host": f"h{number}.example"} for number in range(20)], False),
+        # Those for any host come together with those for one.
+        (
+            [
+                {"path_regex": f"{number}(.*)x{number}$", **({"host": "a.example"} if number % 2 else {})}
+                for number in range(20)
+            ],
+            True,
+        ),
+    ],
+)
+def test_many_slow_expressions_are_warned_of(routes: list[dict[str, Any]], is_slow: bool) -> None:
+    """Each may take 30 ms for a path made for it, and one that matches none is tried on all of them."""
+    site = {"routes": [{**route, "respond": 204} for route in routes]}
+    warnings = [str(warning) for warning in from_mapping(site, environ={}).warnings]
+    assert [("expressions together" in text, "path_regex" in text) for text in warnings] == [
+        (True, True)
+    ] * is_slow

@@ -10,6 +10,8 @@ from .nodes import Loc
 from .problems import Mistake, shown
 from .settings import Route
 
+# Of all expressions that one path is tried on: four of the slowest that are taken.
+_MOST_MILLISECONDS = 120
 _REGEX_SIGNS = re.compile(r"\^|\$|\\|\.\*|\(\?|\.\+")
 
 
@@ -103,6 +105,32 @@ def warn_of_circles(routes: tuple[Route, ...], draft: Draft) -> None:
                 f"{shown(route.redirect.to)} leads to this route again",
                 "write another address, or a route for it before this one",
             )
+
+
+def warn_of_slow_paths(routes: tuple[Route, ...], draft: Draft) -> None:
+    """Each expression is bounded; a path that none of forty matches is tried on all of them."""
+    asking: dict[str, list[int]] = {}  # by host; those without one stand under ""
+    for index, route in enumerate(routes):
+        if route.match is not None and route.match.path_regex is not None and route.path in (None, "/"):
+            for host in route.host or ("",):
+                asking.setdefault(host, []).append(index)
+    anywhere = asking.pop("", [])
+    for found in ([*those, *anywhere] for those in [*asking.values(), []]):
+        times = {index: _milliseconds(routes[index]) for index in found}
+        together = sum(times.values())
+        if together > _MOST_MILLISECONDS:
+            draft.warning(
+                ("routes", max(times, key=lambda index: times[index]), "path_regex"),
+                f"a path made for it takes {round(together)} ms on {len(times)} expressions together",
+                "begin them with ^, and write [^/]+ in the place of .*, or give the routes a path",
+            )
+            return
+
+
+def _milliseconds(route: Route) -> float:
+    assert route.match is not None
+    assert route.match.path_regex is not None
+    return route.match.path_regex.milliseconds
 
 
 def _continues(route: Route, routes: tuple[Route, ...]) -> bool:

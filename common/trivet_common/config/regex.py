@@ -21,6 +21,7 @@ LONGEST_REGEX = 512  # characters
 LONGEST_TEXTS = (8192, 4096, 2048, 1024)
 # About 30 ms: less than a page of most applications, for the worst that can be sent.
 _STEPS = 9_000_000
+_STEPS_A_MILLISECOND = 300_000
 _MOST_BRANCHES = 10_000  # copies that the count itself may make of an expression's parts
 
 _LOCAL_FLAGS = re.compile(r"\(\?[a-zA-Z]*-?[a-zA-Z]+:")
@@ -70,7 +71,8 @@ def parse_regex(value: Any) -> Regex:
     # For a part of it alone they would be another expression than the one whose steps are counted.
     if compiled.flags & (re.VERBOSE | re.LOCALE | re.MULTILINE) or _LOCAL_FLAGS.search(text):
         raise Mistake(f'"{shown(text)}" has flags other than (?i) and (?s) in front', "take them out")
-    return Regex(text, compiled.groups, _longest(text, tree))
+    longest, steps = _longest(text, tree)
+    return Regex(text, compiled.groups, longest, round(steps / _STEPS_A_MILLISECOND, 1))
 
 
 def _cure_of(text: str) -> str:
@@ -79,12 +81,13 @@ def _cure_of(text: str) -> str:
     return "write . and * as in Python's re, and \\ before a sign that means itself"
 
 
-def _longest(text: str, tree: Any) -> int:
-    """The longest text that it may be run on."""
+def _longest(text: str, tree: Any) -> tuple[int, int]:
+    """The longest text that it may be run on, and the steps for it."""
     for length in LONGEST_TEXTS:
         try:
-            if _Count(length, tree.state.flags).steps(tree) <= _STEPS:
-                return length
+            steps = _Count(length, tree.state.flags).steps(tree)
+            if steps <= _STEPS:
+                return length, steps
         except RecursionError:
             raise Mistake(f'"{shown(text)}" has parts within parts too deep', "write it flatter") from None
         except _TooMany as error:

@@ -97,6 +97,7 @@ class SiteResolver:
             )
         matching.check_reach(routes, draft)
         matching.warn_of_lone_paths(routes, draft)
+        matching.warn_of_slow_paths(routes, draft)
         matching.warn_of_circles(routes, draft)
         if not draft.checks_front or draft.tree.at(("routes",)).is_cut:
             return

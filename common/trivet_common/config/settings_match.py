@@ -1,17 +1,21 @@
 """What a route asks of a request besides its host, path, scheme and listener. Plain frozen data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .addresses import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """Bytes that are matched anywhere in a text, as nginx does; `longest` is the longest text in bytes."""
+    """Bytes that are matched anywhere in a text, as nginx does; `longest` is the longest text in bytes.
+
+    `milliseconds`: what the worst such text may take, roughly.
+    """
 
     text: str
     groups: int = 0
     longest: int = 8192
+    milliseconds: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
         return self.text
