@@ -793,7 +793,7 @@ routes:
       set: {Host: [a, b], X-Forwarded-Prefix: /a, X-Forwarded-For: "{client}", X_B: 1}
       add: {Host: a, TE: trailers, Proxy: x, X-Accel-Redirect: /x}
       default: {trivet-mount: /x, Expect: 100-continue}
-      remove: [Host, X-Request-Id, Date]
+      remove: [Host, X-Request-Id, Date, CDN-Loop]
   - {path: /host/, pool: web, request_headers: {set: {Host: "a b"}}}
   - {path: /moved, redirect: /x, request_headers: {set: {X-A: 1}}}
   - {path: /text, respond: {body: x, headers: {X-A: "{host}"}}}
@@ -810,6 +810,7 @@ routes:
     "9: request_headers.add.X-Accel-Redirect: X-Accel-Redirect is an order to a server",
     "10: request_headers.default.Expect: Expect is set by the server",
     "10: request_headers.default.trivet-mount: trivet-mount is how the proxy speaks",
+    "11: request_headers.remove: CDN-Loop is how circles are noticed",
     "11: request_headers.remove: Host is in every request",
     "11: request_headers.remove: X-Request-Id is set by the proxy, which vouches for it",
     '12: request_headers.set.Host: Host cannot be "a b"',

@@ -127,6 +127,8 @@ def _fault(written: str, is_request: bool) -> tuple[str, str] | None:
         return "is set by the server and cannot be touched", "take it out"
     if name.startswith("trivet-"):
         return "is how the proxy speaks with its pools", "take it out"
+    if name == "cdn-loop" and is_request:
+        return "is how circles are noticed and cannot be touched", "take it out"
     if name == "x-forwarded-prefix" and is_request:
         return "is set by the proxy and cannot be touched", "write strip_prefix: in the route"
     if is_request and (name in _IDENTITY or name.startswith(_IDENTITY_PREFIXES)):
