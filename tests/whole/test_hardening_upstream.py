@@ -233,8 +233,9 @@ def test_s18_a_body_cut_short_is_seen_to_be(name: str, stage: Stage) -> None:
     if name == "until-close-but-reset" and isinstance(stage.actor, ScriptedPool):
         pytest.skip("a Unix socket has no reset, and our slots frame what they send")
     status, body, _, _ = visit(stage, name)
-    assert status == "cut"
-    assert b"mark" in body or not body
+    # A proxy that is busy meanwhile finds both pieces at once, and says so before it has begun to answer.
+    assert status in ("cut", 502)
+    assert status == 502 or b"mark" in body or not body
 
 
 @pytest.mark.parametrize("name", GOOD)
