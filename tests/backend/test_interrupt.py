@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.whole.drills import share
 from trivet_backend import RequestTimeout
 from trivet_backend.interrupt import FOR_EVER, Alarm, of_this_thread, unwatched
 from trivet_common.pool.board import DEADLINE, ROW_WORDS, SlotRow
@@ -312,7 +313,7 @@ def test_requests_that_end_at_their_deadline(is_by_signal: bool) -> None:
 @pytest.mark.drill
 @pytest.mark.parametrize("is_by_signal", [False, True], ids=["exception", "signal"])
 def test_ten_thousand_requests_that_end_at_their_deadline(is_by_signal: bool) -> None:
-    check(race(10_000, is_by_signal=is_by_signal), 10_000)
+    check(race(count := share(10_000), is_by_signal=is_by_signal), count)
 
 
 def test_what_is_taken_back_leaves_no_flag_up() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.backend.fakes import FakeLog
 from tests.backend.pools import until
+from tests.whole.drills import share
 from trivet_backend import RequestTimeout
 from trivet_backend.environ import EnvironBuilder
 from trivet_backend.file_wrapper import FileWrapper
@@ -577,7 +578,7 @@ def test_requests_that_end_at_their_deadline(start: Start, where: str) -> None:
 @pytest.mark.drill
 @WHERE
 def test_ten_thousand_requests_that_end_at_their_deadline(start: Start, where: str) -> None:
-    run_race(start, where, 10_000)
+    run_race(start, where, share(10_000))
 
 
 def test_one_that_is_just_ending_is_not_stuck(tmp_path: Path) -> None:

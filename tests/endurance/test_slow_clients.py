@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.endurance import crowds
+from tests.whole.drills import seconds
 from tests.whole.running import running, wait_until
 
 pytestmark = pytest.mark.drill
 
-SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "20"))
+SECONDS = seconds(float(os.environ.get("ENDURANCE_SECONDS", "20")))
 EACH = crowds.affordable(5000, 3.2)
 APP = """
 LARGE = b"x" * 262144

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.endurance import crowds
+from tests.whole.drills import seconds
 from tests.whole.over import client_context, write_pair
 from tests.whole.running import Site, running, wait_until
 
 pytestmark = pytest.mark.drill
 
-SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "20"))
+SECONDS = seconds(float(os.environ.get("ENDURANCE_SECONDS", "20")))
 STALLED, IDLE = crowds.affordable(2000, 1.2), crowds.affordable(1000, 1.2)
 # nginx needs 14 KiB, trio's SSLStream 24.
 MOST_KIB = 32.0

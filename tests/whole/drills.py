@@ -15,6 +15,11 @@ def seconds(full: float) -> float:
     return min(full, float(os.environ.get("TRIVET_DRILL_SECONDS", full)))
 
 
+def share(full: int, least: int = 1) -> int:
+    """How many, of what a drill does `full` times where it takes a minute or more."""
+    return max(least, round(full * seconds(60.0) / 60.0))
+
+
 class Inventory:
     """Processes, descriptors, files and boards of a site at rest; `check` fails when there are more later.
 

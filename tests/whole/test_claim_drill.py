@@ -132,11 +132,6 @@ def _drill(folder: Path, length: float, seed: int) -> None:
 
 
 @pytest.mark.drill
-def test_a_short_drill(tmp_path: Path) -> None:
-    _drill(tmp_path, 4.0, seed=1)
-
-
-@pytest.mark.drill
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_drill(tmp_path: Path, seed: int) -> None:
     _drill(tmp_path, seconds(30.0), seed)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.whole.drills import seconds
 from tests.whole.leaks import Quiet
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk
@@ -164,6 +165,10 @@ def leaving(folder: Path) -> Iterator[Leaver]:
     assert "Traceback" not in errors, errors
 
 
+# Bytes; every third where drills are to be short.
+EVERY = 1 if seconds(60) == 60 else 3
+
+
 def offsets(size: int, step: int) -> range:
     return range(0, size, step)
 
@@ -222,7 +227,7 @@ def test_leaving_at_some_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.drill
 def test_leaving_at_every_byte(tmp_path: Path) -> None:
-    try_to_leave(tmp_path, 1)
+    try_to_leave(tmp_path, EVERY)
 
 
 def test_uploads_cut_short_at_some_bytes(tmp_path: Path) -> None:
@@ -231,7 +236,7 @@ def test_uploads_cut_short_at_some_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.drill
 def test_uploads_cut_short_at_every_byte(tmp_path: Path) -> None:
-    try_truncated_uploads(tmp_path, 1)
+    try_truncated_uploads(tmp_path, EVERY)
 
 
 @pytest.mark.parametrize("target", ["/static/large.bin", "/long"])

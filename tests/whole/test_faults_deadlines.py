@@ -9,19 +9,21 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.whole.crowd import Browser, Crowd
-from tests.whole.drills import Inventory, print_report, seconds
+from tests.whole.drills import Inventory, print_report, share
 from tests.whole.running import Site, running, wait_until
 
 pytestmark = pytest.mark.slow
 
 TIMES = 20
-TIMEOUT, GRACE, SIBLING = 0.5, 0.5, 0.8
+TIMEOUT, GRACE, SIBLING = 0.5, 0.5, 0.95
 # What is promised of twenty on a machine that has time, in seconds: in the middle, and at most.
 MEDIAN, WORST = 0.05, 0.25
 STUCK = f"""
@@ -92,7 +94,7 @@ class Asked:
     def __init__(self, site: Site, path: str, mark: str) -> None:
         self.mark = mark
         self.said = ""
-        self.took = 0.0
+        self.began = self.took = 0.0
         self.id = ""
         self._folder = site.folder
         self._thread = threading.Thread(target=self._run, args=(site, path), daemon=True)
@@ -113,10 +115,10 @@ class Asked:
 
     def _run(self, site: Site, path: str) -> None:
         browser = Browser(site.address)
-        began = time.monotonic()
+        self.began = time.monotonic()
         try:
             answer = browser.ask(f"{path}?mark={self.mark}", "POST", b"x")
-            self.took = time.monotonic() - began
+            self.took = time.monotonic() - self.began
             why = re.search(rb"reason: (\S+)\nrequest: (\S+)", answer.body)
             self.said = f"{answer.status} {why[1].decode() if why else answer.body.decode()}"
             self.id = why[2].decode() if why else ""
@@ -134,10 +136,6 @@ def stuck(folder: Path, threads: int, more: str = "") -> Iterator[Site]:
             yield site
         print(f"others: {len(crowd.visits)} requests, {dict(crowd.outcomes())}; {inventory.check()}")
     assert crowd.failures() == []
-
-
-def count(full: int) -> int:
-    return max(1, round(min(full, seconds(full))))
 
 
 def report(case: str, late: list[Asked]) -> None:
@@ -171,19 +169,26 @@ def only_worker(site: Site) -> int:
 )
 def test_f12_beside_three_siblings(tmp_path: Path, what: str, times: int) -> None:
     late: list[Asked] = []
+    beside = 0  # siblings that were at it when a late one was
     with stuck(tmp_path, 4) as site:
-        for number in range(count(times)):
+        for number in range(share(times)):
             worker = only_worker(site)
+            # First: one that begins after the deadline would, rightly, be run by the successor.
+            with ThreadPoolExecutor(3) as pool:
+                marks = [f"sibling-{number}-{other}" for other in range(3)]
+                siblings = list(pool.map(partial(Asked, site, "/sibling"), marks))
             one = Asked(site, f"/late/{what}", f"late-{number}")
-            siblings = [Asked(site, "/sibling", f"sibling-{number}-{other}") for other in range(3)]
             late.append(one.join())
             assert one.said == "504 deadline", one.said
             assert [sibling.join().said for sibling in siblings] == [
                 f"200 {sibling.mark} {worker}" for sibling in siblings
             ]
+            deadline = one.began + TIMEOUT
+            beside += sum(sibling.began + sibling.took > deadline for sibling in siblings)
             wait_until(lambda worker=worker: worker not in site.pids("trivet: worker"), 10, "its successor")
         text = log(site)
     report(f"{what} beside three siblings", late)
+    assert beside > 0
     for one in late:
         assert one.has("finally") == ENDS[what] or what == "locked"
         assert not one.has("swallowed")
@@ -200,7 +205,7 @@ def test_f12_alone_in_its_worker(tmp_path: Path, what: str, times: int) -> None:
     """The main thread takes the signal, so that what waits in the kernel is interrupted too."""
     late: list[Asked] = []
     with stuck(tmp_path, 1) as site:
-        for number in range(count(times)):
+        for number in range(share(times)):
             worker = only_worker(site)
             one = Asked(site, f"/late/{what}", f"late-{number}")
             late.append(one.join())
@@ -232,7 +237,7 @@ def test_f12_a_call_that_holds_the_interpreter(tmp_path: Path) -> None:
     with running(tmp_path, text, stuck=STUCK) as site:
         inventory = Inventory(site, 6)
         with Crowd(site.address, 6, pause=0.01) as crowd:
-            for number in range(count(5)):
+            for number in range(share(5)):
                 seen = len(crowd.visits)
                 wait_until(lambda seen=seen: len(crowd.visits) > seen + 30)
                 one = Asked(site, "/late/calls", f"late-{number}")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.whole.crowd import Browser, Crowd
-from tests.whole.drills import Inventory, files, print_report
+from tests.whole.drills import Inventory, files, print_report, share
 from tests.whole.running import Site, running, wait_until
 
 pytestmark = pytest.mark.usefixtures("over")
 
-RELOADS, CLIENTS, SLOTS = 20, 64, 4
+RELOADS, CLIENTS, SLOTS = share(20, 5), 64, 4
 RELOADED = re.compile(r"\[serve \d+\] reloaded")
 REFUSED = re.compile(r"\[serve \d+\] .*reload failed")
 RELEASE = """

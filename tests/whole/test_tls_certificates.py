@@ -14,6 +14,7 @@ import pytest
 import trustme
 
 from tests.whole.crowd import Crowd
+from tests.whole.drills import share
 from tests.whole.over import NAMES, SecureAddress, authority, client_context, put, usual_pair, write_pair
 from tests.whole.running import Site, running, started, wait_until
 
@@ -58,7 +59,7 @@ def secure(site: Site) -> SecureAddress:
     return SecureAddress(("127.0.0.1", site.port))
 
 
-@pytest.mark.parametrize(("swaps", "clients"), [(3, 4), pytest.param(50, 16, marks=pytest.mark.drill)])
+@pytest.mark.parametrize(("swaps", "clients"), [(3, 4), pytest.param(share(50), 16, marks=pytest.mark.drill)])
 def test_swaps_under_load(tmp_path: Path, swaps: int, clients: int) -> None:
     write_pair(tmp_path)
     took = []
@@ -100,7 +101,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(share(4, 2), marks=pytest.mark.drill)])
 def test_a_broken_pair_leaves_the_old_one(tmp_path: Path, rounds: int) -> None:
     """Of each kind: the old one is shown, log and `status` say what is wrong, and the cure is taken up."""
     write_pair(tmp_path)
