@@ -17,6 +17,7 @@ from .site import Site
 from .words import count
 
 _MOST_ROUTES = 20
+_MOST_HOSTS = 2  # of a route
 
 
 def tell(text: str) -> None:
@@ -87,7 +88,8 @@ def near(path: Path) -> str:
 
 def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
     for route in settings.routes[:_MOST_ROUTES]:
-        yield f"{', '.join(route.host)}{_path(route)}", action(route)
+        where = [f"{host}{_path(route)}" for host in route.host[:_MOST_HOSTS] or ("",)]
+        yield ", ".join(where) + (", …" if len(route.host) > _MOST_HOSTS else ""), action(route)
     more = len(settings.routes) - _MOST_ROUTES
     if more > 0:
         yield "...", f"and {more} more"

@@ -3,6 +3,7 @@
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,8 @@ def test_a_pool_alone_says_where_another_front_end_finds_it(tmp_path: Path) -> N
 
 
 def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
-    routes = [{"path": f"/{number}", "respond": 204} for number in range(49)]
+    routes: list[dict[str, Any]] = [{"path": f"/{number}", "respond": 204} for number in range(48)]
+    routes.insert(0, {"host": ["a.example", "b.example", "c.example"], "path": "/x/", "respond": 204})
     routes.insert(0, {"host": "a.example", "path_regex": "^/[0-9]+$", "respond": 204})
     settings = from_mapping({"routes": routes}, base=tmp_path, environ={})
     premises = Premises(settings, tmp_path / "run", proxy=True, pools=())
@@ -98,7 +100,8 @@ def test_many_routes_stay_on_one_screen(tmp_path: Path) -> None:
         premises.leave()
     assert len(text.splitlines()) < 36
     assert "and 30 more" in text
-    assert "  routes  a.example~^/[0-9]+$  answer 204\n" in text
+    assert "  routes  a.example~^/[0-9]+$            answer 204\n" in text
+    assert "          a.example/x/, b.example/x/, …  answer 204\n" in text
 
 
 def test_root_is_warned_once(
