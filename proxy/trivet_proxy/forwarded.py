@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trivet_common.http1.fields import REBUILT
 from trivet_common.http1.request import RequestHead
@@ -92,7 +92,7 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
     lines = _FROM_PEERS if client.is_trusted else _FROM_CLIENTS
     if client.credentials and client.is_trusted:
         lines = _FROM_KNOWN_PEERS
-    found = head.found if not request.hidden else None
+    found = head.found if not request.hidden else _found_without(request.hidden, head)
     passed: bytes | None = found.get(lines.title) if found is not None else None
     if passed is None:
         passed = _passed(head, lines, head.hop_by_hop | request.hidden)
@@ -118,6 +118,17 @@ def build_upstream_head(request: Request, framing: bytes, extra: Iterable[bytes]
             b"\r\n\r\n",
         )
     )  # fmt: skip
+
+
+def _found_without(hidden: frozenset[bytes], head: RequestHead) -> dict[str, Any] | None:
+    """What is kept of a head, where it has none of these: to hide what nobody said changes nothing."""
+    found = head.found
+    if found is None:
+        return None
+    names: frozenset[bytes] | None = found.get("names")
+    if names is None:
+        names = found["names"] = frozenset(name for name, _ in head.headers)
+    return found if names.isdisjoint(hidden) else None
 
 
 def _passed(head: RequestHead, lines: _RequestLines, stopped: frozenset[bytes]) -> bytes:

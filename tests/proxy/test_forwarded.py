@@ -133,6 +133,18 @@ def test_a_flood_of_names_is_not_remembered():
     assert forward(b"x-forwarded-flood: 1").get(b"x-forwarded-flood") is None
 
 
+def test_what_is_hidden_is_hidden_of_known_fields_too():
+    """They stay known where nobody said what is hidden: with forward_auth names are hidden on all routes."""
+    lines = [b"cookie: a=1", b"remote-role: admin", b"x-custom: 1"]
+    for hidden in ([], [b"remote-role"], [b"x-other"], [b"remote-role", b"x-other"], []):
+        head = forward(*lines, hidden=hidden)
+        assert values(head, b"remote-role") == ([] if b"remote-role" in hidden else [b"admin"])
+        assert values(head, b"x-custom") == [b"1"]
+    other = [b"cookie: b=1"]
+    forward(*other, hidden=[b"remote-role"])
+    assert b"b=1" in parse(*other).found["for client"]
+
+
 def test_a_trusted_peer_may_say_more():
     head = forward(
         b"x-ssl-client-verify: SUCCESS", b"x-forwarded-host: shop.example", b"x-forwarded-prefix: /p",
