@@ -223,11 +223,8 @@ def rooms(package: str) -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
-ALL = [
-    pytest.param(package, name, path, id=f"{package}/{name}")
-    for package in PACKAGES
-    for name, path in rooms(package)
-]
+# A test a package, not one a room: a thousand tests would be collected for it in each process.
+each_package = pytest.mark.parametrize("package", PACKAGES)
 
 
 @cache
@@ -257,12 +254,13 @@ def at_import(path: Path) -> Iterator[ast.AST]:
     return iter(tree_of(path).body)
 
 
-@pytest.mark.parametrize(("package", "name", "path"), ALL)
-def test_packages_import_one_way(package: str, name: str, path: Path) -> None:
-    found = {module.split(".")[0] for module in imports(package, path, every_node(path))}
-    ours = {module.removeprefix("trivet_") for module in found if module.startswith("trivet_")}
-    assert ours <= MAY_IMPORT[package] | {package}
-    assert not found & WITHOUT.get(package, set())
+@each_package
+def test_packages_import_one_way(package: str) -> None:
+    for name, path in rooms(package):
+        found = {module.split(".")[0] for module in imports(package, path, every_node(path))}
+        ours = {module.removeprefix("trivet_") for module in found if module.startswith("trivet_")}
+        assert ours <= MAY_IMPORT[package] | {package}, name
+        assert not found & WITHOUT.get(package, set()), name
 
 
 @pytest.mark.parametrize("where", FLOORS)
@@ -294,27 +292,31 @@ def test_what_both_share_starts_without_a_loop() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
-@pytest.mark.parametrize(("package", "name", "path"), ALL)
-def test_a_room_is_small_and_says_what_it_is(package: str, name: str, path: Path) -> None:
-    text = path.read_text()
-    docstring = ast.get_docstring(tree_of(path))
-    assert docstring, "a room says what it owns and what it does not know"
-    assert len(docstring.splitlines()) <= 5
-    assert text.count("\n") <= LONGEST
-    assert path.stem not in NO_NOUNS
+@each_package
+def test_a_room_is_small_and_says_what_it_is(package: str) -> None:
+    for name, path in rooms(package):
+        text = path.read_text()
+        docstring = ast.get_docstring(tree_of(path))
+        assert docstring, f"{name}: a room says what it owns and what it does not know"
+        assert len(docstring.splitlines()) <= 5, name
+        assert text.count("\n") <= LONGEST, name
+        assert path.stem not in NO_NOUNS, name
 
 
-@pytest.mark.parametrize(("package", "name", "path"), ALL)
-def test_a_room_has_a_test(package: str, name: str, path: Path) -> None:
+@each_package
+def test_a_room_has_a_test(package: str) -> None:
+    assert [name for name, path in rooms(package) if not _has_test(package, name, path)] == []
+
+
+def _has_test(package: str, name: str, path: Path) -> bool:
     if not name or path.name == "__init__.py":
-        return
+        return True
     room, folder = path.stem, path.parent.name
     named = {f"test_{room}.py", f"test_{folder}_{room}.py", f"test_{folder.removesuffix('s')}_{room}.py"}
     for key in (f"{folder}/{room}", f"{package}/{room}", room):
         if key in TESTED_BY:
-            assert (ROOT / "tests" / TESTED_BY[key]).exists()
-            return
-    assert named & {test.name for test in (ROOT / "tests" / package).glob("test_*.py")}
+            return (ROOT / "tests" / TESTED_BY[key]).exists()
+    return not named.isdisjoint(test.name for test in (ROOT / "tests" / package).glob("test_*.py"))
 
 
 def test_no_machines_paths_and_no_registries_hosts() -> None:
