@@ -49,6 +49,14 @@ def test_a_flood_of_others_does_not_make_it_larger() -> None:
     assert repr(recent) == "<Recent 6 and 8 of 8>"
 
 
+def test_only_what_comes_again_is_wanted_and_marks_are_bounded_too() -> None:
+    recent: Recent[int] = Recent(8)
+    assert [recent.wants(b"a"), recent.wants(b"b"), recent.wants(b"a")] == [False, False, True]
+    for number in range(1000):
+        recent.wants(b"%d" % number)
+        assert len(recent._seen) <= 32
+
+
 def verdict(head: bytes) -> object:
     try:
         judged = parse_request_head(head, LIMITS)
@@ -64,6 +72,7 @@ def judged_twice(line: bytes, block: bytes) -> None:
     for other in LINES:
         request._known = Recent(512)
         verdict(other + block)
+        verdict(other + block)  # who comes once is not remembered
         assert verdict(line + block) == cold, (other, line, block)
 
 
@@ -97,6 +106,8 @@ def test_spoilt_fields_too(data: bytes, line: bytes) -> None:
 
 def test_fields_are_known_again_and_found_out_once() -> None:
     block = b"Host: a.example\r\nUser-Agent: b\r\n\r\n"
+    assert parse_request_head(LINES[0] + block, LIMITS).found is None
+    assert len(request._known) == 0  # it came once
     first = parse_request_head(LINES[0] + block, LIMITS)
     second = parse_request_head(LINES[1] + block, LIMITS)
     assert second.headers is first.headers
@@ -113,6 +124,7 @@ def test_fields_are_known_again_and_found_out_once() -> None:
     ],
 )
 def test_what_is_long_or_odd_is_judged_each_time(block: bytes) -> None:
+    parse_request_head(LINES[0] + block, LIMITS)
     assert parse_request_head(LINES[0] + block, LIMITS).found is None
     assert len(request._known) == 0
 
@@ -120,6 +132,7 @@ def test_what_is_long_or_odd_is_judged_each_time(block: bytes) -> None:
 def test_a_line_is_not_remembered_with_its_fields() -> None:
     """It may be as long as a head: a thousand of 30 KiB were 60 MiB. And it is nobody else's business."""
     block = b"Host: a.example\r\n\r\n"
+    parse_request_head(LINES[0] + block, LIMITS)
     first = parse_request_head(b"PUT /" + b"a" * 30_000 + b"?secret HTTP/1.1\r\n" + block, LIMITS)
     assert len(first.target) == 30_008
     known = request._known[block]
@@ -129,6 +142,7 @@ def test_a_line_is_not_remembered_with_its_fields() -> None:
 
 def test_a_smaller_limit_holds_for_known_fields() -> None:
     head = LINES[0] + b"Host: a.example\r\n" + b"X-A: b\r\n" * 9 + b"\r\n"
+    parse_request_head(head, HeadLimits(32 * 1024, 10))
     parse_request_head(head, HeadLimits(32 * 1024, 10))
     with pytest.raises(HttpError) as refused:
         parse_request_head(head, HeadLimits(32 * 1024, 9))

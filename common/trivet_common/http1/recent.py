@@ -16,12 +16,13 @@ class Recent(dict[bytes, "Value | None"], Generic[Value]):
     may share it: where two find it full at once, a generation is forgotten early.
     """
 
-    __slots__ = ("_old", "_size")
+    __slots__ = ("_old", "_seen", "_size")
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size = size
         self._old: dict[bytes, Value | None] = {}
+        self._seen: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self)} and {len(self._old)} of {self._size}>"
@@ -31,6 +32,19 @@ class Recent(dict[bytes, "Value | None"], Generic[Value]):
         if found is not None:
             self.keep(key, found)
         return found
+
+    def wants(self, key: bytes) -> bool:
+        """Whether it was asked for before: what comes once is not worth a place, and would push others out.
+
+        To keep all of it took a third longer than judging heads that never came again.
+        """
+        mark, seen = hash(key), self._seen
+        if mark in seen:
+            return True
+        if len(seen) >= 4 * self._size:
+            seen.clear()
+        seen.add(mark)
+        return False
 
     def keep(self, key: bytes, value: Value) -> None:
         if len(self) >= self._size:

@@ -99,7 +99,7 @@ def parse_request_head(head: bytes, limits: HeadLimits) -> RequestHead:
     if len(request.headers) != lines - 2:
         raise _explain(head, request, parsed)  # llhttp and we do not count alike: believe neither
     judge_fields(request, parsed)
-    if block and lines - 2 <= _MOST_KNOWN and not request.dropped:
+    if block and lines - 2 <= _MOST_KNOWN and not request.dropped and _known.wants(block):
         # Here the fields' meaning does not depend on the line. What is dropped is told each time it comes.
         request.found = {}
         # Without its line: a target may be as long as a head, and is nobody else's business.
