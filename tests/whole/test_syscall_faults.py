@@ -307,6 +307,9 @@ def drilled(folder: Path) -> Iterator[Drill]:
             yield drill
         finally:
             print(f"\n{drill.struck} faults struck:\n{drill.table()}")
+            log = (folder / "error.log").read_text() if (folder / "error.log").exists() else ""
+            ends = [line for line in log.splitlines() if "(pid " in line or "starting it again" in line]
+            print("the last ends of processes, by the log:", *ends[-5:], sep="\n  ")
 
 
 @pytest.fixture(autouse=True)
