@@ -236,7 +236,10 @@ class Wire:
     def has_input(self) -> bool:
         """Bytes or the end are waiting to be received; also under TLS: what the kernel has."""
         # Peeking raises where there is nothing, which is the ordinary case: twice as dear.
-        return self._polls(select.POLLIN | select.POLLRDHUP)
+        try:
+            return self._polls(select.POLLIN | select.POLLRDHUP)
+        except OSError:
+            return True  # out of memory: of one that cannot be asked nobody knows that it is quiet
 
     def has_hung_up(self) -> bool:
         """The peer will send nothing more, even if unread bytes hide its end."""

@@ -359,3 +359,23 @@ class TestWaitEither:
         with trio.move_on_after(0):
             await wait_either([client], [])
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_one_that_cannot_be_asked_is_not_taken_for_quiet(
+    new_pair: NewPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept connection is thrown away then: raised here, it would be neither used nor closed."""
+    wire, peer = new_pair()
+
+    class Poll:
+        def register(self, fd: int, events: int) -> None: ...
+
+        def poll(self, timeout: int) -> list[tuple[int, int]]:
+            raise OSError(errno.ENOMEM, "no memory")
+
+    assert not wire.has_input()
+    with monkeypatch.context() as patch:
+        patch.setattr("trivet_proxy.wire.select.poll", Poll)
+        assert wire.has_input()
+    wire.close()
+    peer.close()
