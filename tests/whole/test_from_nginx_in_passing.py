@@ -42,7 +42,7 @@ SAID = {
         upstreams: {a: {servers: "https://10.0.0.1:8001", tls: {verify: false}}}
         routes: [{upstream: a}]
         """,
-    "?{query}": "routes: [{path: /, redirect: '/new/?{query}'}]",
+    "?{query}": "routes: [{path: /old, redirect: '/new/?{query}'}]",
     'headers: {X-Version: "2"}': 'routes: [{headers: {X-Version: "2", X-A: true, X-B: false}, respond: x}]',
     "forward: true": """
         routes:
