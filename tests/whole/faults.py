@@ -22,6 +22,10 @@ _NEVER = {"futex", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_sy
 _ATTACHED = 5.0
 
 
+class NobodyThere(AssertionError):
+    """The process has ended, or ended while strace took hold of it."""
+
+
 class Fault(NamedTuple):
     call: str
     error: str
@@ -103,9 +107,13 @@ def _wait_until_attached(tracer: subprocess.Popen[bytes], pid: int) -> None:
     while True:
         if tracer.poll() is not None:
             assert tracer.stderr is not None
-            raise AssertionError(f"strace cannot attach: {tracer.stderr.read().decode().strip()}")
-        if all(_tracer_of(thread) == tracer.pid for thread in threads.iterdir()):
-            return
+            raise NobodyThere(f"strace cannot attach: {tracer.stderr.read().decode().strip()}")
+        try:
+            if all(_tracer_of(thread) == tracer.pid for thread in threads.iterdir()):
+                return
+        except FileNotFoundError as error:  # it, or a thread of it: the tracer knows
+            if not threads.exists():
+                raise NobodyThere(str(error)) from None
         assert time.monotonic() < until, f"strace did not attach to {pid} within {_ATTACHED:g} s"
         time.sleep(0.001)
 

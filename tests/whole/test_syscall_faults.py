@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.whole.drills import kinds, seconds
-from tests.whole.faults import Fault, failing, traced, why_no_faults
+from tests.whole.faults import Fault, NobodyThere, failing, traced, why_no_faults
 from tests.whole.leaks import KEPT_TO_SLOTS, Quiet
 from tests.whole.running import Site, running, wait_until
 from tests.whole.talking import Talk
@@ -150,6 +150,15 @@ class Drill:
                                 yield Combination(name, process, Fault(call, error, nth))
 
     def run(self, combination: Combination) -> None:
+        try:
+            self._run(combination)
+        except NobodyThere as error:
+            self.bad.append(f"{combination}: it had ended before: {error}")
+            print(self.bad[-1], flush=True)
+            wait_until(lambda: kinds(self.site) == self._kinds, 10, "all processes again")
+            self._get_to_know()
+
+    def _run(self, combination: Combination) -> None:
         kind, fault = KINDS[combination.kind], combination.fault
         self._prepare(kind)
         logged = self._log.stat().st_size if self._log.exists() else 0
