@@ -109,10 +109,10 @@ async def test_a_site_that_is_dropped_leaves_nothing_to_the_collector(place):
         try:
             site = build_site(settings, resources)
             await ask(site, "/static/one.txt")
-            known = sum(isinstance(one, Shelf) for one in gc.get_objects())
+            known = sum(type(one) is Shelf for one in gc.get_objects())
             site.drop()
             del site
-            assert sum(isinstance(one, Shelf) for one in gc.get_objects()) == known - 1
+            assert sum(type(one) is Shelf for one in gc.get_objects()) == known - 1
             assert len(os.listdir("/proc/self/fd")) <= before + 3  # trio's own
         finally:
             gc.enable()
