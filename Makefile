@@ -19,10 +19,10 @@ DRILL_SECONDS ?= 10
 demo: $(VENV)/.demo
 	@PORT=$(PORT) $(BIN)/python deploy/examples/demo.py
 
-# A file at a time in three processes, the long files first: most of the time goes to waiting for the processes
+# A file at a time in four processes, the long files first: most of the time goes to waiting for the processes
 # that are tested.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder \
 	  tests/backend/test_master.py tests/whole tests/deploy tests/endurance tests/backend tests/proxy tests/fuzzing tests/common tests
 
 drills: slow long
