@@ -54,6 +54,28 @@ async def test_the_file_is_looked_at_once_a_second(tmp_path: Path, clock: Clock)
     assert not await is_up(Flag(tmp_path / "no" / "on", pytest.fail))
 
 
+async def test_nobody_slips_in_beside_the_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload makes the flag anew, in the middle of the maintenance."""
+    path = tmp_path / "on"
+    path.touch()
+    flag = Flag(path, pytest.fail)
+    may_go_on = threading.Event()
+    monkeypatch.setattr(maintenance, "_PATIENCE", 60)
+    monkeypatch.setattr(maintenance, "_is_there", lambda path: may_go_on.wait(10))
+    found: list[bool] = []
+
+    async def ask() -> None:
+        found.append(await is_up(flag))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        assert found == []
+        may_go_on.set()
+    assert found == [True, True, True]
+
+
 async def test_what_cannot_be_looked_at_is_as_it_was_and_said_once(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,10 +101,12 @@ async def test_a_disk_that_hangs_holds_up_one_request_for_a_moment(
 ) -> None:
     """And not the loop, with everybody in it."""
     let_go = threading.Event()
-    monkeypatch.setattr(maintenance, "_PATIENCE", 0.05)
-    monkeypatch.setattr(maintenance, "_is_there", lambda path: let_go.wait(10))
     said: list[str] = []
     flag = Flag(tmp_path / "on", said.append)
+    assert not await is_up(flag)
+    clock.now += 1
+    monkeypatch.setattr(maintenance, "_PATIENCE", 0.05)
+    monkeypatch.setattr(maintenance, "_is_there", lambda path: let_go.wait(10))
     try:
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:

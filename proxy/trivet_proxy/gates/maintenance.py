@@ -28,7 +28,7 @@ _PATIENCE = 1.0  # of the one request that looks
 class Flag:
     """A file that says something by being there. What cannot be looked at is as it was last."""
 
-    __slots__ = ("_is_looking", "_look_at", "_path", "_problem", "_reader", "_warn", "is_up")
+    __slots__ = ("_is_known", "_is_looking", "_look_at", "_path", "_problem", "_reader", "_warn", "is_up")
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path = path
@@ -36,6 +36,7 @@ class Flag:
         self.is_up = False
         self._look_at = 0.0
         self._is_looking = False
+        self._is_known = False
         self._problem = ""
         self._reader = trio.CapacityLimiter(1)  # a disk that hangs holds up one thread
 
@@ -44,7 +45,8 @@ class Flag:
 
     @property
     def is_due(self) -> bool:
-        return time.monotonic() >= self._look_at and not self._is_looking
+        """The first look is waited for by all: after a reload nobody slips in beside it."""
+        return not self._is_known or (time.monotonic() >= self._look_at and not self._is_looking)
 
     async def look(self) -> None:
         self._is_looking = True
@@ -60,6 +62,7 @@ class Flag:
         finally:
             self._is_looking = False
             self._look_at = time.monotonic() + _LOOK_AGAIN
+        self._is_known = True
         if problem and problem != self._problem:
             state = "closed" if self.is_up else "open"
             self._warn(f"maintenance: {self._path} cannot be looked at ({problem}): its routes stay {state}")
