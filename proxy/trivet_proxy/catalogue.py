@@ -276,8 +276,8 @@ async def _send_opened(
     dress: Dress | None,
 ) -> None:
     """Ends it."""
-    ready = variant.head_in(writer.shape, 200)
     try:
+        ready = variant.head_in(writer.shape, 200)
         await Delivery(writer, variant.file, opened, ready=ready).run(
             method, asked, dress and dress(variant.file.full)
         )

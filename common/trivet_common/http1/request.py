@@ -28,7 +28,7 @@ __all__ = [
 
 Parse = Callable[[bytes, HeadLimits], RequestHead]
 
-# Fields judged before, from their bytes (all after the request line) to the first head that had them.
+# Fields judged before, from their bytes (all after the request line) to a head that had them.
 # Browsers send 400 to 1 500 bytes in 10 to 20 fields; whoever sends more is judged each time.
 _known: Recent[RequestHead] = Recent(512)
 _LONGEST_KNOWN, _MOST_KNOWN = 2048, 32

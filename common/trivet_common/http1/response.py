@@ -106,7 +106,8 @@ class ResponseReader:
 
 def parse_response_head(head: bytes) -> ResponseHead:
     """`head` ends with its empty line. Pure but for what it remembers; raises HttpError upstream_bad."""
-    known = _known[head]
+    is_short = len(head) <= _LONGEST_KNOWN
+    known = _known[head] if is_short else None
     if known is not None:
         return known
     response = _judge_status_line(head)
@@ -117,7 +118,7 @@ def parse_response_head(head: bytes) -> ResponseHead:
     if len(response.headers) != lines - 2:
         raise _bad("The head of the answer is malformed.")
     _judge_fields(response)
-    if len(head) <= _LONGEST_KNOWN and b"\nset-cookie:" not in head.lower():
+    if is_short and b"\nset-cookie:" not in head.lower():
         response.found = {}
         _known.keep(head, response)
     return response
